@@ -1,0 +1,99 @@
+/**
+ * The immutable snapshot of everything the planner may know about the company's systems.
+ * All times are milliseconds since the Unix epoch (UTC) on the planning calendar.
+ */
+
+/** Where a fact came from, so that every weight can be traced to a record. */
+export interface Provenance {
+  /** Path as the user gave it. */
+  file: string;
+  /** Table of the export, for example `change_request`. */
+  table: string;
+  /** Index of the record in the file's `result` array, from 0, and its line from 1. */
+  index: number;
+  line: number;
+  sysId: string;
+}
+
+export interface Ci {
+  id: string;
+  name: string;
+  /** ServiceNow `sys_class_name`, for example `cmdb_ci_db_instance`. */
+  className: string;
+  /** False when retired or non-operational: such a CI never carries a target. */
+  operational: boolean;
+  /** Numeric capacity facts as exported; absent where the export is blank or not a number. */
+  cpuCores?: number;
+  cpuSpeedMhz?: number;
+  ramMb?: number;
+  provenance: Provenance;
+}
+
+/** `dependent` cannot work without `dependency` (for `Depends on::Used by` the parent depends on the child). */
+export interface Dependency {
+  dependent: string;
+  dependency: string;
+  /** `cmdb_rel_type` name. */
+  type: string;
+  provenance: Provenance;
+}
+
+export type WindowKind = "change" | "incident" | "freeze" | "maintenance";
+
+/** A span of time in which a ticket takes a CI out of service, as inherited by one target. */
+export interface TargetWindow {
+  /** Ticket number, for example `CHG0031007`. */
+  ticket: string;
+  kind: WindowKind;
+  startMs: number;
+  /** `Infinity` while an incident is open. */
+  endMs: number;
+  /** CI on which the ticket lies. */
+  ciId: string;
+  ciName: string;
+  /** CI names from the target's own CI to the ticket's CI, both included: how the target inherits it. */
+  path: string[];
+  /** Share of the target's capacity that remains inside the window, 0 … 1; 0 = out of service. */
+  remaining: number;
+  provenance: Provenance;
+}
+
+export interface EstateTarget {
+  /** Envoy cluster name. */
+  name: string;
+  ciId: string;
+  ciName: string;
+  /** Requests per second that the target can answer within its objective, from CMDB facts. */
+  capacityRps: number;
+  /** One sentence naming the facts the capacity was computed from. */
+  capacitySource: string;
+  /** In order of start; only those that may act (approved, not cancelled, on the path). */
+  windows: TargetWindow[];
+}
+
+export interface EstateService {
+  name: string;
+  ciId: string;
+  targets: EstateTarget[];
+}
+
+export type FindingSeverity = "error" | "warning" | "note";
+
+/** What `ballast estate check` reports: a record that was refused, repaired or looks wrong. Nothing is dropped silently. */
+export interface Finding {
+  severity: FindingSeverity;
+  /** Stable code, for example `RELATION_REVERSED`. */
+  code: string;
+  message: string;
+  provenance?: Provenance;
+}
+
+export interface Estate {
+  /** XXH64 of the canonical content, 16 hex digits: names the snapshot in checkpoints. */
+  digest: string;
+  readAtMs: number;
+  cis: ReadonlyMap<string, Ci>;
+  dependencies: readonly Dependency[];
+  services: ReadonlyMap<string, EstateService>;
+  findings: readonly Finding[];
+}

@@ -1,0 +1,50 @@
+/**
+ * Regular load series per service: requests per second, one value per step, aligned to multiples of `stepMs` since the Unix
+ * epoch. Missing steps are NaN. Bounded: at most `maxSteps` steps are kept, the oldest fall out.
+ */
+export class LoadHistory {
+  readonly stepMs: number;
+  readonly maxSteps: number;
+  readonly #series = new Map<string, { startMs: number; values: number[] }>();
+
+  constructor(options: { stepMs: number; maxSteps?: number }) {
+    this.stepMs = options.stepMs;
+    this.maxSteps = options.maxSteps ?? 20_000;
+  }
+
+  get services(): string[] {
+    return [...this.#series.keys()];
+  }
+
+  /** Appends (or overwrites) the value of the step that starts at `stepStartMs`; a gap before it is filled with NaN. */
+  append(service: string, stepStartMs: number, rps: number): void {
+    const aligned = Math.floor(stepStartMs / this.stepMs) * this.stepMs;
+    let entry = this.#series.get(service);
+    if (entry === undefined) {
+      entry = { startMs: aligned, values: [] };
+      this.#series.set(service, entry);
+    }
+    let index = (aligned - entry.startMs) / this.stepMs;
+    if (index < 0) return;
+    if (index - entry.values.length > this.maxSteps) {
+      entry.startMs = aligned;
+      entry.values = [];
+      index = 0;
+    }
+    while (entry.values.length < index) entry.values.push(Number.NaN);
+    entry.values[index] = rps;
+    const surplus = entry.values.length - this.maxSteps;
+    if (surplus > 0) {
+      entry.values.splice(0, surplus);
+      entry.startMs += surplus * this.stepMs;
+    }
+  }
+
+  /** Steps that ended at or before `nowMs`, oldest first; `startMs` is the start of values[0]. */
+  upTo(service: string, nowMs: number): { startMs: number; values: readonly number[] } {
+    const entry = this.#series.get(service);
+    if (entry === undefined) return { startMs: 0, values: [] };
+    const complete = Math.max(0, Math.floor((nowMs - entry.startMs) / this.stepMs));
+    return { startMs: entry.startMs, values: complete >= entry.values.length ? entry.values : entry.values.slice(0, complete) };
+  }
+}

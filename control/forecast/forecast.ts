@@ -1,0 +1,30 @@
+/** Which link of the chain answered: model → seasonal naive → last value → none (base weights). */
+export type ForecastSource = "model" | "seasonal_naive" | "last" | "none";
+
+/** Demand of one service over the next steps. */
+export interface DemandForecast {
+  service: string;
+  source: ForecastSource;
+  /** Why an earlier link of the chain did not answer; empty for the model. One sentence each. */
+  fallbackReasons: string[];
+  /** Planning time at which it was made; step h covers [issuedAtMs + h·stepMs, issuedAtMs + (h+1)·stepMs). */
+  issuedAtMs: number;
+  stepMs: number;
+  /** Ascending levels, for example 0.1, 0.5, 0.9, 0.99. */
+  levels: readonly number[];
+  /** values[level index][step], requests per second; never crossing, finite, ≥ 0. */
+  values: readonly Float64Array[];
+  /** Requests per second observed over the last complete step: what a plan without any forecast would use. */
+  lastRps: number;
+}
+
+/** Highest demand over the first `steps` steps at the level nearest to and not below `level`. */
+export function peakDemand(forecast: DemandForecast, level: number, steps = Number.POSITIVE_INFINITY): number {
+  let index = forecast.levels.findIndex((l) => l >= level - 1e-9);
+  if (index < 0) index = forecast.levels.length - 1;
+  const row = forecast.values[index];
+  if (row === undefined) throw new Error(`forecast of ${forecast.service} has no values at level ${level}`);
+  let peak = 0;
+  for (let h = 0; h < Math.min(steps, row.length); h++) peak = Math.max(peak, row[h]!);
+  return peak;
+}
