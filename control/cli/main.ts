@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import { BallastError } from "../../common/errors.ts";
+import { ERROR_CODES } from "../../common/error-codes.ts";
+import { type Command, processIo } from "./io.ts";
+
+/** Each command is one file, loaded only when it is asked for: `ballast help` must not pay for gRPC and ONNX. */
+const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Command }> }> = {
+  up: { summary: "run the whole demo on this machine", load: () => import("./up.ts") },
+  serve: { summary: "run the control server", load: () => import("./serve.ts") },
+  estate: { summary: "check the export: findings, capacities, windows", load: () => import("./estate-check.ts") },
+  plan: { summary: "show what would be planned, now or at any time, and why", load: () => import("./plan.ts") },
+  status: { summary: "show nodes, epochs and weights of a running server", load: () => import("./status.ts") },
+  rollback: { summary: "return to the tables of an earlier epoch, as a new epoch", load: () => import("./rollback.ts") },
+  resume: { summary: "let the planner act again after a rollback", load: () => import("./resume.ts") },
+  train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
+};
+
+function help(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `usage: ballast COMMAND [flags]\n\n${lines.join("\n")}\n\nEvery command takes --config FILE (default demo/ballast.yaml) and --help.`;
+}
+
+async function main(argv: string[]): Promise<number> {
+  const [name = "help", ...args] = argv;
+  if (name === "help" || name === "--help" || name === "-h") {
+    processIo.out(help());
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) throw new BallastError("USAGE", `there is no command "${name}"`);
+  const { run } = await command.load();
+  return run(args, processIo);
+}
+
+if (Number(process.versions.node.split(".")[0]) < 24) {
+  process.stderr.write(`Ballast needs Node 24 or newer; this is ${process.version}. Run it through npm (npm start, npm run ballast --), which brings its own.\n`);
+  process.exitCode = 2;
+} else {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (thrown) {
+    const known = thrown instanceof BallastError;
+    const text = known ? `${thrown.message}\n  ${thrown.hint}` : thrown instanceof Error ? thrown.stack : String(thrown);
+    process.stderr.write(`${known ? "" : "INTERNAL: "}${text}\n`);
+    process.exitCode = known ? ERROR_CODES[thrown.code].exit : ERROR_CODES.INTERNAL.exit;
+  }
+}
