@@ -1,0 +1,47 @@
+import type { LoadHistory } from "../features/load-history.ts";
+
+/**
+ * Turns samples of live demand into one mean per completed step of the load history.
+ *
+ * A step during which no sample came repeats the step before it (polls and steps may beat against each other when the planning
+ * clock runs fast) up to `maxRepeats` steps; after that the gap stays a gap.
+ */
+export class DemandMeter {
+  readonly #history: LoadHistory;
+  readonly #maxRepeats: number;
+  readonly #current = new Map<string, { stepStartMs: number; sum: number; samples: number; last: number; repeats: number }>();
+
+  constructor(history: LoadHistory, options: { maxRepeats?: number } = {}) {
+    this.#history = history;
+    this.#maxRepeats = options.maxRepeats ?? 3;
+  }
+
+  /** Requests per second of `service`, measured around planning time `nowMs`. Time must not run backwards. */
+  sample(service: string, nowMs: number, rps: number): void {
+    const stepMs = this.#history.stepMs;
+    const stepStartMs = Math.floor(nowMs / stepMs) * stepMs;
+    const entry = this.#current.get(service);
+    if (entry === undefined) {
+      this.#current.set(service, { stepStartMs, sum: rps, samples: 1, last: rps, repeats: 0 });
+      return;
+    }
+    if (stepStartMs < entry.stepStartMs) return;
+    while (entry.stepStartMs < stepStartMs) {
+      if (entry.samples > 0) {
+        entry.last = entry.sum / entry.samples;
+        entry.repeats = 0;
+        this.#history.append(service, entry.stepStartMs, entry.last);
+      } else if (entry.repeats < this.#maxRepeats) {
+        entry.repeats++;
+        this.#history.append(service, entry.stepStartMs, entry.last);
+      } else {
+        entry.stepStartMs = stepStartMs - stepMs;
+      }
+      entry.stepStartMs += stepMs;
+      entry.sum = 0;
+      entry.samples = 0;
+    }
+    entry.sum += rps;
+    entry.samples++;
+  }
+}
