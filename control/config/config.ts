@@ -1,0 +1,77 @@
+import type { Position } from "../../common/errors.ts";
+
+/**
+ * What ballast.yaml says, checked as a whole: a value of this type has passed every rule of docs/reference/ballast-yaml.md.
+ * Times are milliseconds, shares integers in parts per million. Paths are as written: relative ones count from the
+ * working directory.
+ */
+export interface BallastConfig {
+  /** The file it came from, for messages. */
+  file: string;
+  version: 1;
+  fleet: string;
+  /** A planning calendar of its own; null: the wall clock. */
+  clock: { startMs: number; rate: number } | null;
+  server: { xds: SocketAddress; api: SocketAddress };
+  store: { sqlite: string };
+  /** Base URLs of Envoy admin endpoints, without a slash at the end. */
+  envoy: { admin: readonly string[] };
+  estate: { servicenow: string };
+  history: { csv: string; stepMs: number } | null;
+  /** Folder with the model and its manifest; null: the forecast starts at its first fall-back. */
+  model: string | null;
+  tables: { slots: number };
+  /** The policy of services that override nothing. */
+  policy: Policy;
+  services: ReadonlyMap<string, ServiceConfig>;
+}
+
+export interface SocketAddress {
+  host: string;
+  /** 0: the system picks a free port. */
+  port: number;
+}
+
+/** One service's bounds; units and ranges per field in docs/reference/ballast-yaml.md. */
+export interface Policy {
+  stepLimitPpm: number;
+  stepIntervalMs: number;
+  leadTimeMs: number;
+  returnAfterMs: number;
+  hysteresisPpm: number;
+  floorPpm: number;
+  capPpm: number;
+  /** Demand quantile that plans are made for, between 0 and 1. */
+  demandQuantile: number;
+  /** 0 … 1. */
+  targetUtilisation: number;
+  telemetryMaxAgeMs: number;
+  /** Share of a target's capacity that is counted on while a P1 (P2) incident lies on its path, 0 … 1. */
+  p1Remaining: number;
+  p2Remaining: number;
+}
+
+export interface ServiceConfig {
+  /** The Envoy route's name. */
+  name: string;
+  /** Name or sys_id of its CI. */
+  ci: string;
+  ciPosition: Position;
+  mode: "observe" | "steer";
+  sessions: { moveBeforeMs: number } | null;
+  capacity: { rpsPerCore: number; referenceMhz: number };
+  /** `policy` of the file with the service's own fields on top. */
+  policy: Policy;
+  targets: ReadonlyMap<string, TargetConfig>;
+}
+
+export interface TargetConfig {
+  /** The Envoy cluster's name. */
+  name: string;
+  /** Name or sys_id of its CI. */
+  ci: string;
+  ciPosition: Position;
+  basePpm: number;
+  /** A measured capacity in requests per second that replaces the one computed from CMDB facts; null: none. */
+  capacityRps: number | null;
+}
