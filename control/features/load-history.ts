@@ -47,4 +47,26 @@ export class LoadHistory {
     const complete = Math.max(0, Math.floor((nowMs - entry.startMs) / this.stepMs));
     return { startMs: entry.startMs, values: complete >= entry.values.length ? entry.values : entry.values.slice(0, complete) };
   }
+
+  /**
+   * Exactly the last `steps` complete steps before `nowMs`, oldest first: the last one ends at the newest multiple of
+   * `stepMs` not after `nowMs`. NaN where nothing was observed, also for steps after the newest observation.
+   */
+  tail(service: string, nowMs: number, steps: number): Float64Array {
+    const out = new Float64Array(steps).fill(Number.NaN);
+    const entry = this.#series.get(service);
+    if (entry === undefined) return out;
+    const endIndex = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
+    const first = endIndex - steps;
+    const to = Math.min(endIndex, entry.values.length);
+    for (let i = Math.max(0, first); i < to; i++) out[i - first] = entry.values[i]!;
+    return out;
+  }
+
+  /** Start of the oldest and end of the newest step held, or null for an unknown service. */
+  span(service: string): { startMs: number; endMs: number } | null {
+    const entry = this.#series.get(service);
+    if (entry === undefined || entry.values.length === 0) return null;
+    return { startMs: entry.startMs, endMs: entry.startMs + entry.values.length * this.stepMs };
+  }
 }

@@ -1,0 +1,89 @@
+import type { LoadHistory } from "../features/load-history.ts";
+import { HORIZON_STEPS } from "../features/schema.ts";
+import { lastValue, seasonalNaive } from "./baselines.ts";
+import { DEFAULT_LEVELS, type Forecaster } from "./forecaster.ts";
+import type { ForecastSource } from "./forecast.ts";
+import { ScoreBoard, type Scores, seasonalScale } from "./metrics.ts";
+
+export interface BacktestOptions {
+  services: readonly string[];
+  /** Origins lie in [fromMs, toMs − horizon], ms since the Unix epoch. History from `fromMs` on is never used for scaling. */
+  fromMs: number;
+  toMs: number;
+  /** Steps between origins. Default one horizon, so that every step is scored once. */
+  everySteps?: number;
+  /** Called after each origin with the number done and in all. */
+  onOrigin?: (done: number, of: number) => void;
+}
+
+export interface BacktestResult {
+  origins: number;
+  everySteps: number;
+  /** Season of the MASE denominator, in steps: one day, whatever season a baseline uses. */
+  seasonSteps: number;
+  /** What answered most of the forecasts called `model` here. */
+  source: ForecastSource;
+  model: Scores;
+  seasonalNaiveWeekly: Scores;
+  seasonalNaiveDaily: Scores;
+  last: Scores;
+  /** MASE of the forecaster, and of the better of the two seasonal-naive forecasts on the same steps. */
+  mase: number;
+  seasonalNaiveMase: number;
+}
+
+/**
+ * Rolling origins: at each one the forecaster and the baselines see only the steps before it, and are scored on the
+ * steps after it that were observed. All are scored on the same steps: those for which every one of them answered.
+ */
+export async function backtest(forecaster: Forecaster, history: LoadHistory, options: BacktestOptions): Promise<BacktestResult> {
+  const { stepMs } = history;
+  const { services, fromMs, toMs, everySteps = HORIZON_STEPS } = options;
+  const stepsPerDay = Math.round(86_400_000 / stepMs);
+  const first = Math.ceil(fromMs / stepMs) * stepMs;
+  const origins: number[] = [];
+  for (let at = first; at + HORIZON_STEPS * stepMs <= toMs; at += everySteps * stepMs) origins.push(at);
+  const scales = new Map(services.map((service) => [service, seasonalScale(history.tail(service, first, history.maxSteps), stepsPerDay)]));
+  let boards: Record<"model" | "weekly" | "daily" | "last", ScoreBoard> | null = null;
+  const sources = new Map<ForecastSource, number>();
+  for (const [done, at] of origins.entries()) {
+    const forecasts = await forecaster.forecast(history, services, at);
+    for (const [service, forecast] of forecasts) {
+      const levels = forecast.levels;
+      boards ??= { model: new ScoreBoard(levels), weekly: new ScoreBoard(levels), daily: new ScoreBoard(levels), last: new ScoreBoard(levels) };
+      sources.set(forecast.source, (sources.get(forecast.source) ?? 0) + 1);
+      const tail = history.tail(service, at, Math.min(history.maxSteps, 35 * stepsPerDay));
+      const answers = {
+        model: forecast.values,
+        weekly: seasonalNaive(tail, 7 * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
+        daily: seasonalNaive(tail, stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
+        last: lastValue(tail, HORIZON_STEPS, levels, stepsPerDay),
+      };
+      if (Object.values(answers).some((answer) => typeof answer === "string")) continue;
+      const observed = history.tail(service, at + HORIZON_STEPS * stepMs, HORIZON_STEPS);
+      for (const name of ["model", "weekly", "daily", "last"] as const) {
+        const values = answers[name] as readonly Float64Array[];
+        observed.forEach((y, h) => {
+          boards![name].add(service, scales.get(service)!, y, values.map((row) => row[h]!));
+        });
+      }
+    }
+    options.onOrigin?.(done + 1, origins.length);
+  }
+  const scores = boards ?? { model: new ScoreBoard(DEFAULT_LEVELS), weekly: new ScoreBoard(DEFAULT_LEVELS), daily: new ScoreBoard(DEFAULT_LEVELS), last: new ScoreBoard(DEFAULT_LEVELS) };
+  const model = scores.model.scores();
+  const seasonalNaiveWeekly = scores.weekly.scores();
+  const seasonalNaiveDaily = scores.daily.scores();
+  return {
+    origins: origins.length,
+    everySteps,
+    seasonSteps: stepsPerDay,
+    source: [...sources].sort((a, b) => b[1] - a[1])[0]?.[0] ?? "none",
+    model,
+    seasonalNaiveWeekly,
+    seasonalNaiveDaily,
+    last: scores.last.scores(),
+    mase: model.mase,
+    seasonalNaiveMase: Math.min(seasonalNaiveWeekly.mase, seasonalNaiveDaily.mase),
+  };
+}

@@ -1,0 +1,120 @@
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH } from "../features/schema.ts";
+import { FallbackError } from "./reasons.ts";
+
+const scores = z.object({
+  mase: z.number(),
+  wql: z.number(),
+  pinball: z.array(z.number()),
+  coverage: z.array(z.number()),
+  count: z.number().int(),
+});
+
+/** What stands beside a model file. Written by `ballast train`, checked before the model may answer. */
+export const manifestSchema = z.object({
+  format: z.literal(1),
+  model: z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  schema_hash: z.string(),
+  features: z.array(z.string()).max(4096),
+  levels: z.array(z.number().gt(0).lt(1)).min(1).max(32),
+  horizon_steps: z.number().int().positive(),
+  step_ms: z.number().int().positive(),
+  code_version: z.string(),
+  training: z.object({
+    from: z.string(),
+    to: z.string(),
+    services: z.array(z.string()),
+    data_sha256: z.string(),
+    seed: z.number().int(),
+    rows: z.number().int(),
+    trees: z.number().int(),
+    parity_rows: z.number().int(),
+    parity_max_abs_diff: z.number(),
+    versions: z.record(z.string(), z.string()),
+  }),
+  backtest: z.object({
+    from: z.string(),
+    to: z.string(),
+    every_steps: z.number().int().positive(),
+    season_steps: z.number().int().positive(),
+    scores: z.object({ model: scores, seasonal_naive_weekly: scores, seasonal_naive_daily: scores, last: scores }),
+  }),
+  baselines_beaten: z.array(z.string()),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export const MANIFEST_FILE = "manifest.json";
+const MAX_MANIFEST_BYTES = 1 << 20;
+const MAX_MODEL_BYTES = 64 << 20;
+
+/** Baselines whose score is strictly worse than the model's, on MASE and on wQL. */
+export function baselinesBeaten(all: Manifest["backtest"]["scores"]): string[] {
+  const { model, ...baselines } = all;
+  return Object.entries(baselines)
+    .filter(([, score]) => model.mase < score.mase && model.wql < score.wql)
+    .map(([name]) => name);
+}
+
+/**
+ * Reads the manifest and the model of a folder and checks one against the other and against this build's features.
+ * The bytes returned are the bytes that were hashed. Throws FallbackError with the reason of the refusal.
+ */
+export async function readModel(modelDir: string): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+  const text = await readBounded(join(modelDir, MANIFEST_FILE), MAX_MANIFEST_BYTES);
+  const manifest = parseManifest(new TextDecoder().decode(text));
+  checkFits(manifest);
+  const bytes = await readBounded(join(modelDir, manifest.model), MAX_MODEL_BYTES);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  if (sha256 !== manifest.sha256) {
+    throw new FallbackError("MODEL_HASH_MISMATCH", `${manifest.model} has sha256 ${sha256.slice(0, 12)}…, its manifest says ${manifest.sha256.slice(0, 12)}…`);
+  }
+  return { manifest, bytes };
+}
+
+function parseManifest(text: string): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE} is not JSON`, cause);
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
+  }
+  return parsed.data;
+}
+
+function checkFits(manifest: Manifest): void {
+  const names = FEATURES.map((feature) => feature.name);
+  if (manifest.schema_hash !== SCHEMA_HASH || manifest.features.join() !== names.join()) {
+    throw new FallbackError("SCHEMA_MISMATCH", `the model was trained with feature schema ${manifest.schema_hash}, this build computes ${SCHEMA_HASH}`);
+  }
+  if (manifest.horizon_steps !== HORIZON_STEPS || manifest.step_ms !== FEATURE_STEP_MS) {
+    throw new FallbackError("SCHEMA_MISMATCH", `the model looks ${manifest.horizon_steps} steps of ${manifest.step_ms} ms ahead, this build ${HORIZON_STEPS} of ${FEATURE_STEP_MS}`);
+  }
+  if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!)) {
+    throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
+  }
+  const beaten = baselinesBeaten(manifest.backtest.scores);
+  const missed = ["seasonal_naive_weekly", "seasonal_naive_daily"].filter((name) => !beaten.includes(name));
+  if (missed.length > 0) throw new FallbackError("MODEL_NOT_BETTER", `the backtest in the manifest does not beat ${missed.join(" and ")}`);
+}
+
+async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    await using file = await open(path, "r");
+    const { size } = await file.stat();
+    if (size > maxBytes) throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
+    return await file.readFile();
+  } catch (cause) {
+    if (cause instanceof FallbackError) throw cause;
+    throw new FallbackError("MODEL_MISSING", `${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? "unknown"})`, cause);
+  }
+}
