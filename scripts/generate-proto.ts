@@ -23,7 +23,7 @@ const template = {
 const run = spawnSync("node_modules/.bin/buf", ["generate", protoDir, "--template", JSON.stringify(template)], {
   cwd: root,
   stdio: "inherit",
-  env: { ...process.env, PATH: `${root}/node_modules/.bin:${process.env["PATH"] ?? ""}` },
+  env: { ...process.env, PATH: `${root}/node_modules/.bin:${process.env.PATH ?? ""}` },
 });
 if (run.error !== undefined) throw run.error;
 process.exitCode = run.status ?? 1;
