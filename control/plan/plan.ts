@@ -33,8 +33,9 @@ export interface PlannedTarget {
   basePpm: number;
   /** Share for requests without a session (the `order` quota). */
   weightPpm: number;
-  /** Share of sessions (the `sticky` quota). Differs from weightPpm only while the target drains. */
+  /** Share of sessions (the `sticky` quota). Differs from weightPpm only while a target of the service drains. */
   stickyPpm: number;
+  /** From the first step of leaving (for a window, or without a healthy host) until the target may carry traffic again. */
   draining: boolean;
   causes: Cause[];
 }
@@ -45,8 +46,40 @@ export interface PlannedService {
   targets: PlannedTarget[];
   /** One line for people. */
   why: string;
-  /** True when a live target without a healthy host forces this plan: an emergency epoch. */
+  /**
+   * True when a share had to go at once, beyond the step limit: a target without a healthy host, or one that its window
+   * forbids now (an incident, or a window known too late to leave in steps). Asks for an emergency epoch.
+   */
   emergency: boolean;
+  /** Set when no target of the service is fit to carry traffic and the plan is only the least bad one. One sentence. */
+  alarm?: string;
+  /** Planning time of the last step: now when this plan differs from the one in force. Goes back in as `last`. */
+  steppedAtMs?: number;
+  /** Planning time at which the plan is next expected to change by the calendar alone; a hint for the caller's timer. */
+  nextChangeAtMs?: number;
+}
+
+/**
+ * What the planner must remember between calls and cannot see in its inputs. Plain JSON; the caller hands it back unread.
+ * Without it (a restart) a target that the last plan left without traffic must prove its health anew.
+ */
+export interface PlanMemory {
+  /** By service, then by target. Holds exactly the services and targets of the last call. */
+  services: { [service: string]: { [target: string]: TargetMemory } };
+}
+
+export interface TargetMemory {
+  /** The target was out of service (an open window, or no healthy host) and has not yet proved itself since. */
+  out: boolean;
+  /** Since when it has been healthy without a break and outside every open window; null when it is not. */
+  goodSinceMs: number | null;
+  /** Start of the window for which the target is being left, per quota; null when it is not. */
+  leavingForMs: { order: number | null; sticky: number | null };
+}
+
+export interface FleetPlan {
+  services: Map<string, PlannedService>;
+  memory: PlanMemory;
 }
 
 export interface ServicePolicy {
@@ -80,6 +113,18 @@ export interface PlanInput {
   services: ReadonlyMap<string, { estate: EstateService; policy: ServicePolicy }>;
   forecasts: ReadonlyMap<string, DemandForecast>;
   telemetry: TelemetrySnapshot | null;
-  /** The plan now in force, with the planning time of each service's last step; null before the first epoch. */
+  /**
+   * The plan now in force, with the planning time of each service's last step; null before the first epoch (then the base
+   * weights are taken to be in force, as the user's static route has them).
+   */
   last: ReadonlyMap<string, { plan: PlannedService; steppedAtMs: number }> | null;
+  /** `memory` of the previous call; absent after a restart. */
+  memory?: PlanMemory;
+  /** Planning milliseconds per monotonic millisecond, for the age of telemetry; default 1. */
+  clockRate?: number;
+  /**
+   * The longest planning time between two calls, ms; default 0. Steps can only fall on calls, so a drain starts earlier by
+   * this much per step. Left at 0 with a coarse caller, the last share of a drain may have to leave at once.
+   */
+  planIntervalMs?: number;
 }
