@@ -1,4 +1,4 @@
--- The peer in Lua: the same job as rust/src/lib.rs. @TABLES@, @SERVICE@ and @SESSION@ are replaced before it is put inline.
+-- The peer in Lua: the same job as rust/src/lib.rs. The marks of the three constants below are replaced before it is put inline.
 local bit = require("bit")
 local tobit, bxor, rshift, band = bit.tobit, bit.bxor, bit.rshift, bit.band
 local byte, match = string.byte, string.match

@@ -1,0 +1,181 @@
+import { join } from "node:path";
+import { BallastError } from "../../common/errors.ts";
+import { fetchEnvoy } from "../../scripts/fetch-envoy.ts";
+import { buildLoadGenerator } from "../lib/load-generator.ts";
+import { describeMachine, envoyVersion, loadAverage } from "../lib/machine.ts";
+import { type Built, buildNative, ROOT } from "../lib/native-build.ts";
+import { writeResults } from "../lib/results.ts";
+import type { BenchOptions } from "../main.ts";
+import { checkRow } from "./check.ts";
+import { type CpuSamples, cpuFigures, measureCpu } from "./cpu.ts";
+import { capacity, type LatencySamples, measureLatency, p99Ratio } from "./latency.ts";
+import type { Mode } from "./listener.ts";
+import { report } from "./report.ts";
+import { pinSelf, type RigParts, startRig } from "./rig.ts";
+import { allRows, type Row } from "./rows.ts";
+
+const BASELINE = "none";
+const MODES: readonly Mode[] = ["direct", "forward"];
+/** Rows whose p99 near saturation is compared. */
+const BUSY_ROWS = ["native", "lua", "ballast"];
+const BUSY_SHARE = 0.7;
+
+/** Every phase runs in each of `processes` fresh Envoys, so that the luck of one memory layout averages out. */
+const FULL = {
+  processes: 4,
+  cpuRounds: 12,
+  direct: 2000,
+  forward: 1000,
+  fixedRounds: 3,
+  fixedSeconds: 1,
+  busyRounds: 8,
+  busySeconds: 1.5,
+};
+const QUICK = {
+  processes: 1,
+  cpuRounds: 9,
+  direct: 800,
+  forward: 400,
+  fixedRounds: 3,
+  fixedSeconds: 0.3,
+  busyRounds: 9,
+  busySeconds: 0.35,
+};
+/** Requests per second of the fixed-rate rounds: a third of what one worker can do on the machine this was written on. */
+const FIXED_RATE = 3000;
+
+export async function run(options: BenchOptions): Promise<object> {
+  const plan = options.quick ? QUICK : FULL;
+  const { parts, skipped } = await prepare(options);
+  const { rows } = parts;
+  const cpu: Record<Mode, CpuSamples> = { direct: emptyCpu(), forward: emptyCpu() };
+  const fixed: LatencySamples = { p50: new Map(), p99: new Map() };
+  const equalRate: LatencySamples = { p50: new Map(), p99: new Map() };
+  const equalLoad: LatencySamples = { p50: new Map(), p99: new Map() };
+  const forward = rows.filter((row) => row.modes.includes("forward"));
+  const busy = forward.filter((row) => BUSY_ROWS.includes(row.name));
+  const capacities = new Map<string, number[]>();
+
+  pinSelf();
+  for (let process = 0; process < plan.processes; process++) {
+    const rig = await startRig(parts);
+    try {
+      for (const row of rows) await checkRow(rig, row);
+      for (const mode of MODES) {
+        const able = rows.filter((row) => row.modes.includes(mode));
+        await measureCpu(rig, able, mode, { rounds: plan.cpuRounds, count: plan[mode], seed: process + 1 }, cpu[mode]);
+      }
+      progress(`process ${process + 1} of ${plan.processes}: CPU done`);
+      await measureLatency(
+        rig,
+        forward,
+        { rounds: plan.fixedRounds, seconds: plan.fixedSeconds, rate: FIXED_RATE, seed: process + 1 },
+        fixed,
+      );
+      const limit = new Map<string, number>();
+      for (const row of busy) {
+        const perSecond = await capacity(rig, row, { runs: 3, count: 2000 });
+        limit.set(row.name, perSecond);
+        capacities.set(row.name, [...(capacities.get(row.name) ?? []), perSecond]);
+      }
+      const nativeRate = BUSY_SHARE * (limit.get("native") as number);
+      const busyPlan = { rounds: plan.busyRounds, seconds: plan.busySeconds, seed: process + 101 };
+      await measureLatency(rig, busy, { ...busyPlan, rate: nativeRate }, equalRate);
+      if (!options.quick) {
+        const own = (row: Row): number => BUSY_SHARE * (limit.get(row.name) as number);
+        await measureLatency(rig, busy, { ...busyPlan, rate: own }, equalLoad);
+      }
+      progress(`process ${process + 1} of ${plan.processes}: latency done`);
+    } finally {
+      await rig.stop();
+    }
+  }
+
+  const figures = {
+    direct: cpuFigures(rows, cpu.direct.envoy, BASELINE),
+    forward: cpuFigures(rows, cpu.forward.envoy, BASELINE),
+  };
+  const text = report({
+    figures,
+    service: cpu.forward.service,
+    fixed,
+    fixedRate: FIXED_RATE,
+    equalRate,
+    equalLoad,
+    busy: busy.map((row) => row.name),
+    capacities,
+    skipped,
+    plan: { ...plan, busyShare: BUSY_SHARE },
+    versions: `Envoy ${envoyVersion(parts.envoyBinary)}; ${describeMachine()}; load average at the end ${loadAverage()}`,
+  });
+  console.log(text);
+  if (!options.quick) await writeResults("hot-path", text);
+
+  const perRequest = (mode: Mode): Record<string, number> =>
+    Object.fromEntries(figures[mode].map(({ row, us }) => [row.name, round(us.median)]));
+  const added = (mode: Mode): Record<string, number> =>
+    Object.fromEntries(figures[mode].map(({ row, addedUs }) => [row.name, round(addedUs)]));
+  const compared = busy.some((row) => row.name === "ballast") ? "ballast" : "lua";
+  const ratio = p99Ratio(equalRate, compared, "native");
+  return {
+    cpu_us_per_request: perRequest("forward"),
+    cpu_us_added: added("forward"),
+    cpu_us_per_request_direct: perRequest("direct"),
+    cpu_us_added_direct: added("direct"),
+    p99_ratio_to_native: round(ratio.value, 3),
+    p99_ratio_interval: [round(ratio.interval.low, 3), round(ratio.interval.high, 3)],
+    p99_ratio_of: compared,
+    quick: options.quick,
+    skipped,
+  };
+}
+
+/** Builds or finds every part; a row whose part cannot be had here is left out with the reason. */
+async function prepare(options: BenchOptions): Promise<{ parts: RigParts; skipped: Record<string, string> }> {
+  const peers = join(ROOT, "bench/hot-path/peers");
+  const script = (name: string, output: string): Promise<Built> =>
+    buildNative({ sources: join(peers, name), command: (folder) => ["sh", "build.sh", folder], output });
+  const envoyBinary = await fetchEnvoy({ onProgress: progress });
+  const [load, extProc, dynamicModule] = await Promise.all([
+    buildLoadGenerator(),
+    script("ext-proc", "steer-ext-proc"),
+    script("dynamic-module", "libsteer.so"),
+  ]);
+  if ("missing" in load) throw new BallastError("USAGE", `the load generator needs a C compiler: ${load.missing}`);
+  const skipped: Record<string, string> = { go_sdk: "TinyGo is in none of the registries this project uses" };
+  if ("missing" in extProc) skipped.ext_proc = `needs Go: ${extProc.missing}`;
+  if ("missing" in dynamicModule) skipped.dynamic_module = `needs a C compiler: ${dynamicModule.missing}`;
+  skipped.ballast = "the filter is not built";
+  const rows = allRows(undefined).filter(
+    (row) =>
+      (!options.quick || row.quick) &&
+      (row.needs === undefined || skipped[row.needs] === undefined) &&
+      (options.words.length === 0 ||
+        row.name === BASELINE ||
+        row.name === "native" ||
+        options.words.includes(row.name)),
+  );
+  return {
+    skipped,
+    parts: {
+      envoyBinary,
+      loadBinary: load.path,
+      rows,
+      modes: MODES,
+      ...("path" in extProc ? { extProcBinary: extProc.path } : {}),
+      ...("path" in dynamicModule ? { dynamicModulePath: dynamicModule.path } : {}),
+    },
+  };
+}
+
+function emptyCpu(): CpuSamples {
+  return { envoy: new Map(), service: new Map() };
+}
+
+function round(value: number, digits = 2): number {
+  return Number(value.toFixed(digits));
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,199 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../lib/native-build.ts";
+import {
+  dynamicModule,
+  extProcFilter,
+  HASHED,
+  listener,
+  luaFilter,
+  type Mode,
+  SERVICE,
+  type Steering,
+  TARGETS,
+  WEIGHTED,
+  wasmFilter,
+} from "./listener.ts";
+
+/** What the job of a row is; rows are compared within one job. */
+export interface Job {
+  service: "header" | "fixed" | "route";
+  session: boolean;
+}
+
+/** One line of the table. Every row that steers does the same job: find the service, pick by weight, send the request there. */
+export interface Row {
+  name: string;
+  what: string;
+  /** Undefined where nothing is picked, or not by us. */
+  job?: Job;
+  /** Expected of the answers when forwarding: all to the first target, 70/30, or 70/30 with each session on one target. */
+  expect: "first" | "split" | "sticky";
+  /** A row that picks in the route itself has nothing to do on a direct response. */
+  modes: readonly Mode[];
+  /** Measured by --quick as well. */
+  quick: boolean;
+  /** Parts that must be there: built natively, or brought up by the run. */
+  needs?: "ext_proc" | "dynamic_module" | "ballast";
+  listener(port: number, mode: Mode): object;
+}
+
+const PEERS = join(ROOT, "bench/hot-path/peers");
+const BOTH: readonly Mode[] = ["direct", "forward"];
+
+/** Configuration text of the Rust, AssemblyScript, ext_proc and dynamic-module peers: three services, as the demo has. */
+export function peerConfiguration(job: Job): string {
+  const split = TARGETS.map(({ cluster, slots }) => `${cluster}:${slots}`).join(" ");
+  return [
+    job.service === "fixed" ? `service fixed ${SERVICE}` : "service header",
+    `session ${job.session ? "on" : "off"}`,
+    ...["quotes", SERVICE, "ledger"].map((service) => `table ${service} ${split}`),
+  ].join("\n");
+}
+
+function luaSource(job: Job): string {
+  const split = TARGETS.map(({ cluster, slots }) => `{"${cluster}", ${slots}}`).join(", ");
+  const tables = ["quotes", SERVICE, "ledger"].map((service) => `${service} = {${split}}`).join(", ");
+  return readFileSync(join(PEERS, "lua/steer.lua"), "utf8")
+    .replace("@TABLES@", `{${tables}}`)
+    .replace("@SERVICE@", job.service === "fixed" ? `"${SERVICE}"` : "nil")
+    .replace("@SESSION@", String(job.session));
+}
+
+/** The filter's plugin configuration; design and reference: docs/reference of the filter. */
+export function ballastConfiguration(job: Job): string {
+  const from = { header: { header: "x-service" }, fixed: { fixed: SERVICE }, route: "route_name" }[job.service];
+  return JSON.stringify({
+    control_cluster: "ballast_control",
+    fleet: "bench",
+    node: "bench",
+    service_from: from,
+    steer_header: "x-ballast-target",
+    ...(job.session ? { session_from: { cookie: "sid" } } : {}),
+  });
+}
+
+function jobName(job: Job): string {
+  return `${job.service === "header" ? "" : `_${job.service}`}${job.session ? "" : "_no_session"}`;
+}
+
+function jobWords(job: Job): string {
+  const from = { header: "service from a header", fixed: "service fixed", route: "service from the route name" }[
+    job.service
+  ];
+  return `${from}, ${job.session ? "session by cookie" : "no session"}`;
+}
+
+function steeredRow(kind: string, title: string, job: Job, quick: boolean, filter: (vmId: string) => object): Row {
+  const name = `${kind}${jobName(job)}`;
+  return {
+    name,
+    what: `${title}: ${jobWords(job)}`,
+    job,
+    expect: job.session ? "sticky" : "split",
+    modes: BOTH,
+    quick,
+    listener: (port, mode) =>
+      listener({ name: `${name}_${mode}`, port, mode, steering: "header", filters: [filter(name)] }),
+  };
+}
+
+function routeRow(name: string, what: string, expect: Row["expect"], modes: readonly Mode[], steering: Steering): Row {
+  return {
+    name,
+    what,
+    expect,
+    modes,
+    quick: true,
+    listener: (port, mode) => listener({ name: `${name}_${mode}`, port, mode, steering, filters: [] }),
+  };
+}
+
+function bareRow(name: string, what: string, module: string): Row {
+  const path = join(PEERS, "bare", module);
+  const filter = (vmId: string): object => wasmFilter({ vmId, path, configuration: "" });
+  return {
+    name,
+    what,
+    expect: name === "write" ? "first" : "split",
+    modes: BOTH,
+    quick: true,
+    listener: (port, mode) =>
+      listener({ name: `${name}_${mode}`, port, mode, steering: "header", filters: [filter(name)] }),
+  };
+}
+
+const FULL: Job = { service: "header", session: true };
+const JOBS: readonly Job[] = [
+  FULL,
+  { service: "fixed", session: true },
+  { service: "header", session: false },
+  { service: "fixed", session: false },
+];
+const BALLAST_JOBS: readonly Job[] = [
+  ...JOBS,
+  { service: "route", session: true },
+  { service: "route", session: false },
+];
+
+/** All rows. `ballastModule` is undefined where the filter is not built. */
+export function allRows(ballastModule: string | undefined): Row[] {
+  const rows: Row[] = [
+    routeRow("none", "no filter, one cluster", "first", BOTH, "none"),
+    routeRow("native", "Envoy's weighted_clusters, a random number per request", "split", ["forward"], {
+      route: WEIGHTED,
+    }),
+    routeRow("hash_policy", "weighted_clusters with use_hash_policy on the session cookie", "sticky", ["forward"], {
+      route: HASHED,
+    }),
+    {
+      ...routeRow("dynamic_module", `dynamic-module cluster specifier in C: ${jobWords(FULL)}`, "sticky", ["forward"], {
+        route: dynamicModule(peerConfiguration(FULL)),
+      }),
+      needs: "dynamic_module",
+      job: FULL,
+    },
+    bareRow("empty", "Envoy's price of a Wasm filter: an empty callback", "empty.wasm"),
+    bareRow("write", "Envoy's price of steering by a header: one write, no pick", "write.wasm"),
+    {
+      name: "strip",
+      what: "no filter, the client's own header stripped by early header mutation",
+      expect: "first",
+      modes: BOTH,
+      quick: false,
+      listener: (port, mode) =>
+        listener({ name: `strip_${mode}`, port, mode, steering: "none", filters: [], strip: true }),
+    },
+  ];
+  for (const job of JOBS) {
+    const quick = job === FULL;
+    const configuration = peerConfiguration(job);
+    rows.push(
+      steeredRow("lua", "Lua", job, job.session, () => luaFilter(luaSource(job))),
+      steeredRow("rust", "Rust SDK", job, quick, (vmId) =>
+        wasmFilter({ vmId, path: join(PEERS, "rust/steer.wasm"), configuration }),
+      ),
+      steeredRow("solo", "@solo-io/proxy-runtime", job, quick, (vmId) =>
+        wasmFilter({ vmId, path: join(PEERS, "solo/steer.wasm"), configuration }),
+      ),
+    );
+  }
+  rows.push({
+    ...steeredRow("ext_proc", "ext_proc service in Go", FULL, true, () => extProcFilter("ext_proc")),
+    needs: "ext_proc",
+  });
+  if (ballastModule !== undefined) {
+    for (const job of BALLAST_JOBS) {
+      const row = steeredRow("ballast", "Ballast", job, job.session, (vmId) =>
+        wasmFilter({
+          vmId,
+          path: ballastModule,
+          configuration: ballastConfiguration(job),
+          failurePolicy: "FAIL_RELOAD",
+        }),
+      );
+      rows.push({ ...row, needs: "ballast" });
+    }
+  }
+  return rows;
+}
