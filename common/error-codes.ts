@@ -99,6 +99,15 @@ export const ERROR_CODES = {
     hint: "The last lines of the failed step are above; run the command again, it goes on where it stopped.",
   },
   TFX_UNSUPPORTED: { exit: 6, hint: "Train on Linux x86-64 with glibc 2.38 or newer, or as root on Debian or Ubuntu." },
+  TRAIN_ENVIRONMENT_FAILED: {
+    exit: 4,
+    hint: "Check the network and pip's index settings; the packages are pinned in models/trees/requirements.txt.",
+  },
+  TRAIN_FAILED: { exit: 5, hint: "Nothing was replaced; the model in use is as before. The last lines above say why." },
+  TRAIN_HISTORY_TOO_SHORT: {
+    exit: 2,
+    hint: "Training needs four weeks of five-minute steps for at least one service: three to learn from, one to be judged on.",
+  },
   USAGE: { exit: 2, hint: "Run `ballast help` for the commands and their flags." },
   XDS_SILENT: { exit: 4, http: 503, hint: "The server serves again when it can read the head of its store." },
   XDS_TLS_REQUIRED: { exit: 2, hint: "Bind a loopback address, or give the server a certificate and a key." },

@@ -5,8 +5,9 @@
 
 export type BaselineValues = Float64Array[];
 
-/** Residuals older than this say little about today's error: four weeks. */
-const MAX_RESIDUAL_DAYS = 28;
+/** Residuals older than this say little about today's error. The last value has one sort per step, so it looks less far. */
+const SEASONAL_RESIDUAL_DAYS = 28;
+const LAST_RESIDUAL_DAYS = 7;
 /** With fewer residuals a quantile such as 0.99 is a guess; the point forecast stands for all levels then. */
 const MIN_RESIDUALS = 48;
 /** A hole one season ago is bridged by the nearest value within this many steps. */
@@ -22,7 +23,7 @@ export function seasonalNaive(values: Float64Array, seasonSteps: number, horizon
     points[h] = value;
   }
   const residuals: number[] = [];
-  const from = Math.max(seasonSteps, values.length - MAX_RESIDUAL_DAYS * stepsPerDay);
+  const from = Math.max(seasonSteps, values.length - SEASONAL_RESIDUAL_DAYS * stepsPerDay);
   for (let i = from; i < values.length; i++) {
     const residual = values[i]! - values[i - seasonSteps]!;
     if (!Number.isNaN(residual)) residuals.push(residual);
@@ -36,7 +37,7 @@ export function lastValue(values: Float64Array, horizonSteps: number, levels: re
   const point = lastObserved(values, Math.round(stepsPerDay / 24));
   if (Number.isNaN(point)) return "no load was seen in the last hour";
   const rows = levels.map(() => new Float64Array(horizonSteps));
-  const from = Math.max(0, values.length - MAX_RESIDUAL_DAYS * stepsPerDay);
+  const from = Math.max(0, values.length - LAST_RESIDUAL_DAYS * stepsPerDay);
   for (let h = 0; h < horizonSteps; h++) {
     const residuals: number[] = [];
     for (let i = from + h + 1; i < values.length; i++) {

@@ -140,14 +140,17 @@ class ChainForecaster implements Forecaster {
 
   async #forecast(history: LoadHistory, services: readonly string[], nowMs: number, chain: Chain): Promise<Map<string, DemandForecast>> {
     const result = new Map<string, DemandForecast>();
+    const stepsPerDay = Math.max(1, Math.round(86_400_000 / history.stepMs));
+    const tailSteps = Math.max(FEATURE_HISTORY_STEPS, BASELINE_DAYS * stepsPerDay);
+    const issuedAtMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     for (let from = 0; from < services.length; from += MAX_SERVICES_PER_BATCH) {
       const batch = services.slice(from, from + MAX_SERVICES_PER_BATCH);
-      const answers = await this.#askModel(history, batch, nowMs, chain);
-      for (const service of batch) {
+      const tails = new Map(batch.map((service) => [service, history.tail(service, nowMs, tailSteps)]));
+      const answers = await this.#askModel(tails, history.stepMs, issuedAtMs, chain);
+      for (const [service, tail] of tails) {
         const answer = answers.get(service);
         if (answer === undefined) throw new Error(`no answer for ${service}`);
-        const issuedAtMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
-        result.set(service, this.#fallThrough(history, service, issuedAtMs, answer));
+        result.set(service, this.#fallThrough(service, tail, history.stepMs, issuedAtMs, answer));
       }
       // Other work of the process gets its turn between batches.
       if (from + MAX_SERVICES_PER_BATCH < services.length) await new Promise((resolve) => setImmediate(resolve));
@@ -156,22 +159,21 @@ class ChainForecaster implements Forecaster {
   }
 
   /** Per service the model's values[level][step], or why there are none. */
-  async #askModel(history: LoadHistory, services: readonly string[], nowMs: number, chain: Chain): Promise<Map<string, Float64Array[] | FallbackReason>> {
+  async #askModel(tails: ReadonlyMap<string, Float64Array>, stepMs: number, originMs: number, chain: Chain): Promise<Map<string, Float64Array[] | FallbackReason>> {
     const answers = new Map<string, Float64Array[] | FallbackReason>();
-    const refuseAll = (reason: FallbackReason): typeof answers => new Map(services.map((service) => [service, answers.get(service) ?? reason]));
+    const refuseAll = (reason: FallbackReason): typeof answers => new Map([...tails.keys()].map((service) => [service, answers.get(service) ?? reason]));
     const model = this.#model;
     if (chain === "baseline") return refuseAll({ code: "MODEL_NOT_ASKED", text: "the baseline was asked for" });
     if (this.#refusal !== null) return refuseAll(this.#refusal);
     if (model === null) throw new Error("neither a model nor a refusal");
-    if (history.stepMs !== model.manifest.step_ms) {
-      return refuseAll({ code: "STEP_MISMATCH", text: `the history has steps of ${history.stepMs} ms, the model of ${model.manifest.step_ms} ms` });
+    if (stepMs !== model.manifest.step_ms) {
+      return refuseAll({ code: "STEP_MISMATCH", text: `the history has steps of ${stepMs} ms, the model of ${model.manifest.step_ms} ms` });
     }
     const stride = HORIZON_STEPS * FEATURES.length;
-    const rows = new Float32Array(services.length * stride);
+    const rows = new Float32Array(tails.size * stride);
     const built: { service: string; scale: OriginScale }[] = [];
-    const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
-    for (const service of services) {
-      const window = new SeriesWindow(history.tail(service, nowMs, FEATURE_HISTORY_STEPS));
+    for (const [service, tail] of tails) {
+      const window = new SeriesWindow(tail.subarray(tail.length - FEATURE_HISTORY_STEPS));
       const scale = this.#builder.build(window, FEATURE_HISTORY_STEPS, originMs, rows, built.length * stride);
       if (scale === "short") answers.set(service, { code: "HISTORY_TOO_SHORT", text: `the model needs ${MIN_HISTORY_STEPS} steps of history` });
       else if (scale === "stale") answers.set(service, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
@@ -185,7 +187,7 @@ class ChainForecaster implements Forecaster {
         const values = Array.from({ length: levels }, (_, level) =>
           Float64Array.from({ length: HORIZON_STEPS }, (_, h) => fromTarget(outputs[(i * HORIZON_STEPS + h) * levels + level]!, scale)),
         );
-        const fault = guardOutput(values, highest(history.tail(service, nowMs, history.maxSteps)));
+        const fault = guardOutput(values, highest(tails.get(service)!));
         answers.set(service, fault === null ? values : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` });
       });
       return answers;
@@ -230,10 +232,9 @@ class ChainForecaster implements Forecaster {
     else this.#session = session;
   }
 
-  #fallThrough(history: LoadHistory, service: string, issuedAtMs: number, answer: Float64Array[] | FallbackReason): DemandForecast {
+  #fallThrough(service: string, tail: Float64Array, stepMs: number, issuedAtMs: number, answer: Float64Array[] | FallbackReason): DemandForecast {
     const levels = this.#model?.manifest.levels ?? DEFAULT_LEVELS;
-    const stepsPerDay = Math.max(1, Math.round(86_400_000 / history.stepMs));
-    const tail = history.tail(service, issuedAtMs, Math.min(history.maxSteps, BASELINE_DAYS * stepsPerDay));
+    const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
     const observed = lastObserved(tail, Math.max(1, Math.round(stepsPerDay / 24)));
     const lastRps = Number.isNaN(observed) ? 0 : observed;
     const make = (source: ForecastSource, values: readonly Float64Array[], fallbackReasons: string[]): DemandForecast => ({
@@ -241,7 +242,7 @@ class ChainForecaster implements Forecaster {
       source,
       fallbackReasons,
       issuedAtMs,
-      stepMs: history.stepMs,
+      stepMs,
       levels,
       values,
       lastRps,
