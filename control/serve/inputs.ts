@@ -1,0 +1,42 @@
+import type { BallastConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { toServicePolicy } from "../config/service-policy.ts";
+import { buildEstate } from "../estate/build-estate.ts";
+import type { Estate, EstateService } from "../estate/estate.ts";
+import { LoadHistory } from "../features/load-history.ts";
+import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
+import { readServiceNow } from "../ingest/servicenow.ts";
+import type { PlanInput, ServicePolicy } from "../plan/plan.ts";
+
+/** Step of the load history when ballast.yaml names none. */
+const DEFAULT_STEP_MS = 300_000;
+
+/** Everything a plan is made from, but for what is live. */
+export interface Inputs {
+  config: BallastConfig;
+  estate: Estate;
+  history: LoadHistory;
+  /** The planner's view of each service. */
+  services: PlanInput["services"];
+}
+
+/** Reads ballast.yaml, the export and the load history it names. Throws typed errors with positions. */
+export async function loadInputs(configPath: string, nowMs: (config: BallastConfig) => number): Promise<Inputs> {
+  const config = await loadConfig(configPath);
+  const [records, history] = await Promise.all([
+    readServiceNow(config.estate.servicenow),
+    config.history === null
+      ? new LoadHistory({ stepMs: DEFAULT_STEP_MS })
+      : readLoadHistoryCsv(config.history.csv, { stepMs: config.history.stepMs }),
+  ]);
+  const estate = buildEstate({ records, config, nowMs: nowMs(config) });
+  return { config, estate, history, services: planServices(config, estate) };
+}
+
+export function planServices(config: BallastConfig, estate: Estate): PlanInput["services"] {
+  const services = new Map<string, { estate: EstateService; policy: ServicePolicy }>();
+  for (const [name, service] of estate.services) {
+    services.set(name, { estate: service, policy: toServicePolicy(config, name) });
+  }
+  return services;
+}
