@@ -20,7 +20,8 @@ export function augment(series: Series, random: SeededRandom): Series {
   levelRegimes(values, random);
   addNoise(values, random.pick([0, 0, 0.03, 0.08, 0.14]), random);
   if (random.next() < 0.4) cutGaps(values, random);
-  let startMs = series.startMs + series.stepMs * (random.integer(0, STEPS_PER_DAY - 1) + STEPS_PER_DAY * random.integer(0, 6));
+  let startMs =
+    series.startMs + series.stepMs * (random.integer(0, STEPS_PER_DAY - 1) + STEPS_PER_DAY * random.integer(0, 6));
   if (random.next() < 0.25) {
     const keep = Math.min(values.length, Math.round(random.uniform(2, 12) * STEPS_PER_DAY));
     startMs += (values.length - keep) * series.stepMs;

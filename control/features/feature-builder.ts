@@ -1,5 +1,13 @@
 import { AnalogFinder } from "./analogs.ts";
-import { FEATURE_HISTORY_STEPS, FEATURE_STEP_MS, FEATURES, featureIndex, HORIZON_STEPS, LAG_DAYS, STEPS_PER_DAY } from "./schema.ts";
+import {
+  FEATURE_HISTORY_STEPS,
+  FEATURE_STEP_MS,
+  FEATURES,
+  featureIndex,
+  HORIZON_STEPS,
+  LAG_DAYS,
+  STEPS_PER_DAY,
+} from "./schema.ts";
 import type { SeriesWindow } from "./series-window.ts";
 
 /** Why an origin has no features. `stale`: nothing seen for an hour. `short`: less than a day and five hours of history. */
@@ -38,7 +46,13 @@ export class FeatureBuilder {
    * 1 … HORIZON_STEPS. Row h − 1 is written to `out` at `at + (h − 1) · FEATURES.length`. Never looks at index ≥ origin.
    * @param originMs start of the step at `origin`, ms since the Unix epoch
    */
-  build(series: SeriesWindow, origin: number, originMs: number, out: Float32Array, at: number): OriginScale | NoFeatures {
+  build(
+    series: SeriesWindow,
+    origin: number,
+    originMs: number,
+    out: Float32Array,
+    at: number,
+  ): OriginScale | NoFeatures {
     const seen = origin - series.firstValid(origin - FEATURE_HISTORY_STEPS, origin);
     if (seen < MIN_HISTORY_STEPS) return "short";
     const level = recentLevel(series, origin);
@@ -77,7 +91,10 @@ export class FeatureBuilder {
       out[column++] = clip(analogs.misfitByLag[LAG_7D]!);
       out[column++] = analogs.offsetBest / 12;
       for (const value of row) out[column++] = value;
-      if (column !== at + h * FEATURES.length) throw new Error(`feature row has ${column - at - (h - 1) * FEATURES.length} columns, schema has ${FEATURES.length}`);
+      if (column !== at + h * FEATURES.length)
+        throw new Error(
+          `feature row has ${column - at - (h - 1) * FEATURES.length} columns, schema has ${FEATURES.length}`,
+        );
     }
     return { level, eps };
   }
@@ -149,6 +166,7 @@ function stepNoise(series: SeriesWindow, origin: number, eps: number): number {
   return n < 6 ? Number.NaN : Math.sqrt(squares / n / 2);
 }
 
+/** NaN stays NaN. */
 function clip(value: number): number {
-  return value > CLIP ? CLIP : value < -CLIP ? -CLIP : value;
+  return Math.max(-CLIP, Math.min(CLIP, value));
 }

@@ -45,7 +45,10 @@ export class LoadHistory {
     const entry = this.#series.get(service);
     if (entry === undefined) return { startMs: 0, values: [] };
     const complete = Math.max(0, Math.floor((nowMs - entry.startMs) / this.stepMs));
-    return { startMs: entry.startMs, values: complete >= entry.values.length ? entry.values : entry.values.slice(0, complete) };
+    return {
+      startMs: entry.startMs,
+      values: complete >= entry.values.length ? entry.values : entry.values.slice(0, complete),
+    };
   }
 
   /**

@@ -36,7 +36,11 @@ export const FEATURES: readonly Feature[] = [
   { name: "tod_sin", unit: "1", doc: "time of day (UTC) of the forecast step" },
   { name: "tod_cos", unit: "1", doc: "time of day (UTC) of the forecast step" },
   { name: "dow", unit: "days", doc: "day of week (UTC) of the forecast step, 0 = Sunday" },
-  { name: "anchor", unit: "log ratio", doc: "mean of all analogs, weighted by how well each fits the past; the margin that the trees correct" },
+  {
+    name: "anchor",
+    unit: "log ratio",
+    doc: "mean of all analogs, weighted by how well each fits the past; the margin that the trees correct",
+  },
   ...lagFeatures,
   { name: "analog_best", unit: "log ratio", doc: "what the best-fitting analog says" },
   { name: "analog_spread", unit: "log ratio", doc: "weighted standard deviation of the analogs" },
@@ -68,7 +72,15 @@ const SCHEMA_VERSION = 1;
 
 /** Names the columns, their order, units and meaning; a model's manifest carries the hash it was trained with. */
 export const SCHEMA_HASH: string = createHash("sha256")
-  .update(JSON.stringify({ version: SCHEMA_VERSION, stepMs: FEATURE_STEP_MS, horizon: HORIZON_STEPS, target: "log((y+eps)/(level+eps))", features: FEATURES.map(({ name, unit }) => [name, unit]) }))
+  .update(
+    JSON.stringify({
+      version: SCHEMA_VERSION,
+      stepMs: FEATURE_STEP_MS,
+      horizon: HORIZON_STEPS,
+      target: "log((y+eps)/(level+eps))",
+      features: FEATURES.map(({ name, unit }) => [name, unit]),
+    }),
+  )
   .digest("hex")
   .slice(0, 16);
 

@@ -21,7 +21,15 @@ export interface SyntheticLoadOptions {
  * from day to day, and noise. Shapes differ by seed.
  */
 export function syntheticLoad(options: SyntheticLoadOptions): Series {
-  const { seed, days, meanRps = 60, startMs = Date.UTC(2026, 0, 19), peakShiftFromDay = days, peakShiftSteps = 0, noise = 0.03 } = options;
+  const {
+    seed,
+    days,
+    meanRps = 60,
+    startMs = Date.UTC(2026, 0, 19),
+    peakShiftFromDay = days,
+    peakShiftSteps = 0,
+    noise = 0.03,
+  } = options;
   const random = new SeededRandom(seed);
   const morning = random.uniform(8.5, 10.5);
   const afternoon = random.uniform(14, 16.5);

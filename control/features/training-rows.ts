@@ -29,7 +29,9 @@ export function buildTrainingRows(series: readonly Series[], options: TrainingRo
   const random = new SeededRandom(seed);
   const builder = new FeatureBuilder();
   const columns = FEATURES.length + 1;
-  const data = new Float32Array(series.length * (originsOfSeries + copies * originsOfCopy) * horizonsPerOrigin * columns);
+  const data = new Float32Array(
+    series.length * (originsOfSeries + copies * originsOfCopy) * horizonsPerOrigin * columns,
+  );
   const block = new Float32Array(HORIZON_STEPS * FEATURES.length);
   let rows = 0;
   const draw = (from: Series, origins: number): void => {

@@ -1,8 +1,8 @@
 import type { LoadHistory } from "../features/load-history.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
 import { lastValue, seasonalNaive } from "./baselines.ts";
-import { DEFAULT_LEVELS, type Forecaster } from "./forecaster.ts";
 import type { ForecastSource } from "./forecast.ts";
+import { DEFAULT_LEVELS, type Forecaster } from "./forecaster.ts";
 import { ScoreBoard, type Scores, seasonalScale } from "./metrics.ts";
 
 export interface BacktestOptions {
@@ -36,21 +36,32 @@ export interface BacktestResult {
  * Rolling origins: at each one the forecaster and the baselines see only the steps before it, and are scored on the
  * steps after it that were observed. All are scored on the same steps: those for which every one of them answered.
  */
-export async function backtest(forecaster: Forecaster, history: LoadHistory, options: BacktestOptions): Promise<BacktestResult> {
+export async function backtest(
+  forecaster: Forecaster,
+  history: LoadHistory,
+  options: BacktestOptions,
+): Promise<BacktestResult> {
   const { stepMs } = history;
   const { services, fromMs, toMs, everySteps = HORIZON_STEPS } = options;
   const stepsPerDay = Math.round(86_400_000 / stepMs);
   const first = Math.ceil(fromMs / stepMs) * stepMs;
   const origins: number[] = [];
   for (let at = first; at + HORIZON_STEPS * stepMs <= toMs; at += everySteps * stepMs) origins.push(at);
-  const scales = new Map(services.map((service) => [service, seasonalScale(history.tail(service, first, history.maxSteps), stepsPerDay)]));
+  const scales = new Map(
+    services.map((service) => [service, seasonalScale(history.tail(service, first, history.maxSteps), stepsPerDay)]),
+  );
   let boards: Record<"model" | "weekly" | "daily" | "last", ScoreBoard> | null = null;
   const sources = new Map<ForecastSource, number>();
   for (const [done, at] of origins.entries()) {
     const forecasts = await forecaster.forecast(history, services, at);
     for (const [service, forecast] of forecasts) {
       const levels = forecast.levels;
-      boards ??= { model: new ScoreBoard(levels), weekly: new ScoreBoard(levels), daily: new ScoreBoard(levels), last: new ScoreBoard(levels) };
+      boards ??= {
+        model: new ScoreBoard(levels),
+        weekly: new ScoreBoard(levels),
+        daily: new ScoreBoard(levels),
+        last: new ScoreBoard(levels),
+      };
       sources.set(forecast.source, (sources.get(forecast.source) ?? 0) + 1);
       const tail = history.tail(service, at, Math.min(history.maxSteps, 35 * stepsPerDay));
       const answers = {
@@ -64,13 +75,23 @@ export async function backtest(forecaster: Forecaster, history: LoadHistory, opt
       for (const name of ["model", "weekly", "daily", "last"] as const) {
         const values = answers[name] as readonly Float64Array[];
         observed.forEach((y, h) => {
-          boards![name].add(service, scales.get(service)!, y, values.map((row) => row[h]!));
+          boards![name].add(
+            service,
+            scales.get(service)!,
+            y,
+            values.map((row) => row[h]!),
+          );
         });
       }
     }
     options.onOrigin?.(done + 1, origins.length);
   }
-  const scores = boards ?? { model: new ScoreBoard(DEFAULT_LEVELS), weekly: new ScoreBoard(DEFAULT_LEVELS), daily: new ScoreBoard(DEFAULT_LEVELS), last: new ScoreBoard(DEFAULT_LEVELS) };
+  const scores = boards ?? {
+    model: new ScoreBoard(DEFAULT_LEVELS),
+    weekly: new ScoreBoard(DEFAULT_LEVELS),
+    daily: new ScoreBoard(DEFAULT_LEVELS),
+    last: new ScoreBoard(DEFAULT_LEVELS),
+  };
   const model = scores.model.scores();
   const seasonalNaiveWeekly = scores.weekly.scores();
   const seasonalNaiveDaily = scores.daily.scores();

@@ -14,7 +14,13 @@ const MIN_RESIDUALS = 48;
 const BRIDGE_STEPS = 3;
 
 /** The value of one season before, per step. @param values complete steps, oldest first, NaN = missing */
-export function seasonalNaive(values: Float64Array, seasonSteps: number, horizonSteps: number, levels: readonly number[], stepsPerDay: number): BaselineValues | string {
+export function seasonalNaive(
+  values: Float64Array,
+  seasonSteps: number,
+  horizonSteps: number,
+  levels: readonly number[],
+  stepsPerDay: number,
+): BaselineValues | string {
   const points = new Float64Array(horizonSteps);
   for (let h = 0; h < horizonSteps; h++) {
     const then = values.length + h - seasonSteps * Math.ceil((h + 1) / seasonSteps);
@@ -33,7 +39,12 @@ export function seasonalNaive(values: Float64Array, seasonSteps: number, horizon
 }
 
 /** The last value of the last hour, with the spread of past changes over the same number of steps. */
-export function lastValue(values: Float64Array, horizonSteps: number, levels: readonly number[], stepsPerDay: number): BaselineValues | string {
+export function lastValue(
+  values: Float64Array,
+  horizonSteps: number,
+  levels: readonly number[],
+  stepsPerDay: number,
+): BaselineValues | string {
   const point = lastObserved(values, Math.round(stepsPerDay / 24));
   if (Number.isNaN(point)) return "no load was seen in the last hour";
   const rows = levels.map(() => new Float64Array(horizonSteps));
@@ -53,7 +64,8 @@ export function lastValue(values: Float64Array, horizonSteps: number, levels: re
 
 /** Newest valid value within the last `lookbackSteps`; NaN when there is none. */
 export function lastObserved(values: Float64Array, lookbackSteps: number): number {
-  for (let i = values.length - 1; i >= Math.max(0, values.length - lookbackSteps); i--) if (!Number.isNaN(values[i]!)) return values[i]!;
+  for (let i = values.length - 1; i >= Math.max(0, values.length - lookbackSteps); i--)
+    if (!Number.isNaN(values[i]!)) return values[i]!;
   return Number.NaN;
 }
 

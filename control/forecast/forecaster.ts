@@ -2,12 +2,12 @@ import { FeatureBuilder, fromTarget, MIN_HISTORY_STEPS, type OriginScale } from 
 import type { LoadHistory } from "../features/load-history.ts";
 import { FEATURE_HISTORY_STEPS, FEATURES, HORIZON_STEPS } from "../features/schema.ts";
 import { SeriesWindow } from "../features/series-window.ts";
-import { lastObserved, lastValue, seasonalNaive } from "./baselines.ts";
-import type { DemandForecast, ForecastSource } from "./forecast.ts";
+import { BASELINE_DAYS, fallThrough } from "./fallback-chain.ts";
+import type { DemandForecast } from "./forecast.ts";
 import { guardOutput } from "./guard.ts";
 import { type Manifest, readModel } from "./manifest.ts";
 import { ModelSession } from "./model-session.ts";
-import { FallbackError, type FallbackReason, reasonText } from "./reasons.ts";
+import { FallbackError, type FallbackReason } from "./reasons.ts";
 
 /** The part of a pino logger that is used here. */
 export interface ForecastLog {
@@ -54,7 +54,12 @@ export interface Forecaster {
    * Demand of each service over the next steps, from the complete steps before `nowMs`. Never rejects because of the
    * model or the history: the chain model → seasonal naive → last → none answers, each fall with its reason.
    */
-  forecast(history: LoadHistory, services: readonly string[], nowMs: number, options?: { chain?: Chain }): Promise<Map<string, DemandForecast>>;
+  forecast(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    options?: { chain?: Chain },
+  ): Promise<Map<string, DemandForecast>>;
   status(): ForecasterStatus;
   close(): void;
 }
@@ -64,8 +69,6 @@ export const DEFAULT_LEVELS: readonly number[] = [0.1, 0.5, 0.9, 0.99];
 
 const MAX_SERVICES_PER_BATCH = 256;
 const MAX_FAILURES = 3;
-/** Residuals of four weeks, one week back. */
-const BASELINE_DAYS = 35;
 
 /** Reads, checks and starts the model. A model that may not answer is no error: `status()` says why. */
 export async function openForecaster(options: ForecasterOptions): Promise<Forecaster> {
@@ -113,7 +116,12 @@ class ChainForecaster implements Forecaster {
     }
   }
 
-  forecast(history: LoadHistory, services: readonly string[], nowMs: number, options: { chain?: Chain } = {}): Promise<Map<string, DemandForecast>> {
+  forecast(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    options: { chain?: Chain } = {},
+  ): Promise<Map<string, DemandForecast>> {
     const turn = this.#turn.then(() => this.#forecast(history, services, nowMs, options.chain ?? "model"));
     this.#turn = turn.catch(() => undefined);
     return turn;
@@ -138,11 +146,17 @@ class ChainForecaster implements Forecaster {
     this.#session = null;
   }
 
-  async #forecast(history: LoadHistory, services: readonly string[], nowMs: number, chain: Chain): Promise<Map<string, DemandForecast>> {
+  async #forecast(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    chain: Chain,
+  ): Promise<Map<string, DemandForecast>> {
     const result = new Map<string, DemandForecast>();
     const stepsPerDay = Math.max(1, Math.round(86_400_000 / history.stepMs));
     const tailSteps = Math.max(FEATURE_HISTORY_STEPS, BASELINE_DAYS * stepsPerDay);
     const issuedAtMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
+    const levels = this.#model?.manifest.levels ?? DEFAULT_LEVELS;
     for (let from = 0; from < services.length; from += MAX_SERVICES_PER_BATCH) {
       const batch = services.slice(from, from + MAX_SERVICES_PER_BATCH);
       const tails = new Map(batch.map((service) => [service, history.tail(service, nowMs, tailSteps)]));
@@ -150,7 +164,7 @@ class ChainForecaster implements Forecaster {
       for (const [service, tail] of tails) {
         const answer = answers.get(service);
         if (answer === undefined) throw new Error(`no answer for ${service}`);
-        result.set(service, this.#fallThrough(service, tail, history.stepMs, issuedAtMs, answer));
+        result.set(service, fallThrough({ service, tail, stepMs: history.stepMs, issuedAtMs, levels, answer }));
       }
       // Other work of the process gets its turn between batches.
       if (from + MAX_SERVICES_PER_BATCH < services.length) await new Promise((resolve) => setImmediate(resolve));
@@ -159,15 +173,24 @@ class ChainForecaster implements Forecaster {
   }
 
   /** Per service the model's values[level][step], or why there are none. */
-  async #askModel(tails: ReadonlyMap<string, Float64Array>, stepMs: number, originMs: number, chain: Chain): Promise<Map<string, Float64Array[] | FallbackReason>> {
+  async #askModel(
+    tails: ReadonlyMap<string, Float64Array>,
+    stepMs: number,
+    originMs: number,
+    chain: Chain,
+  ): Promise<Map<string, Float64Array[] | FallbackReason>> {
     const answers = new Map<string, Float64Array[] | FallbackReason>();
-    const refuseAll = (reason: FallbackReason): typeof answers => new Map([...tails.keys()].map((service) => [service, answers.get(service) ?? reason]));
+    const refuseAll = (reason: FallbackReason): typeof answers =>
+      new Map([...tails.keys()].map((service) => [service, answers.get(service) ?? reason]));
     const model = this.#model;
     if (chain === "baseline") return refuseAll({ code: "MODEL_NOT_ASKED", text: "the baseline was asked for" });
     if (this.#refusal !== null) return refuseAll(this.#refusal);
     if (model === null) throw new Error("neither a model nor a refusal");
     if (stepMs !== model.manifest.step_ms) {
-      return refuseAll({ code: "STEP_MISMATCH", text: `the history has steps of ${stepMs} ms, the model of ${model.manifest.step_ms} ms` });
+      return refuseAll({
+        code: "STEP_MISMATCH",
+        text: `the history has steps of ${stepMs} ms, the model of ${model.manifest.step_ms} ms`,
+      });
     }
     const stride = HORIZON_STEPS * FEATURES.length;
     const rows = new Float32Array(tails.size * stride);
@@ -175,8 +198,13 @@ class ChainForecaster implements Forecaster {
     for (const [service, tail] of tails) {
       const window = new SeriesWindow(tail.subarray(tail.length - FEATURE_HISTORY_STEPS));
       const scale = this.#builder.build(window, FEATURE_HISTORY_STEPS, originMs, rows, built.length * stride);
-      if (scale === "short") answers.set(service, { code: "HISTORY_TOO_SHORT", text: `the model needs ${MIN_HISTORY_STEPS} steps of history` });
-      else if (scale === "stale") answers.set(service, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
+      if (scale === "short")
+        answers.set(service, {
+          code: "HISTORY_TOO_SHORT",
+          text: `the model needs ${MIN_HISTORY_STEPS} steps of history`,
+        });
+      else if (scale === "stale")
+        answers.set(service, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
       else built.push({ service, scale });
     }
     if (built.length === 0) return answers;
@@ -185,10 +213,15 @@ class ChainForecaster implements Forecaster {
       const levels = model.manifest.levels.length;
       built.forEach(({ service, scale }, i) => {
         const values = Array.from({ length: levels }, (_, level) =>
-          Float64Array.from({ length: HORIZON_STEPS }, (_, h) => fromTarget(outputs[(i * HORIZON_STEPS + h) * levels + level]!, scale)),
+          Float64Array.from({ length: HORIZON_STEPS }, (_, h) =>
+            fromTarget(outputs[(i * HORIZON_STEPS + h) * levels + level]!, scale),
+          ),
         );
         const fault = guardOutput(values, highest(tails.get(service)!));
-        answers.set(service, fault === null ? values : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` });
+        answers.set(
+          service,
+          fault === null ? values : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` },
+        );
       });
       return answers;
     } catch (thrown) {
@@ -200,7 +233,11 @@ class ChainForecaster implements Forecaster {
   async #infer(rows: Float32Array<ArrayBuffer>): Promise<Float32Array> {
     const { log, monotonicMs, pauseMs } = this.#options;
     if (this.#closed) throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
-    if (monotonicMs() < this.#pausedUntilMs) throw new FallbackError("MODEL_PAUSED", `the model failed ${MAX_FAILURES} times in a row and is tried again later`);
+    if (monotonicMs() < this.#pausedUntilMs)
+      throw new FallbackError(
+        "MODEL_PAUSED",
+        `the model failed ${MAX_FAILURES} times in a row and is tried again later`,
+      );
     try {
       if (this.#session?.alive !== true) await this.#openSession();
       const session = this.#session;
@@ -227,37 +264,16 @@ class ChainForecaster implements Forecaster {
     if (model === null) throw new Error("no model to open");
     const { loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl } = this.#options;
     const shape = { features: FEATURES.length, outputs: model.manifest.levels.length };
-    const session = await ModelSession.open({ bytes: model.bytes, ...shape, loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl });
+    const session = await ModelSession.open({
+      bytes: model.bytes,
+      ...shape,
+      loadTimeoutMs,
+      timeoutMs,
+      workerMemoryMb,
+      workerUrl,
+    });
     if (this.#closed) session.close();
     else this.#session = session;
-  }
-
-  #fallThrough(service: string, tail: Float64Array, stepMs: number, issuedAtMs: number, answer: Float64Array[] | FallbackReason): DemandForecast {
-    const levels = this.#model?.manifest.levels ?? DEFAULT_LEVELS;
-    const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
-    const observed = lastObserved(tail, Math.max(1, Math.round(stepsPerDay / 24)));
-    const lastRps = Number.isNaN(observed) ? 0 : observed;
-    const make = (source: ForecastSource, values: readonly Float64Array[], fallbackReasons: string[]): DemandForecast => ({
-      service,
-      source,
-      fallbackReasons,
-      issuedAtMs,
-      stepMs,
-      levels,
-      values,
-      lastRps,
-    });
-    if (Array.isArray(answer)) return make("model", answer, []);
-    const reasons = [reasonText(answer)];
-    for (const days of [7, 1]) {
-      const values = seasonalNaive(tail, days * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay);
-      if (typeof values !== "string") return make("seasonal_naive", values, reasons);
-      reasons.push(`seasonal naive over ${days === 1 ? "a day" : "a week"}: ${values}`);
-    }
-    const values = lastValue(tail, HORIZON_STEPS, levels, stepsPerDay);
-    if (typeof values !== "string") return make("last", values, reasons);
-    reasons.push(`last value: ${values}`);
-    return make("none", levels.map(() => new Float64Array(HORIZON_STEPS)), reasons);
   }
 }
 

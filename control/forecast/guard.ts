@@ -14,7 +14,8 @@ export function guardOutput(values: readonly Float64Array[], highestRps: number)
     for (let h = 0; h < row.length; h++) {
       const value = row[h]!;
       if (!Number.isFinite(value) || value < 0) return `a value at step ${h + 1} is ${value}`;
-      if (value > bound) return `${round(value)} rps at step ${h + 1} is more than ${GUARD_FACTOR} times the highest load seen, ${round(highestRps)}`;
+      if (value > bound)
+        return `${round(value)} rps at step ${h + 1} is more than ${GUARD_FACTOR} times the highest load seen, ${round(highestRps)}`;
       if (level > 0 && value < values[level - 1]![h]!) return `levels cross at step ${h + 1}`;
     }
   }

@@ -31,16 +31,28 @@ async function main(port: NonNullable<typeof parentPort>, input: WorkerInput): P
   try {
     ort = await import("onnxruntime-node");
   } catch (cause) {
-    post({ type: "failed", code: "RUNTIME_UNAVAILABLE", text: `onnxruntime-node cannot be loaded: ${firstLine(cause)}` });
+    post({
+      type: "failed",
+      code: "RUNTIME_UNAVAILABLE",
+      text: `onnxruntime-node cannot be loaded: ${firstLine(cause)}`,
+    });
     return;
   }
   try {
-    const session = await ort.InferenceSession.create(input.bytes, { intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: "sequential" });
+    const session = await ort.InferenceSession.create(input.bytes, {
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      executionMode: "sequential",
+    });
     const run = async (rows: Float32Array): Promise<Float32Array> => {
       const count = rows.length / input.features;
-      const result = (await session.run({ [INPUT]: new ort.Tensor("float32", rows, [count, input.features]) }, [OUTPUT]))[OUTPUT];
+      const result = (
+        await session.run({ [INPUT]: new ort.Tensor("float32", rows, [count, input.features]) }, [OUTPUT])
+      )[OUTPUT];
       if (!(result?.data instanceof Float32Array) || result.data.length !== count * input.outputs) {
-        throw new Error(`the model gives ${result?.dims.join(" × ") ?? "nothing"}, expected ${count} × ${input.outputs}`);
+        throw new Error(
+          `the model gives ${result?.dims.join(" × ") ?? "nothing"}, expected ${count} × ${input.outputs}`,
+        );
       }
       // A copy: the result may lie in memory of the runtime that cannot be transferred.
       return Float32Array.from(result.data);

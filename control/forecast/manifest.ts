@@ -71,7 +71,10 @@ export async function readModel(modelDir: string): Promise<{ manifest: Manifest;
   const bytes = await readBounded(join(modelDir, manifest.model), MAX_MODEL_BYTES);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (sha256 !== manifest.sha256) {
-    throw new FallbackError("MODEL_HASH_MISMATCH", `${manifest.model} has sha256 ${sha256.slice(0, 12)}…, its manifest says ${manifest.sha256.slice(0, 12)}…`);
+    throw new FallbackError(
+      "MODEL_HASH_MISMATCH",
+      `${manifest.model} has sha256 ${sha256.slice(0, 12)}…, its manifest says ${manifest.sha256.slice(0, 12)}…`,
+    );
   }
   return { manifest, bytes };
 }
@@ -86,7 +89,10 @@ function parseManifest(text: string): Manifest {
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`);
+    throw new FallbackError(
+      "MANIFEST_INVALID",
+      `${MANIFEST_FILE}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`,
+    );
   }
   return parsed.data;
 }
@@ -94,27 +100,39 @@ function parseManifest(text: string): Manifest {
 function checkFits(manifest: Manifest): void {
   const names = FEATURES.map((feature) => feature.name);
   if (manifest.schema_hash !== SCHEMA_HASH || manifest.features.join() !== names.join()) {
-    throw new FallbackError("SCHEMA_MISMATCH", `the model was trained with feature schema ${manifest.schema_hash}, this build computes ${SCHEMA_HASH}`);
+    throw new FallbackError(
+      "SCHEMA_MISMATCH",
+      `the model was trained with feature schema ${manifest.schema_hash}, this build computes ${SCHEMA_HASH}`,
+    );
   }
   if (manifest.horizon_steps !== HORIZON_STEPS || manifest.step_ms !== FEATURE_STEP_MS) {
-    throw new FallbackError("SCHEMA_MISMATCH", `the model looks ${manifest.horizon_steps} steps of ${manifest.step_ms} ms ahead, this build ${HORIZON_STEPS} of ${FEATURE_STEP_MS}`);
+    throw new FallbackError(
+      "SCHEMA_MISMATCH",
+      `the model looks ${manifest.horizon_steps} steps of ${manifest.step_ms} ms ahead, this build ${HORIZON_STEPS} of ${FEATURE_STEP_MS}`,
+    );
   }
   if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!)) {
     throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
   }
   const beaten = baselinesBeaten(manifest.backtest.scores);
   const missed = ["seasonal_naive_weekly", "seasonal_naive_daily"].filter((name) => !beaten.includes(name));
-  if (missed.length > 0) throw new FallbackError("MODEL_NOT_BETTER", `the backtest in the manifest does not beat ${missed.join(" and ")}`);
+  if (missed.length > 0)
+    throw new FallbackError("MODEL_NOT_BETTER", `the backtest in the manifest does not beat ${missed.join(" and ")}`);
 }
 
 async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
   try {
     await using file = await open(path, "r");
     const { size } = await file.stat();
-    if (size > maxBytes) throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
+    if (size > maxBytes)
+      throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
     return await file.readFile();
   } catch (cause) {
     if (cause instanceof FallbackError) throw cause;
-    throw new FallbackError("MODEL_MISSING", `${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? "unknown"})`, cause);
+    throw new FallbackError(
+      "MODEL_MISSING",
+      `${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? "unknown"})`,
+      cause,
+    );
   }
 }

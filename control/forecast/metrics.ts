@@ -49,7 +49,10 @@ export class ScoreBoard {
     this.levels = levels;
     this.#pinball = levels.map(() => 0);
     this.#covered = levels.map(() => 0);
-    this.#median = levels.reduce((best, level, i) => (Math.abs(level - 0.5) < Math.abs(levels[best]! - 0.5) ? i : best), 0);
+    this.#median = levels.reduce(
+      (best, level, i) => (Math.abs(level - 0.5) < Math.abs(levels[best]! - 0.5) ? i : best),
+      0,
+    );
   }
 
   /**

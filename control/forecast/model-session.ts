@@ -21,7 +21,8 @@ export class ModelSession {
   readonly #worker: Worker;
   readonly #options: ModelSessionOptions;
   #state: "starting" | "ready" | "dead" = "starting";
-  #waiting: { id: number; resolve: (message: WorkerMessage) => void; reject: (error: FallbackError) => void } | null = null;
+  #waiting: { id: number; resolve: (message: WorkerMessage) => void; reject: (error: FallbackError) => void } | null =
+    null;
   #nextId = 1;
 
   private constructor(options: ModelSessionOptions) {
@@ -34,7 +35,15 @@ export class ModelSession {
       execArgv: [],
     });
     this.#worker.on("message", (message: WorkerMessage) => this.#settle(message));
-    this.#worker.on("error", (cause) => this.#die(new FallbackError("INFERENCE_FAILED", `the inference worker failed: ${cause instanceof Error ? cause.message : String(cause)}`, cause)));
+    this.#worker.on("error", (cause) =>
+      this.#die(
+        new FallbackError(
+          "INFERENCE_FAILED",
+          `the inference worker failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+          cause,
+        ),
+      ),
+    );
     this.#worker.on("exit", () => this.#die(new FallbackError("INFERENCE_FAILED", "the inference worker ended")));
     // A process with nothing else to do may end; a call in flight holds it (see #ask).
     this.#worker.unref();
@@ -64,7 +73,10 @@ export class ModelSession {
     this.#worker.postMessage({ id, rows } satisfies WorkerRequest, [rows.buffer]);
     const message = await answer;
     if (message.type === "result") return message.values;
-    throw new FallbackError("INFERENCE_FAILED", message.type === "error" ? message.text : `unexpected ${message.type} from the worker`);
+    throw new FallbackError(
+      "INFERENCE_FAILED",
+      message.type === "error" ? message.text : `unexpected ${message.type} from the worker`,
+    );
   }
 
   close(): void {
@@ -75,7 +87,10 @@ export class ModelSession {
     if (this.#waiting !== null) throw new Error("a session takes one call at a time");
     this.#worker.ref();
     return new Promise<WorkerMessage>((resolve, reject) => {
-      const timer = setTimeout(() => this.#die(new FallbackError("INFERENCE_TIMEOUT", `no answer from the model within ${timeoutMs} ms`)), timeoutMs);
+      const timer = setTimeout(
+        () => this.#die(new FallbackError("INFERENCE_TIMEOUT", `no answer from the model within ${timeoutMs} ms`)),
+        timeoutMs,
+      );
       const done = (): void => {
         clearTimeout(timer);
         this.#waiting = null;

@@ -30,16 +30,31 @@ export async function makePythonEnvironment(venvDir: string, progress: (text: st
   const version = await runLines(base, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).catch(() => null);
   const [major = 0, minor = 0] = version?.at(-1)?.split(".").map(Number) ?? [];
   if (version === null || major !== 3 || minor < 11) {
-    throw new BallastError("PYTHON_MISSING", `training needs Python 3.11 or newer; ${base} is ${version?.at(-1) ?? "not there"}`, {
-      hint: "Install Python 3.11 or newer with pip and venv, or name one in BALLAST_PYTHON. Running needs no training: a model is in the repository.",
-    });
+    throw new BallastError(
+      "PYTHON_MISSING",
+      `training needs Python 3.11 or newer; ${base} is ${version?.at(-1) ?? "not there"}`,
+      {
+        hint: "Install Python 3.11 or newer with pip and venv, or name one in BALLAST_PYTHON. Running needs no training: a model is in the repository.",
+      },
+    );
   }
   progress("installing the training packages (once, about 400 MB)");
   await rm(venvDir, { recursive: true, force: true });
   await mkdir(dirname(venvDir), { recursive: true });
   try {
     await runLines(base, ["-m", "venv", venvDir]);
-    await runLines(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:", "-r", requirements]);
+    await runLines(python, [
+      "-m",
+      "pip",
+      "install",
+      "--quiet",
+      "--disable-pip-version-check",
+      "--require-hashes",
+      "--only-binary",
+      ":all:",
+      "-r",
+      requirements,
+    ]);
   } catch (cause) {
     throw BallastError.from(cause, "TRAIN_ENVIRONMENT_FAILED");
   }
@@ -51,8 +66,15 @@ export async function makePythonEnvironment(venvDir: string, progress: (text: st
  * Runs a command to its end and returns the last lines of its standard output. `onLine` sees each line as it comes.
  * Throws an Error with the last lines of standard error when it cannot start or ends with another status than 0.
  */
-export async function runLines(command: string, args: readonly string[], onLine: (line: string) => void = () => undefined): Promise<string[]> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" } });
+export async function runLines(
+  command: string,
+  args: readonly string[],
+  onLine: (line: string) => void = () => undefined,
+): Promise<string[]> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
+  });
   const out: string[] = [];
   const err: string[] = [];
   const keep = (lines: string[], line: string): void => {

@@ -9,8 +9,8 @@ import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH, STEPS_PER_DAY } 
 import { buildTrainingRows } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
-import { baselinesBeaten, type Manifest, MANIFEST_FILE } from "../../control/forecast/manifest.ts";
-import { treesDir, runLines } from "./environment.ts";
+import { baselinesBeaten, MANIFEST_FILE, type Manifest } from "../../control/forecast/manifest.ts";
+import { runLines, treesDir } from "./environment.ts";
 import { modelCard } from "./model-card.ts";
 
 export interface TrainOptions {
@@ -54,13 +54,23 @@ export async function trainModel(options: TrainOptions): Promise<{ manifest: Man
   const trainToMs = span.endMs - HELD_OUT_MS;
   const series = trainingSeries(history, span.startMs, trainToMs);
 
-  progress(`training on ${series.length} services, ${day(span.startMs)} to ${day(trainToMs)}; the week after it is held out`);
+  progress(
+    `training on ${series.length} services, ${day(span.startMs)} to ${day(trainToMs)}; the week after it is held out`,
+  );
   const training = buildTrainingRows(series, { seed });
-  if (training.rows === 0) throw new BallastError("TRAIN_HISTORY_TOO_SHORT", "no step of the history has enough past to learn from");
+  if (training.rows === 0)
+    throw new BallastError("TRAIN_HISTORY_TOO_SHORT", "no step of the history has enough past to learn from");
   await rm(workDir, { recursive: true, force: true });
   await mkdir(workDir, { recursive: true });
   await mkdir(outDir, { recursive: true });
-  const spec = { columns: training.columns, anchor: ANCHOR_COLUMN, levels: DEFAULT_LEVELS, seed, schema_hash: SCHEMA_HASH, ...TREES };
+  const spec = {
+    columns: training.columns,
+    anchor: ANCHOR_COLUMN,
+    levels: DEFAULT_LEVELS,
+    seed,
+    schema_hash: SCHEMA_HASH,
+    ...TREES,
+  };
   await writeFile(join(workDir, "rows.bin"), training.data);
   await writeFile(join(workDir, "spec.json"), JSON.stringify(spec));
   const files = ["--rows", join(workDir, "rows.bin"), "--spec", join(workDir, "spec.json"), "--out", workDir];
@@ -99,10 +109,21 @@ export async function trainModel(options: TrainOptions): Promise<{ manifest: Man
   };
   await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const result = await score(workDir, history, trainToMs, span.endMs, progress);
-  const scores = { model: result.model, seasonal_naive_weekly: result.seasonalNaiveWeekly, seasonal_naive_daily: result.seasonalNaiveDaily, last: result.last };
+  const scores = {
+    model: result.model,
+    seasonal_naive_weekly: result.seasonalNaiveWeekly,
+    seasonal_naive_daily: result.seasonalNaiveDaily,
+    last: result.last,
+  };
   const manifest: Manifest = {
     ...draft,
-    backtest: { from: draft.training.to, to: new Date(span.endMs).toISOString(), every_steps: result.everySteps, season_steps: result.seasonSteps, scores: rounded(scores) },
+    backtest: {
+      from: draft.training.to,
+      to: new Date(span.endMs).toISOString(),
+      every_steps: result.everySteps,
+      season_steps: result.seasonSteps,
+      scores: rounded(scores),
+    },
     baselines_beaten: baselinesBeaten(scores),
   };
 
@@ -115,11 +136,21 @@ export async function trainModel(options: TrainOptions): Promise<{ manifest: Man
 }
 
 /** Scores the model of `modelDir` on the held-out span in the engine that serves it. */
-async function score(modelDir: string, history: LoadHistory, fromMs: number, toMs: number, progress: (text: string) => void): Promise<BacktestResult> {
-  const forecaster = await openForecaster({ modelDir, log: { info: () => undefined, warn: (fields, text) => progress(`${text} ${JSON.stringify(fields)}`) } });
+async function score(
+  modelDir: string,
+  history: LoadHistory,
+  fromMs: number,
+  toMs: number,
+  progress: (text: string) => void,
+): Promise<BacktestResult> {
+  const forecaster = await openForecaster({
+    modelDir,
+    log: { info: () => undefined, warn: (fields, text) => progress(`${text} ${JSON.stringify(fields)}`) },
+  });
   try {
     const { reason } = forecaster.status();
-    if (reason !== null) throw new BallastError("TRAIN_FAILED", `the exported model cannot be served: ${reason.code}: ${reason.text}`);
+    if (reason !== null)
+      throw new BallastError("TRAIN_FAILED", `the exported model cannot be served: ${reason.code}: ${reason.text}`);
     const result = await backtest(forecaster, history, {
       services: history.services,
       fromMs,
@@ -128,7 +159,8 @@ async function score(modelDir: string, history: LoadHistory, fromMs: number, toM
         if (done % 56 === 0 || done === of) progress(`backtest: origin ${done} of ${of}`);
       },
     });
-    if (result.source !== "model") throw new BallastError("TRAIN_FAILED", `the backtest was answered by ${result.source}, not by the model`);
+    if (result.source !== "model")
+      throw new BallastError("TRAIN_FAILED", `the backtest was answered by ${result.source}, not by the model`);
     return result;
   } finally {
     forecaster.close();
@@ -136,21 +168,32 @@ async function score(modelDir: string, history: LoadHistory, fromMs: number, toM
 }
 
 function commonSpan(history: LoadHistory): { startMs: number; endMs: number } {
-  if (history.stepMs !== FEATURE_STEP_MS) throw new BallastError("TRAIN_HISTORY_TOO_SHORT", `the model is made for steps of ${FEATURE_STEP_MS / 60_000} min, the history has ${history.stepMs / 60_000} min`);
+  if (history.stepMs !== FEATURE_STEP_MS)
+    throw new BallastError(
+      "TRAIN_HISTORY_TOO_SHORT",
+      `the model is made for steps of ${FEATURE_STEP_MS / 60_000} min, the history has ${history.stepMs / 60_000} min`,
+    );
   const spans = history.services.map((service) => history.span(service)).filter((span) => span !== null);
   if (spans.length === 0) throw new BallastError("TRAIN_HISTORY_TOO_SHORT", "the history has no service");
   const startMs = Math.min(...spans.map((span) => span.startMs));
   const endMs = Math.min(...spans.map((span) => span.endMs));
   const days = (endMs - HELD_OUT_MS - startMs) / 86_400_000;
   if (days < MIN_TRAINING_DAYS) {
-    throw new BallastError("TRAIN_HISTORY_TOO_SHORT", `${Math.max(0, Math.floor(days))} days remain after the held-out week, ${MIN_TRAINING_DAYS} are needed`);
+    throw new BallastError(
+      "TRAIN_HISTORY_TOO_SHORT",
+      `${Math.max(0, Math.floor(days))} days remain after the held-out week, ${MIN_TRAINING_DAYS} are needed`,
+    );
   }
   return { startMs, endMs };
 }
 
 function trainingSeries(history: LoadHistory, startMs: number, trainToMs: number): Series[] {
   const steps = Math.round((trainToMs - startMs) / history.stepMs);
-  return history.services.map((service) => ({ startMs, stepMs: history.stepMs, values: history.tail(service, trainToMs, steps) }));
+  return history.services.map((service) => ({
+    startMs,
+    stepMs: history.stepMs,
+    values: history.tail(service, trainToMs, steps),
+  }));
 }
 
 /** Names the exact data that was trained on: span and every value, in the order of the services. */
@@ -171,7 +214,13 @@ async function codeVersion(): Promise<string> {
 }
 
 function unproved(fromMs: number, toMs: number): Manifest["backtest"] {
-  const of = (value: number): Manifest["backtest"]["scores"]["model"] => ({ mase: value, wql: value, pinball: [], coverage: [], count: 0 });
+  const of = (value: number): Manifest["backtest"]["scores"]["model"] => ({
+    mase: value,
+    wql: value,
+    pinball: [],
+    coverage: [],
+    count: 0,
+  });
   return {
     from: new Date(fromMs).toISOString(),
     to: new Date(toMs).toISOString(),
@@ -183,7 +232,9 @@ function unproved(fromMs: number, toMs: number): Manifest["backtest"] {
 
 /** Five digits are more than the last week can tell apart. */
 function rounded<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value, (_, item) => (typeof item === "number" ? Number(item.toPrecision(5)) : item))) as T;
+  return JSON.parse(
+    JSON.stringify(value, (_, item) => (typeof item === "number" ? Number(item.toPrecision(5)) : item)),
+  ) as T;
 }
 
 function sha256(bytes: Uint8Array): string {

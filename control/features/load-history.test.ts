@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LoadHistory } from "./load-history.ts";
+
+const stepMs = 300_000;
+
+function history(values: number[], startStep = 100): LoadHistory {
+  const made = new LoadHistory({ stepMs });
+  values.forEach((value, i) => {
+    made.append("s", (startStep + i) * stepMs, value);
+  });
+  return made;
+}
+
+test("the tail ends at the newest complete step and is NaN where nothing was observed", () => {
+  const made = history([1, 2, 3]);
+  assert.deepEqual([...made.tail("s", 103 * stepMs, 3)], [1, 2, 3]);
+  assert.deepEqual([...made.tail("s", 103 * stepMs - 1, 3)], [Number.NaN, 1, 2]);
+  assert.deepEqual([...made.tail("s", 105 * stepMs + 7, 4)], [2, 3, Number.NaN, Number.NaN]);
+  assert.deepEqual([...made.tail("unknown", 103 * stepMs, 2)], [Number.NaN, Number.NaN]);
+  assert.deepEqual([...made.tail("s", 50 * stepMs, 2)], [Number.NaN, Number.NaN]);
+});
+
+test("the tail agrees with upTo wherever both look", () => {
+  const made = history([4, 5, 6, 7]);
+  for (let now = 99; now < 108; now++) {
+    const { values } = made.upTo("s", now * stepMs);
+    const tail = made.tail("s", Math.min(now, 104) * stepMs, 4).filter((value) => !Number.isNaN(value));
+    assert.deepEqual([...tail], [...values]);
+  }
+});
+
+test("the span covers every step held", () => {
+  assert.deepEqual(history([1, 2]).span("s"), { startMs: 100 * stepMs, endMs: 102 * stepMs });
+  assert.equal(history([1]).span("unknown"), null);
+});
+
+test("the oldest steps fall out at the bound", () => {
+  const made = new LoadHistory({ stepMs, maxSteps: 3 });
+  for (let i = 0; i < 5; i++) made.append("s", i * stepMs, i);
+  assert.deepEqual(made.span("s"), { startMs: 2 * stepMs, endMs: 5 * stepMs });
+  assert.deepEqual([...made.tail("s", 5 * stepMs, 4)], [Number.NaN, 2, 3, 4]);
+});
