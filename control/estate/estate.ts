@@ -1,27 +1,21 @@
+import type { Finding, Provenance } from "../ingest/finding.ts";
+
+export type { Finding, FindingSeverity, Provenance } from "../ingest/finding.ts";
+
 /**
  * The immutable snapshot of everything the planner may know about the company's systems.
  * All times are milliseconds since the Unix epoch (UTC) on the planning calendar.
  */
-
-/** Where a fact came from, so that every weight can be traced to a record. */
-export interface Provenance {
-  /** Path as the user gave it. */
-  file: string;
-  /** Table of the export, for example `change_request`. */
-  table: string;
-  /** Index of the record in the file's `result` array, from 0, and its line from 1. */
-  index: number;
-  line: number;
-  sysId: string;
-}
 
 export interface Ci {
   id: string;
   name: string;
   /** ServiceNow `sys_class_name`, for example `cmdb_ci_db_instance`. */
   className: string;
-  /** False when retired or non-operational: such a CI never carries a target. */
+  /** False when retired or non-operational. */
   operational: boolean;
+  /** A retired CI never carries a target, and nothing is inherited through it. */
+  retired: boolean;
   /** Numeric capacity facts as exported; absent where the export is blank or not a number. */
   cpuCores?: number;
   cpuSpeedMhz?: number;
@@ -77,15 +71,16 @@ export interface EstateService {
   targets: EstateTarget[];
 }
 
-export type FindingSeverity = "error" | "warning" | "note";
-
-/** What `ballast estate check` reports: a record that was refused, repaired or looks wrong. Nothing is dropped silently. */
-export interface Finding {
-  severity: FindingSeverity;
-  /** Stable code, for example `RELATION_REVERSED`. */
-  code: string;
-  message: string;
-  provenance?: Provenance;
+/** What became of one ticket: the answer to "why does my change (not) move anything?". */
+export interface TicketVerdict {
+  ticket: string;
+  kind: WindowKind;
+  acts: boolean;
+  /** One clause, for example `approval is requested` or `no target depends on its CIs`. */
+  why: string;
+  /** Names of the targets it takes capacity from. */
+  targets: string[];
+  provenance: Provenance;
 }
 
 export interface Estate {
@@ -96,4 +91,6 @@ export interface Estate {
   dependencies: readonly Dependency[];
   services: ReadonlyMap<string, EstateService>;
   findings: readonly Finding[];
+  /** Every change and incident of the export, by ticket. */
+  tickets: readonly TicketVerdict[];
 }

@@ -1,0 +1,101 @@
+import type { Finding, Provenance } from "./finding.ts";
+
+/** One record of an export as later rooms see it: typed, cleaned of control characters, with its origin. */
+export type EstateRecord = CiRecord | RelationRecord | ChangeRecord | IncidentRecord | TaskCiRecord;
+
+/** What ingest found of a company's systems. The order of records carries no meaning. */
+export interface EstateRecords {
+  /** The folder as the user gave it. */
+  source: string;
+  cis: CiRecord[];
+  relations: RelationRecord[];
+  changes: ChangeRecord[];
+  incidents: IncidentRecord[];
+  taskCis: TaskCiRecord[];
+  findings: Finding[];
+}
+
+/** A reference to another record. Exports give the sys_id, the name shown to people, or both; the other one is "". */
+export interface Reference {
+  sysId: string;
+  display: string;
+}
+
+export type Lifecycle = "operational" | "not_operational" | "retired";
+
+export interface CiRecord {
+  kind: "ci";
+  sysId: string;
+  name: string;
+  className: string;
+  lifecycle: Lifecycle;
+  cpuCores?: number;
+  cpuSpeedMhz?: number;
+  ramMb?: number;
+  /** `sys_updated_on`; null when absent. Decides between two copies of one record. */
+  updatedMs: number | null;
+  provenance: Provenance;
+}
+
+export interface RelationRecord {
+  kind: "relation";
+  sysId: string;
+  parent: Reference;
+  child: Reference;
+  /** Name of the relation type, for example `Depends on::Used by`; "" when the export gives an unknown sys_id alone. */
+  type: string;
+  provenance: Provenance;
+}
+
+export type ChangeState =
+  | "new"
+  | "assess"
+  | "authorize"
+  | "scheduled"
+  | "implement"
+  | "review"
+  | "closed"
+  | "canceled"
+  | "unknown";
+
+export type Approval = "approved" | "requested" | "not requested" | "rejected" | "unknown";
+
+export interface ChangeRecord {
+  kind: "change";
+  sysId: string;
+  number: string;
+  state: ChangeState;
+  approval: Approval;
+  onHold: boolean;
+  plannedStartMs: number | null;
+  plannedEndMs: number | null;
+  workStartMs: number | null;
+  workEndMs: number | null;
+  ci: Reference;
+  updatedMs: number | null;
+  provenance: Provenance;
+}
+
+export type IncidentState = "new" | "in progress" | "on hold" | "resolved" | "closed" | "canceled" | "unknown";
+
+export interface IncidentRecord {
+  kind: "incident";
+  sysId: string;
+  number: string;
+  state: IncidentState;
+  /** 1 (critical) to 5; null when absent. */
+  priority: number | null;
+  openedMs: number | null;
+  ci: Reference;
+  updatedMs: number | null;
+  provenance: Provenance;
+}
+
+/** A further CI of a ticket: a row of `task_ci`. */
+export interface TaskCiRecord {
+  kind: "task_ci";
+  sysId: string;
+  task: Reference;
+  ci: Reference;
+  provenance: Provenance;
+}
