@@ -1,0 +1,314 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import type { Logger } from "pino";
+import type { Clock } from "../../common/clock.ts";
+import { BallastError } from "../../common/errors.ts";
+import { Fleet, type FleetMemory, type FleetStream } from "./fleet.ts";
+import { isLoopback, parseListenAddress } from "./listen-address.ts";
+import { parseUserAgentVersion } from "./nodes.ts";
+import { type DiscoveryRequest, DiscoveryRequestSchema } from "./proto/discovery_pb.js";
+import { FleetPush } from "./push.ts";
+import { kindOf } from "./resources.ts";
+
+export interface XdsLimits {
+  /** Open streams over all connections; one more is refused with RESOURCE_EXHAUSTED. Default 20,000. */
+  maxStreams?: number;
+  /** Streams per connection (SETTINGS_MAX_CONCURRENT_STREAMS). Default 100. */
+  maxStreamsPerConnection?: number;
+  /** Nodes remembered, connected or not. Default 50,000. */
+  maxNodes?: number;
+  /** Resource names that one request may ask for. Default 4,096. */
+  maxNames?: number;
+  /** Largest request. Default 262,144 bytes: 4,096 names of a digest are 74 KiB. */
+  maxRequestBytes?: number;
+  /** A stream that has not said who it is within this time is closed. Default 10,000 ms. */
+  firstRequestMs?: number;
+  /** Interval of the pings that find half-open connections (grpc.keepalive_time_ms). Default 30,000 ms. */
+  keepaliveMs?: number;
+  /** Time without an answer to a ping after which the connection is closed. Default 10,000 ms. */
+  keepaliveTimeoutMs?: number;
+  /** How long `stop` waits for streams to end before it cuts them. Default 5,000 ms. */
+  stopMs?: number;
+}
+
+const DEFAULT_LIMITS: Required<XdsLimits> = {
+  maxStreams: 20_000,
+  maxStreamsPerConnection: 100,
+  maxNodes: 50_000,
+  maxNames: 4_096,
+  maxRequestBytes: 256 * 1024,
+  firstRequestMs: 10_000,
+  keepaliveMs: 30_000,
+  keepaliveTimeoutMs: 10_000,
+  stopMs: 5_000,
+};
+
+export interface XdsServerOptions {
+  /** `host:port`; port 0 takes a free one. Anything but loopback needs `tls`. */
+  address: string;
+  /** Name of the fleet: the resource name of Stage and Activation. */
+  fleet: string;
+  log: Pick<Logger, "info" | "warn" | "error">;
+  clock: Clock;
+  limits?: XdsLimits;
+  /** PEM. With `clientCa` every client must show a certificate signed by it. */
+  tls?: { cert: Buffer; key: Buffer; clientCa?: Buffer };
+  /** What the store says now. Without it every node that holds an epoch is found to be ahead (EPOCH_BEHIND_FLEET). */
+  restore?: FleetMemory;
+  /** Called when a node holds more than the store: nothing is pushed until `fleet.raiseReserved`. */
+  onBehind?: (error: BallastError, node: { id: string; instance: string }, epoch: number) => void;
+}
+
+export interface XdsServer {
+  port: number;
+  fleet: FleetPush;
+  /** Open streams, for metrics. */
+  streams(): number;
+  /** Stops in order: no more pushes, GOAWAY, every stream ended with UNAVAILABLE, and after `stopMs` cut. */
+  stop(): Promise<void>;
+}
+
+const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+const identity = (bytes: Buffer) => bytes;
+
+/**
+ * Responses are encoded once per version and handed through, so a push to a whole fleet writes one Buffer to all streams.
+ * Requests arrive as bytes too: one that cannot be parsed then ends its own stream with a message of ours.
+ */
+const SERVICE: grpc.ServiceDefinition = {
+  StreamAggregatedResources: {
+    path: PATH,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: identity,
+    requestDeserialize: identity,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  },
+};
+
+type Call = grpc.ServerDuplexStream<Buffer, Buffer>;
+
+/** The socket side of one stream. */
+interface Wire {
+  call: Call;
+  /** True from a `write` that returned false until 'drain': grpc-js would queue without bound otherwise. */
+  blocked: boolean;
+  ended: boolean;
+  /** Warnings logged so far; a client that misbehaves must not fill the log. */
+  warnings: number;
+  firstRequest: NodeJS.Timeout;
+}
+
+const MAX_WARNINGS_PER_STREAM = 5;
+/** Streams served before other events get their turn, so that ACKs are read while a push to a large fleet goes out. */
+const STREAMS_PER_TURN = 256;
+
+/** Starts the aggregated discovery service of one fleet. Throws XDS_TLS_REQUIRED, PORT_TAKEN or USAGE. */
+export async function startXdsServer(options: XdsServerOptions): Promise<XdsServer> {
+  const { clock, log } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const { host } = parseListenAddress(options.address);
+  if (options.tls === undefined && !isLoopback(host)) {
+    throw new BallastError("XDS_TLS_REQUIRED", `${options.address} is not a loopback address and no TLS is configured`);
+  }
+
+  const open = new Set<FleetStream<Wire>>();
+  const dirty = new Set<FleetStream<Wire>>();
+  let turn: NodeJS.Immediate | null = null;
+  let stopping = false;
+
+  const flush = () => {
+    turn = null;
+    let budget = STREAMS_PER_TURN;
+    for (const stream of dirty) {
+      if (budget-- === 0) break;
+      dirty.delete(stream);
+      send(stream);
+    }
+    if (dirty.size > 0) turn = setImmediate(flush);
+  };
+  const send = (stream: FleetStream<Wire>) => {
+    const wire = stream.handle;
+    while (!wire.blocked && !wire.ended) {
+      const response = fleet.next(stream);
+      if (response === null) return;
+      fleet.wrote(stream, response);
+      wire.blocked = !wire.call.write(response.bytes);
+    }
+  };
+  const end = (wire: Wire, code: grpc.status, details: string) => {
+    if (wire.ended) return;
+    wire.ended = true;
+    clearTimeout(wire.firstRequest);
+    wire.call.emit("error", { code, details });
+  };
+
+  const fleet = new Fleet<Wire>({
+    fleet: options.fleet,
+    clock,
+    maxNodes: limits.maxNodes,
+    maxNames: limits.maxNames,
+    effects: {
+      wake(stream) {
+        dirty.add(stream);
+        turn ??= setImmediate(flush);
+      },
+      close(stream, code, reason) {
+        open.delete(stream);
+        end(stream.handle, code === "aborted" ? grpc.status.ABORTED : grpc.status.UNAVAILABLE, reason);
+      },
+      roundEnded(outcome) {
+        const { kind, epoch, result, acks, nodes, tookMs, reason } = outcome;
+        log.info({ kind, epoch, result, acks, asked: nodes.length, tookMs, reason }, "round ended");
+        push.roundEnded(outcome);
+      },
+      behind(error, node, epoch) {
+        log.error({ code: error.code, node: node.id, instance: node.instance, epoch }, error.message);
+        options.onBehind?.(error, node, epoch);
+      },
+      warn(stream, text) {
+        if (stream.handle.warnings++ >= MAX_WARNINGS_PER_STREAM) return;
+        log.warn({ node: stream.node?.id, instance: stream.node?.instance }, text);
+      },
+    },
+  });
+  const push = new FleetPush(fleet as Fleet<unknown>);
+  if (options.restore !== undefined) fleet.restore(options.restore);
+
+  const onRequest = (stream: FleetStream<Wire>, bytes: Buffer) => {
+    const wire = stream.handle;
+    if (wire.ended) return;
+    let request: DiscoveryRequest;
+    try {
+      request = fromBinary(DiscoveryRequestSchema, bytes, { readUnknownFields: false });
+    } catch {
+      end(wire, grpc.status.INVALID_ARGUMENT, "the request is not a DiscoveryRequest");
+      return;
+    }
+    if (stream.node === null && (request.node === undefined || request.node.id === "")) {
+      end(wire, grpc.status.INVALID_ARGUMENT, "the first request must carry node.id");
+      return;
+    }
+    if (request.node !== undefined && request.node.id !== "") {
+      clearTimeout(wire.firstRequest);
+      fleet.identify(stream, {
+        id: request.node.id.slice(0, 256),
+        ...parseUserAgentVersion(request.node.userAgentVersion),
+      });
+    }
+    const kind = kindOf(request.typeUrl);
+    if (kind === undefined) {
+      if (wire.warnings++ < MAX_WARNINGS_PER_STREAM) {
+        log.warn({ node: stream.node?.id, typeUrl: request.typeUrl.slice(0, 128) }, "a type that is not served");
+      }
+      return;
+    }
+    fleet.receive(stream, kind, {
+      versionInfo: request.versionInfo,
+      responseNonce: request.responseNonce,
+      resourceNames: request.resourceNames,
+      error:
+        request.errorDetail === undefined
+          ? undefined
+          : request.errorDetail.message || `code ${request.errorDetail.code}`,
+    });
+  };
+
+  const handler = (call: Call) => {
+    // Listeners first: an 'error' without one would end the process.
+    const wire: Wire = {
+      call,
+      blocked: false,
+      ended: false,
+      warnings: 0,
+      firstRequest: setTimeout(
+        () => end(wire, grpc.status.DEADLINE_EXCEEDED, "no request came"),
+        limits.firstRequestMs,
+      ),
+    };
+    const stream = fleet.open(wire);
+    const gone = () => {
+      wire.ended = true;
+      clearTimeout(wire.firstRequest);
+      open.delete(stream);
+      dirty.delete(stream);
+      fleet.close(stream);
+    };
+    call.on("error", gone);
+    call.on("cancelled", gone);
+    call.on("end", () => {
+      gone();
+      call.end();
+    });
+    call.on("drain", () => {
+      wire.blocked = false;
+      send(stream);
+    });
+    call.on("data", (bytes: Buffer) => onRequest(stream, bytes));
+    if (stopping || fleet.silent !== null) end(wire, grpc.status.UNAVAILABLE, fleet.silent ?? "the server is stopping");
+    else if (open.size >= limits.maxStreams)
+      end(wire, grpc.status.RESOURCE_EXHAUSTED, `${limits.maxStreams} streams are open`);
+    else open.add(stream);
+  };
+
+  const server = new grpc.Server({
+    "grpc.max_concurrent_streams": limits.maxStreamsPerConnection,
+    "grpc.max_receive_message_length": limits.maxRequestBytes,
+    "grpc.keepalive_time_ms": limits.keepaliveMs,
+    "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
+    "grpc.keepalive_permit_without_calls": 1,
+    // Channelz costs 5 % of the memory of 10,000 connections and nobody reads it.
+    "grpc.enable_channelz": 0,
+  });
+  server.addService(SERVICE, { StreamAggregatedResources: handler });
+  const port = await bind(server, options);
+  log.info(
+    { address: options.address, port, fleet: options.fleet, tls: options.tls !== undefined },
+    "xDS server listens",
+  );
+
+  let stopped: Promise<void> | null = null;
+  return {
+    port,
+    fleet: push,
+    streams: () => open.size,
+    stop() {
+      stopped ??= (async () => {
+        stopping = true;
+        // GOAWAY goes out before the streams end, so that no client opens its next stream on the same connection.
+        const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+        fleet.silence("the server is stopping");
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, limits.stopMs);
+        });
+        await Promise.race([drained, late]);
+        clearTimeout(timer);
+        if (turn !== null) clearImmediate(turn);
+        server.forceShutdown();
+      })();
+      return stopped;
+    },
+  };
+}
+
+function bind(server: grpc.Server, options: XdsServerOptions): Promise<number> {
+  const { address, tls } = options;
+  const credentials =
+    tls === undefined
+      ? grpc.ServerCredentials.createInsecure()
+      : grpc.ServerCredentials.createSsl(
+          tls.clientCa ?? null,
+          [{ private_key: tls.key, cert_chain: tls.cert }],
+          tls.clientCa !== undefined,
+        );
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error === null) resolve(port);
+      else if (error.message.includes("EADDRINUSE"))
+        reject(new BallastError("PORT_TAKEN", `${address} (xDS)`, { cause: error }));
+      else reject(BallastError.from(error, "INTERNAL"));
+    });
+  });
+}
