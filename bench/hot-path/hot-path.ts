@@ -1,21 +1,17 @@
-import { join } from "node:path";
-import { BallastError } from "../../common/errors.ts";
-import { fetchEnvoy } from "../../scripts/fetch-envoy.ts";
-import { buildLoadGenerator } from "../lib/load-generator.ts";
+import type { BenchControl } from "../lib/control-server.ts";
 import { describeMachine, envoyVersion, loadAverage } from "../lib/machine.ts";
-import { type Built, buildNative, ROOT } from "../lib/native-build.ts";
 import { writeResults } from "../lib/results.ts";
 import type { BenchOptions } from "../main.ts";
 import { checkRow } from "./check.ts";
 import { type CpuSamples, cpuFigures, measureCpu } from "./cpu.ts";
 import { capacity, type LatencySamples, measureLatency, p99Ratio } from "./latency.ts";
 import type { Mode } from "./listener.ts";
+import { MODES, prepare, progress } from "./parts.ts";
 import { report } from "./report.ts";
 import { pinSelf, type RigParts, startRig } from "./rig.ts";
-import { allRows, type Row } from "./rows.ts";
+import type { Row } from "./rows.ts";
 
 const BASELINE = "none";
-const MODES: readonly Mode[] = ["direct", "forward"];
 /** Rows whose p99 near saturation is compared. */
 const BUSY_ROWS = ["native", "lua", "ballast"];
 const BUSY_SHARE = 0.7;
@@ -46,7 +42,21 @@ const FIXED_RATE = 3000;
 
 export async function run(options: BenchOptions): Promise<object> {
   const plan = options.quick ? QUICK : FULL;
-  const { parts, skipped } = await prepare(options);
+  const { parts, skipped, control } = await prepare(options);
+  try {
+    return await measure(options, plan, parts, skipped, control);
+  } finally {
+    await control?.stop();
+  }
+}
+
+async function measure(
+  options: BenchOptions,
+  plan: typeof FULL,
+  parts: RigParts,
+  skipped: Record<string, string>,
+  control: BenchControl | undefined,
+): Promise<object> {
   const { rows } = parts;
   const cpu: Record<Mode, CpuSamples> = { direct: emptyCpu(), forward: emptyCpu() };
   const fixed: LatencySamples = { p50: new Map(), p99: new Map() };
@@ -60,6 +70,7 @@ export async function run(options: BenchOptions): Promise<object> {
   for (let process = 0; process < plan.processes; process++) {
     const rig = await startRig(parts);
     try {
+      await control?.joined(rows.filter((row) => row.needs === "ballast").length);
       for (const row of rows) await checkRow(rig, row);
       for (const mode of MODES) {
         const able = rows.filter((row) => row.modes.includes(mode));
@@ -109,7 +120,7 @@ export async function run(options: BenchOptions): Promise<object> {
     versions: `Envoy ${envoyVersion(parts.envoyBinary)}; ${describeMachine()}; load average at the end ${loadAverage()}`,
   });
   console.log(text);
-  if (!options.quick) await writeResults("hot-path", text);
+  if (!options.quick && options.words.length === 0) await writeResults("hot-path", text);
 
   const perRequest = (mode: Mode): Record<string, number> =>
     Object.fromEntries(figures[mode].map(({ row, us }) => [row.name, round(us.median)]));
@@ -130,52 +141,10 @@ export async function run(options: BenchOptions): Promise<object> {
   };
 }
 
-/** Builds or finds every part; a row whose part cannot be had here is left out with the reason. */
-async function prepare(options: BenchOptions): Promise<{ parts: RigParts; skipped: Record<string, string> }> {
-  const peers = join(ROOT, "bench/hot-path/peers");
-  const script = (name: string, output: string): Promise<Built> =>
-    buildNative({ sources: join(peers, name), command: (folder) => ["sh", "build.sh", folder], output });
-  const envoyBinary = await fetchEnvoy({ onProgress: progress });
-  const [load, extProc, dynamicModule] = await Promise.all([
-    buildLoadGenerator(),
-    script("ext-proc", "steer-ext-proc"),
-    script("dynamic-module", "libsteer.so"),
-  ]);
-  if ("missing" in load) throw new BallastError("USAGE", `the load generator needs a C compiler: ${load.missing}`);
-  const skipped: Record<string, string> = { go_sdk: "TinyGo is in none of the registries this project uses" };
-  if ("missing" in extProc) skipped.ext_proc = `needs Go: ${extProc.missing}`;
-  if ("missing" in dynamicModule) skipped.dynamic_module = `needs a C compiler: ${dynamicModule.missing}`;
-  skipped.ballast = "the filter is not built";
-  const rows = allRows(undefined).filter(
-    (row) =>
-      (!options.quick || row.quick) &&
-      (row.needs === undefined || skipped[row.needs] === undefined) &&
-      (options.words.length === 0 ||
-        row.name === BASELINE ||
-        row.name === "native" ||
-        options.words.includes(row.name)),
-  );
-  return {
-    skipped,
-    parts: {
-      envoyBinary,
-      loadBinary: load.path,
-      rows,
-      modes: MODES,
-      ...("path" in extProc ? { extProcBinary: extProc.path } : {}),
-      ...("path" in dynamicModule ? { dynamicModulePath: dynamicModule.path } : {}),
-    },
-  };
-}
-
 function emptyCpu(): CpuSamples {
   return { envoy: new Map(), service: new Map() };
 }
 
 function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits));
-}
-
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
 }

@@ -26,7 +26,14 @@ export interface ListenerParts {
   strip?: boolean;
 }
 
-export function listener(parts: ListenerParts): object {
+/** A listener on loopback with the given routes for every host. */
+export function httpListener(parts: {
+  name: string;
+  port: number;
+  routes: readonly object[];
+  filters: readonly object[];
+  strip?: boolean;
+}): object {
   const strip = {
     name: "strip",
     typed_config: {
@@ -46,7 +53,7 @@ export function listener(parts: ListenerParts): object {
               "@type": `${API}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
               stat_prefix: "bench",
               ...(parts.strip ? { early_header_mutation_extensions: [strip] } : {}),
-              route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: routes(parts) }] },
+              route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: parts.routes }] },
               http_filters: [
                 ...parts.filters,
                 { name: "router", typed_config: { "@type": `${API}.extensions.filters.http.router.v3.Router` } },
@@ -57,6 +64,10 @@ export function listener(parts: ListenerParts): object {
       },
     ],
   };
+}
+
+export function listener(parts: ListenerParts): object {
+  return httpListener({ ...parts, routes: routes(parts) });
 }
 
 function routes({ mode, steering }: ListenerParts): object[] {
@@ -154,7 +165,7 @@ export function extProcFilter(cluster: string): object {
   };
 }
 
-function loopbackCluster(name: string, port: number, http2: boolean): object {
+export function loopbackCluster(name: string, port: number, http2: boolean): object {
   return {
     name,
     type: "STATIC",

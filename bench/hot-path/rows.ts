@@ -39,6 +39,8 @@ export interface Row {
 }
 
 const PEERS = join(ROOT, "bench/hot-path/peers");
+/** Three, as the demo has: a look-up by name is part of the job. */
+export const SERVICES: readonly string[] = ["quotes", SERVICE, "ledger"];
 const BOTH: readonly Mode[] = ["direct", "forward"];
 
 /** Configuration text of the Rust, AssemblyScript, ext_proc and dynamic-module peers: three services, as the demo has. */
@@ -47,13 +49,13 @@ export function peerConfiguration(job: Job): string {
   return [
     job.service === "fixed" ? `service fixed ${SERVICE}` : "service header",
     `session ${job.session ? "on" : "off"}`,
-    ...["quotes", SERVICE, "ledger"].map((service) => `table ${service} ${split}`),
+    ...SERVICES.map((service) => `table ${service} ${split}`),
   ].join("\n");
 }
 
 function luaSource(job: Job): string {
   const split = TARGETS.map(({ cluster, slots }) => `{"${cluster}", ${slots}}`).join(", ");
-  const tables = ["quotes", SERVICE, "ledger"].map((service) => `${service} = {${split}}`).join(", ");
+  const tables = SERVICES.map((service) => `${service} = {${split}}`).join(", ");
   return readFileSync(join(PEERS, "lua/steer.lua"), "utf8")
     .replace("@TABLES@", `{${tables}}`)
     .replace("@SERVICE@", job.service === "fixed" ? `"${SERVICE}"` : "nil")

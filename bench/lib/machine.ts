@@ -8,15 +8,12 @@ export function describeMachine(): string {
 }
 
 export function envoyVersion(binary: string): string {
-  return (
-    /version: \S*\/(\d+\.\d+\.\d+)\/\S+\/(\w+)/
-      .exec(execFileSync(binary, ["--version"], { encoding: "utf8" }))
-      ?.slice(1)
-      .join(" ") ?? "unknown"
-  );
+  const text = execFileSync(binary, ["--version"], { encoding: "utf8" });
+  const found = /\/(\d+\.\d+\.\d+)\/[^/\s]+\/(\w+)\//.exec(text);
+  return found === null ? "of unknown version" : `${found[1]} ${found[2]}`;
 }
 
-/** Share of the last seconds in which other processes kept the cores busy is not known; the load average at least is. */
+/** What else kept the machine busy while a benchmark ran shows here. */
 export function loadAverage(): string {
   return execFileSync("cat", ["/proc/loadavg"], { encoding: "utf8" }).split(" ").slice(0, 3).join(" ");
 }

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,12 +211,7 @@ static void open_run(pool *p, uint32_t first, uint32_t count, bool spin) {
     while (run.sent < count && p->idle > 0 && due_ns[run.sent] <= now) send_next(p);
     int wait_us = 1000000;
     if (run.sent < count && p->idle > 0) wait_us = due_ns[run.sent] > now ? (int)((due_ns[run.sent] - now) / 1000) : 0;
-    if (spin) {
-      turn(0);
-      sched_yield();
-    } else {
-      turn(wait_us);
-    }
+    turn(spin ? 0 : wait_us);
     if (stalled(&seen, &since)) die("stalled");
   }
   run.active = false;

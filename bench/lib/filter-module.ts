@@ -1,0 +1,14 @@
+import { join } from "node:path";
+import { ROOT } from "./native-build.ts";
+
+/** Path of the released filter, built if need be; undefined with the reason where it cannot be built. */
+export async function filterModule(): Promise<{ path: string } | { missing: string }> {
+  try {
+    const builder = join(ROOT, "scripts/build-filter.ts");
+    const { buildFilter } = (await import(builder)) as { buildFilter: () => Promise<unknown> };
+    await buildFilter();
+    return { path: join(ROOT, "build/filter/ballast.wasm") };
+  } catch (cause) {
+    return { missing: cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause) };
+  }
+}
