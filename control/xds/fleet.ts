@@ -249,9 +249,10 @@ export class Fleet<Handle> {
     this.#staged = release;
     this.#stagedResponse = response;
     this.#indexTables();
-    const voters = [...this.nodes.values()].filter(
-      (node) => node.failures < FAILURES_WITHOUT_VOTE && this.#subscribes(node, "stage"),
-    );
+    const members = [...this.nodes.values()].filter((node) => this.#subscribes(node, "stage"));
+    const reliable = members.filter((node) => node.failures < FAILURES_WITHOUT_VOTE);
+    // Should every node have failed, all are asked again: an epoch is never committed unproved while somebody could prove it.
+    const voters = reliable.length > 0 ? reliable : members;
     this.#stageRound = this.#startRound("stage", release, options.quorum, options.deadlineMs, voters);
     for (const node of voters) if (node.stream !== null) this.#effects.wake(node.stream);
     this.#settle();
