@@ -16,7 +16,7 @@ export interface ForecastLog {
 }
 
 export interface ForecasterOptions {
-  /** Folder with manifest.json and the model file. */
+  /** Folder with manifest.json and the model file; "" = no model is wanted. */
   modelDir: string;
   log: ForecastLog;
   /** Limit for one batch of inference, milliseconds. Default 2,000; sensible 100 … 10,000. */

@@ -60,11 +60,19 @@ export function baselinesBeaten(all: Manifest["backtest"]["scores"]): string[] {
     .map(([name]) => name);
 }
 
+/** Why a model with this manifest may not steer, as one sentence; null when it may. */
+export function whyRefused(manifest: Manifest): string | null {
+  const beaten = baselinesBeaten(manifest.backtest.scores);
+  const missed = ["seasonal_naive_weekly", "seasonal_naive_daily"].filter((name) => !beaten.includes(name));
+  return missed.length === 0 ? null : `the backtest in the manifest does not beat ${missed.join(" and ")}`;
+}
+
 /**
  * Reads the manifest and the model of a folder and checks one against the other and against this build's features.
  * The bytes returned are the bytes that were hashed. Throws FallbackError with the reason of the refusal.
  */
 export async function readModel(modelDir: string): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+  if (modelDir === "") throw new FallbackError("MODEL_MISSING", "the configuration names no model");
   const text = await readBounded(join(modelDir, MANIFEST_FILE), MAX_MANIFEST_BYTES);
   const manifest = parseManifest(new TextDecoder().decode(text));
   checkFits(manifest);
@@ -114,10 +122,8 @@ function checkFits(manifest: Manifest): void {
   if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!)) {
     throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
   }
-  const beaten = baselinesBeaten(manifest.backtest.scores);
-  const missed = ["seasonal_naive_weekly", "seasonal_naive_daily"].filter((name) => !beaten.includes(name));
-  if (missed.length > 0)
-    throw new FallbackError("MODEL_NOT_BETTER", `the backtest in the manifest does not beat ${missed.join(" and ")}`);
+  const refusal = whyRefused(manifest);
+  if (refusal !== null) throw new FallbackError("MODEL_NOT_BETTER", refusal);
 }
 
 async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {

@@ -9,7 +9,7 @@ import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH, STEPS_PER_DAY } 
 import { buildTrainingRows } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
-import { baselinesBeaten, MANIFEST_FILE, type Manifest } from "../../control/forecast/manifest.ts";
+import { baselinesBeaten, MANIFEST_FILE, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
 import { runLines, treesDir } from "./environment.ts";
 import { modelCard } from "./model-card.ts";
 
@@ -23,6 +23,12 @@ export interface TrainOptions {
   python: string;
   seed: number;
   progress: (text: string) => void;
+}
+
+export interface TrainResult {
+  manifest: Manifest;
+  /** Why a server would refuse the model by its manifest, as one sentence; null when it would not. */
+  refusal: string | null;
 }
 
 /** The last week is never trained on: the backtest runs there. */
@@ -48,7 +54,7 @@ interface TrainingSummary {
  * The manifest is written last, so an interrupted run leaves no folder that would be served.
  * Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_FAILED. A model that beats no baseline is written all the same and says so.
  */
-export async function trainModel(options: TrainOptions): Promise<{ manifest: Manifest; result: BacktestResult }> {
+export async function trainModel(options: TrainOptions): Promise<TrainResult> {
   const { history, outDir, workDir, python, seed, progress } = options;
   const span = commonSpan(history);
   const trainToMs = span.endMs - HELD_OUT_MS;
@@ -132,7 +138,7 @@ export async function trainModel(options: TrainOptions): Promise<{ manifest: Man
   await writeFile(join(outDir, "MODEL_CARD.md"), modelCard(manifest, summary.gain));
   await writeFile(join(outDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(workDir, { recursive: true, force: true });
-  return { manifest, result };
+  return { manifest, refusal: whyRefused(manifest) };
 }
 
 /** Scores the model of `modelDir` on the held-out span in the engine that serves it. */
