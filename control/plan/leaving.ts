@@ -7,7 +7,8 @@ import { stepsNeeded } from "./steps.ts";
 /**
  * When targets begin to leave for the windows ahead.
  *
- * The windows ahead, at most one per target, are taken in order of their deadline (start − lead time). Shares move along the
+ * The windows ahead, at most one per target, are taken in order of their deadline (start − lead time), those that start
+ * together as one. Shares move along the
  * path current → without the first → without the first two → …, so the earliest deadline gets all of the step limit first.
  * A window k is *due* when the steps of the path up to it only just fit before its deadline:
  *
@@ -54,47 +55,45 @@ export interface LeavingInput {
 export function planLeaving(input: LeavingInput): Leaving {
   const { context, nowMs, allowed, goalNow, order, sticky, stepTimeMs, memory } = input;
   const { policy, states } = context;
-  const path: { opening: Opening; allowed: boolean[]; goal: Shares }[] = [];
+  const path: Stage[] = [];
   let orderSteps = 0;
   let stickySteps = 0;
   let before = { goal: goalNow, allowed: [...allowed] };
-  for (const { index, block } of aheadOf(states, allowed)) {
-    const without = before.allowed.map((a, i) => a && i !== index);
-    // The last target has nobody to leave to. It stays, and the alarm comes when its window forbids it.
+  for (const group of aheadOf(states, allowed)) {
+    const without = before.allowed.map((a, i) => a && !group.some((o) => o.index === i));
+    // The last targets have nobody to leave to. They stay, and the alarm comes when their window forbids them.
     if (!without.some(Boolean)) break;
     const goal = goalShares(context, without);
     const away = (from: Shares): number => stepsNeeded(from, goal, policy.stepLimitPpm);
     orderSteps += path.length === 0 ? Math.max(away(order), away(before.goal)) : away(before.goal);
     stickySteps += path.length === 0 ? Math.max(away(sticky), away(before.goal)) : away(before.goal);
-    const deadlineMs = block.startMs - policy.leadTimeMs;
+    const startMs = group[0]!.block.startMs;
+    const deadlineMs = startMs - policy.leadTimeMs;
     const stickyDueMs = policy.hasSessions
-      ? Math.min(deadlineMs - stickySteps * stepTimeMs, block.startMs - policy.sessionsMoveBeforeMs)
+      ? Math.min(deadlineMs - stickySteps * stepTimeMs, startMs - policy.sessionsMoveBeforeMs)
       : deadlineMs;
     const orderDueMs = stickyDueMs - orderSteps * stepTimeMs;
-    path.push({
-      opening: { index, block, orderDueMs, stickyDueMs: policy.hasSessions ? stickyDueMs : orderDueMs },
-      allowed: without,
-      goal,
-    });
+    const due = { orderDueMs, stickyDueMs: policy.hasSessions ? stickyDueMs : orderDueMs };
+    path.push({ openings: group.map((o) => ({ ...o, ...due })), allowed: without, goal });
     before = { goal, allowed: without };
   }
 
-  const goes = (quota: "order" | "sticky") => (step: (typeof path)[number]) => {
-    const { opening } = step;
-    const keptForMs = memory.get(opening.index)?.[quota] ?? null;
-    const dueMs = quota === "order" ? opening.orderDueMs : opening.stickyDueMs;
-    return nowMs >= dueMs || (keptForMs !== null && opening.block.startMs <= keptForMs);
-  };
+  const goes = (quota: "order" | "sticky") => (stage: Stage) =>
+    stage.openings.some((opening) => {
+      const keptForMs = memory.get(opening.index)?.[quota] ?? null;
+      const dueMs = quota === "order" ? opening.orderDueMs : opening.stickyDueMs;
+      return nowMs >= dueMs || (keptForMs !== null && opening.block.startMs <= keptForMs);
+    });
   const stickyCount = path.findLastIndex(goes("sticky")) + 1;
   const orderCount = Math.max(stickyCount, path.findLastIndex(goes("order")) + 1);
   // Pursue the first stage whose targets still hold a share; the later ones wait for it.
-  const pursued = (count: number, shares: Shares): (typeof path)[number] | undefined => {
-    const unfinished = path.slice(0, count).findIndex(({ opening }) => shares[opening.index]! > 0);
+  const pursued = (count: number, shares: Shares): Stage | undefined => {
+    const unfinished = path.slice(0, count).findIndex((stage) => stage.openings.some((o) => shares[o.index]! > 0));
     return path[unfinished < 0 ? count - 1 : unfinished];
   };
   const leaves = (count: number): boolean[] => {
     const flags = allowed.map(() => false);
-    for (const { opening } of path.slice(0, count)) flags[opening.index] = true;
+    for (const { index } of path.slice(0, count).flatMap((stage) => stage.openings)) flags[index] = true;
     return flags;
   };
   const orderStage = pursued(orderCount, order);
@@ -105,14 +104,24 @@ export function planLeaving(input: LeavingInput): Leaving {
     orderLeaves: leaves(orderCount),
     stickyLeaves: leaves(policy.hasSessions ? stickyCount : orderCount),
     orderAllowed: orderStage?.allowed ?? [...allowed],
-    openings: path.map((p) => p.opening),
+    openings: path.flatMap((stage) => stage.openings),
   };
 }
 
-function aheadOf(states: readonly TargetState[], allowed: readonly boolean[]): { index: number; block: Block }[] {
-  const ahead: { index: number; block: Block }[] = [];
+/** A point of the path: these openings are left, on top of those before. */
+interface Stage {
+  openings: Opening[];
+  allowed: boolean[];
+  goal: Shares;
+}
+
+/** The next blocks of the usable targets, grouped by their start, the earliest first. */
+function aheadOf(states: readonly TargetState[], allowed: readonly boolean[]): { index: number; block: Block }[][] {
+  const byStart = new Map<number, { index: number; block: Block }[]>();
   states.forEach((state, index) => {
-    if (allowed[index] && state.next !== null) ahead.push({ index, block: state.next });
+    if (!allowed[index] || state.next === null) return;
+    const group = byStart.get(state.next.startMs) ?? [];
+    byStart.set(state.next.startMs, [...group, { index, block: state.next }]);
   });
-  return ahead.sort((a, b) => a.block.startMs - b.block.startMs || a.index - b.index);
+  return [...byStart].sort(([a], [b]) => a - b).map(([, group]) => group);
 }

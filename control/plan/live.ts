@@ -15,7 +15,10 @@ export function liveTelemetry(
   input: Pick<PlanInput, "telemetry" | "monotonicMs" | "clockRate">,
   policy: Pick<ServicePolicy, "telemetryMaxAgeMs">,
 ): Live {
-  if (input.telemetry === null) return { targets: new Map(), stale: "there is no telemetry yet", aged: false };
+  // Before its first reading a poller's snapshot is infinitely old.
+  if (input.telemetry === null || !Number.isFinite(input.telemetry.atMonotonicMs)) {
+    return { targets: new Map(), stale: "there is no telemetry yet", aged: false };
+  }
   const ageMs = (input.monotonicMs - input.telemetry.atMonotonicMs) * (input.clockRate ?? 1);
   if (ageMs <= policy.telemetryMaxAgeMs) return { targets: input.telemetry.targets, stale: null, aged: false };
   const stale = `telemetry is ${span(ageMs)} old, at most ${span(policy.telemetryMaxAgeMs)} is used`;
@@ -27,15 +30,4 @@ export function liveHealth(live: Live, target: string): Health {
   const seen = live.targets.get(target);
   if (seen === undefined || seen.totalHosts <= 0) return "unknown";
   return seen.healthyHosts > 0 ? "healthy" : "unhealthy";
-}
-
-/** Requests per second over all targets, or null when one of them is not known. */
-export function liveRps(live: Live, targets: readonly string[]): number | null {
-  let total = 0;
-  for (const name of targets) {
-    const rps = live.targets.get(name)?.rps ?? null;
-    if (rps === null) return null;
-    total += rps;
-  }
-  return total;
 }

@@ -1,12 +1,13 @@
 import type { EstateService } from "../estate/estate.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
+import { serviceDemand } from "../telemetry/service-demand.ts";
 import { targetState, usableTargets } from "./availability.ts";
 import { feasibleBounds } from "./bounds.ts";
 import { demandOf } from "./demand.ts";
 import { explain } from "./explain.ts";
 import { type GoalContext, goalShares, goalStages } from "./goal.ts";
 import { planLeaving } from "./leaving.ts";
-import { type Live, liveHealth, liveRps } from "./live.ts";
+import { type Live, liveHealth } from "./live.ts";
 import { type PlannedService, PPM, type ServicePolicy, type TargetMemory } from "./plan.ts";
 import { distance, equal, restrict, type Shares, sum, toShares } from "./shares.ts";
 import { leaveAtOnce, stepToward } from "./steps.ts";
@@ -46,7 +47,7 @@ export function planService(input: ServiceInput): { plan: PlannedService; memory
   });
   const { allowed, rank } = usableTargets(states);
   const names = targets.map((t) => t.name);
-  const demand = demandOf(input.forecast, policy.demandLevel, liveRps(live, names));
+  const demand = demandOf(input.forecast, policy.demandLevel, serviceDemand(live, names));
   const context: GoalContext = { targets, states, policy, base, demand };
 
   // With nobody fit, the split in force stays among the least bad; a goal over capacity would move people for nothing.

@@ -1,19 +1,21 @@
 /** What is known of one target now, over all Envoys of the fleet. */
 export interface TargetTelemetry {
   target: string;
+  /** Hosts in load balancing, and all hosts whose state is known; each counted once per Envoy that knows it. */
   healthyHosts: number;
   totalHosts: number;
-  /** Mean over the last interval; null until two readings exist. */
+  /** Completed requests per second, mean over the last interval; null until two readings exist. */
   rps: number | null;
   activeRequests: number;
+  /** Upstream response time of the last interval; null where nothing completed (or Envoy's stats flush is still due). */
   p50Ms: number | null;
   p99Ms: number | null;
-  /** 5xx and connection failures over requests in the last interval, 0 … 1. */
+  /** 5xx and connection failures over completed requests in the last interval, 0 … 1; null without requests. */
   errorRatio: number | null;
 }
 
 export interface TelemetrySnapshot {
-  /** Clock.monotonicMs() of the newest reading; the consumer judges staleness. */
+  /** Clock.monotonicMs() of the newest reading; the consumer judges staleness. −Infinity before the first reading. */
   atMonotonicMs: number;
   targets: ReadonlyMap<string, TargetTelemetry>;
   /** Admin endpoints that did not answer in this round, with the reason. */

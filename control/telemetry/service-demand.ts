@@ -1,0 +1,18 @@
+import type { TelemetrySnapshot } from "./telemetry.ts";
+
+/**
+ * Requests per second of a service over all its targets. Null while the rate of one of them is not known, for a sum with a
+ * gap would look like a fall in demand.
+ */
+export function serviceDemand(
+  snapshot: Pick<TelemetrySnapshot, "targets">,
+  targetsOfService: Iterable<string>,
+): number | null {
+  let total = 0;
+  for (const target of targetsOfService) {
+    const rps = snapshot.targets.get(target)?.rps ?? null;
+    if (rps === null) return null;
+    total += rps;
+  }
+  return total;
+}
