@@ -193,11 +193,9 @@ function runTool(
   options: { env: NodeJS.ProcessEnv; timeoutMs: number },
 ): Promise<ToolResult> {
   return new Promise((done) => {
-    const child = spawn(file, args, {
-      env: options.env,
-      timeout: options.timeoutMs,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(file, args, { env: options.env, stdio: ["ignore", "pipe", "pipe"] });
+    // Not spawn's own timeout: its timer outlives a failed start and holds the process open.
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
     let output = "";
     const keep = (chunk: Buffer): void => {
       output = (output + chunk.toString("utf8")).slice(-MAX_OUTPUT_BYTES);
