@@ -1,5 +1,6 @@
 import type { Finding } from "../ingest/finding.ts";
 import type { CiRecord, EstateRecords, Reference, RelationRecord } from "../ingest/records.ts";
+import { keepLatest, rankTime } from "./copies.ts";
 import type { Ci, Dependency } from "./estate.ts";
 import { layerOf } from "./layer.ts";
 import { directionOf } from "./relation-type.ts";
@@ -70,33 +71,25 @@ function reportBothWays(
 }
 
 function mergeCis(records: readonly CiRecord[], findings: Finding[]): Map<string, Ci> {
-  const best = new Map<string, CiRecord>();
-  for (const record of records) {
-    const other = best.get(record.sysId);
-    if (other === undefined) {
-      best.set(record.sysId, record);
-      continue;
-    }
-    const [kept, left] = ciOrder(record) > ciOrder(other) ? [record, other] : [other, record];
-    best.set(record.sysId, kept);
+  const { kept, left } = keepLatest(records, ciRank);
+  for (const copy of left) {
     // A CI stands in the table of its class and in those of the classes above: the same record twice, not a fault.
-    const sameRecord = ciContent(record) === ciContent(other);
-    if (sameRecord && record.provenance.table !== other.provenance.table) continue;
+    const sameContent = ciContent(copy.left) === ciContent(copy.kept);
+    if (sameContent && copy.left.provenance.table !== copy.kept.provenance.table) continue;
     findings.push({
-      severity: sameRecord ? "note" : "warning",
+      severity: sameContent ? "note" : "warning",
       code: "DUPLICATE_SYS_ID",
-      message: `sys_id ${record.sysId} stands for ${left.name} and for ${kept.name}; the latter is used`,
-      provenance: left.provenance,
+      message: `sys_id ${copy.left.sysId} stands for ${copy.left.name} and for ${copy.kept.name}; the latter is used`,
+      provenance: copy.left.provenance,
     });
   }
-  const sorted = [...best.values()].sort((a, b) => (a.sysId < b.sysId ? -1 : 1));
-  return new Map(sorted.map((record) => [record.sysId, toCi(record)]));
+  return new Map(kept.map((record) => [record.sysId, toCi(record)]));
 }
 
-/** Later updates win, then richer records; the content decides the rest, so that the order of a file never does. */
-function ciOrder(record: CiRecord): string {
+/** Later updates win, then richer records. */
+function ciRank(record: CiRecord): string {
   const facts = [record.cpuCores, record.cpuSpeedMhz, record.ramMb].filter((fact) => fact !== undefined).length;
-  return `${String(record.updatedMs ?? 0).padStart(16, "0")} ${facts} ${ciContent(record)}`;
+  return `${rankTime(record.updatedMs)} ${facts} ${ciContent(record)}`;
 }
 
 function ciContent(r: CiRecord): string {
@@ -132,7 +125,7 @@ function readDependencies(
 ): Dependency[] {
   const unique = new Map<string, Dependency>();
   const skippedTypes = new Map<string, { known: boolean; count: number; first: RelationRecord }>();
-  for (const relation of relations) {
+  for (const relation of inOrder(relations)) {
     const direction = directionOf(relation.type);
     if (direction === "unknown" || direction === "no dependency") {
       countSkipped(skippedTypes, relation, direction);
@@ -160,18 +153,16 @@ function readDependencies(
     const type = canonicalType(relation.type, direction);
     const key = `${dependent}\n${dependency}\n${type.toLowerCase()}`;
     const other = unique.get(key);
-    const next: Dependency = { dependent, dependency, type, provenance: relation.provenance };
-    if (other === undefined) unique.set(key, next);
-    else {
-      const [kept, left] = other.provenance.sysId <= relation.sysId ? [other, next] : [next, other];
-      unique.set(key, kept);
-      findings.push({
-        severity: "note",
-        code: "RELATION_DUPLICATE",
-        message: `relation ${left.provenance.sysId} says the same as ${kept.provenance.sysId}: ${type} between ${parent.name} and ${child.name}`,
-        provenance: left.provenance,
-      });
+    if (other === undefined) {
+      unique.set(key, { dependent, dependency, type, provenance: relation.provenance });
+      continue;
     }
+    findings.push({
+      severity: "note",
+      code: "RELATION_DUPLICATE",
+      message: `relation ${relation.sysId} says the same as ${other.provenance.sysId}: ${type} between ${parent.name} and ${child.name}`,
+      provenance: relation.provenance,
+    });
   }
   for (const [type, { known, count, first }] of skippedTypes) {
     findings.push({
@@ -186,6 +177,14 @@ function readDependencies(
   return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, dependency]) => dependency);
 }
 
+/** By sys_id, then by content: of two relations that say the same the first is kept, whatever the file's order. */
+function inOrder(relations: readonly RelationRecord[]): RelationRecord[] {
+  const content = (r: RelationRecord): string => `${r.parent.sysId} ${r.child.sysId} ${r.type}`;
+  return [...relations].sort((a, b) =>
+    a.sysId === b.sysId ? (content(a) < content(b) ? -1 : 1) : a.sysId < b.sysId ? -1 : 1,
+  );
+}
+
 function countSkipped(
   types: Map<string, { known: boolean; count: number; first: RelationRecord }>,
   relation: RelationRecord,
@@ -194,10 +193,7 @@ function countSkipped(
   const entry = types.get(relation.type);
   if (entry === undefined)
     types.set(relation.type, { known: direction === "no dependency", count: 1, first: relation });
-  else {
-    entry.count++;
-    if (relation.sysId < entry.first.sysId) entry.first = relation;
-  }
+  else entry.count++;
 }
 
 /** The spelling with the dependent first, so that a mirrored record is the same dependency. */

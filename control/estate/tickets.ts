@@ -1,5 +1,6 @@
 import type { Policy } from "../config/config.ts";
 import type { ChangeRecord, EstateRecords, IncidentRecord, Reference } from "../ingest/records.ts";
+import { keepLatest, rankTime } from "./copies.ts";
 import type { Ci, Finding, TargetWindow, TicketVerdict } from "./estate.ts";
 import type { Graph } from "./graph.ts";
 import type { Reach } from "./reach.ts";
@@ -81,26 +82,17 @@ export class TicketBook {
     return verdicts.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
-  /** One record per sys_id, the last updated; by sys_id. */
   #unique<T extends Ticket>(records: readonly T[]): T[] {
-    const best = new Map<string, T>();
-    for (const record of records) {
-      const other = best.get(record.sysId);
-      if (other === undefined) {
-        best.set(record.sysId, record);
-        continue;
-      }
-      const [kept, left]: [T, T] = ticketOrder(record) > ticketOrder(other) ? [record, other] : [other, record];
-      best.set(record.sysId, kept);
-      const same = ticketOrder(record) === ticketOrder(other);
+    const { kept, left } = keepLatest(records, ticketRank);
+    for (const copy of left) {
       this.findings.push({
-        severity: same ? "note" : "warning",
+        severity: copy.same ? "note" : "warning",
         code: "DUPLICATE_SYS_ID",
-        message: `sys_id ${record.sysId} stands for ${left.number} and for ${kept.number}; ${same ? "they are the same" : "the last updated is used"}`,
-        provenance: left.provenance,
+        message: `sys_id ${copy.left.sysId} stands for ${copy.left.number} and for ${copy.kept.number}; ${copy.same ? "they are the same" : "the last updated is used"}`,
+        provenance: copy.left.provenance,
       });
     }
-    return [...best.values()].sort((a, b) => (a.sysId < b.sysId ? -1 : 1));
+    return kept;
   }
 
   #referencesByTask(records: EstateRecords, tickets: readonly Ticket[]): Map<string, Reference[]> {
@@ -143,8 +135,8 @@ export class TicketBook {
   }
 }
 
-/** Later updates win; the content decides the rest, so that the order of a file never does. */
-function ticketOrder(ticket: Ticket): string {
+/** Later updates win. */
+function ticketRank(ticket: Ticket): string {
   const { provenance: _, ...content } = ticket;
-  return `${String(ticket.updatedMs ?? 0).padStart(16, "0")} ${JSON.stringify(content)}`;
+  return `${rankTime(ticket.updatedMs)} ${JSON.stringify(content)}`;
 }
