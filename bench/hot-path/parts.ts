@@ -28,20 +28,22 @@ export async function prepare(options: BenchOptions): Promise<Prepared> {
   const script = (name: string, output: string): Promise<Built> =>
     buildNative({ sources: join(peers, name), command: (folder) => ["sh", "build.sh", folder], output });
   const envoyBinary = await fetchEnvoy({ onProgress: progress });
-  const [load, extProc, dynamicModule, filter] = await Promise.all([
+  const [load, extProc, dynamicModule, goSdk, filter] = await Promise.all([
     buildLoadGenerator(),
     script("ext-proc", "steer-ext-proc"),
     script("dynamic-module", "libsteer.so"),
+    options.quick ? { missing: "only in full runs" } : script("go-sdk", "steer.wasm"),
     filterModule(),
   ]);
   if ("missing" in load) throw new BallastError("USAGE", `the load generator needs a C compiler: ${load.missing}`);
   const skipped: Record<string, string> = {};
   if ("missing" in extProc) skipped.ext_proc = `needs Go: ${extProc.missing}`;
   if ("missing" in dynamicModule) skipped.dynamic_module = `needs a C compiler: ${dynamicModule.missing}`;
+  if ("missing" in goSdk) skipped.go_sdk = `needs Go and Python: ${goSdk.missing}`;
   if ("missing" in filter) skipped.ballast = filter.missing;
   const wanted = (name: string): boolean =>
     options.words.length === 0 || ALWAYS.includes(name) || options.words.includes(name);
-  const rows = allRows("path" in filter ? filter.path : undefined).filter(
+  const rows = allRows({ ballast: pathOf(filter), goSdk: pathOf(goSdk) }).filter(
     (row) =>
       (!options.quick || row.quick) &&
       (row.needs === undefined || skipped[row.needs] === undefined) &&
@@ -66,6 +68,10 @@ export async function prepare(options: BenchOptions): Promise<Prepared> {
       ...(control === undefined ? {} : { controlPort: control.port }),
     },
   };
+}
+
+function pathOf(built: Built): string | undefined {
+  return "path" in built ? built.path : undefined;
 }
 
 export function progress(text: string): void {

@@ -34,7 +34,7 @@ export interface Row {
   /** Measured by --quick as well. */
   quick: boolean;
   /** Parts that must be there: built natively, or brought up by the run. */
-  needs?: "ext_proc" | "dynamic_module" | "ballast";
+  needs?: "ext_proc" | "dynamic_module" | "go_sdk" | "ballast";
   listener(port: number, mode: Mode): object;
 }
 
@@ -138,8 +138,8 @@ const BALLAST_JOBS: readonly Job[] = [
   { service: "route", session: false },
 ];
 
-/** All rows. `ballastModule` is undefined where the filter is not built. */
-export function allRows(ballastModule: string | undefined): Row[] {
+/** All rows for the modules that could be had. */
+export function allRows(modules: { ballast: string | undefined; goSdk: string | undefined }): Row[] {
   const rows: Row[] = [
     routeRow("none", "no filter, one cluster", "first", BOTH, "none"),
     routeRow("native", "Envoy's weighted_clusters, a random number per request", "split", ["forward"], {
@@ -184,12 +184,20 @@ export function allRows(ballastModule: string | undefined): Row[] {
     ...steeredRow("ext_proc", "ext_proc service in Go", FULL, true, () => extProcFilter("ext_proc")),
     needs: "ext_proc",
   });
-  if (ballastModule !== undefined) {
+  const { ballast, goSdk } = modules;
+  if (goSdk !== undefined) {
+    // Not in quick runs: V8 compiles its 2.4 MB for seconds.
+    const row = steeredRow("go_sdk", "Go SDK, Go's own compiler", FULL, false, (vmId) =>
+      wasmFilter({ vmId, path: goSdk, configuration: peerConfiguration(FULL) }),
+    );
+    rows.push({ ...row, needs: "go_sdk" });
+  }
+  if (ballast !== undefined) {
     for (const job of BALLAST_JOBS) {
       const row = steeredRow("ballast", "Ballast", job, job.session, (vmId) =>
         wasmFilter({
           vmId,
-          path: ballastModule,
+          path: ballast,
           configuration: ballastConfiguration(job),
           failurePolicy: "FAIL_RELOAD",
         }),

@@ -23,7 +23,7 @@ export async function buildNative(options: {
 }): Promise<Built> {
   const hash = createHash("sha256");
   for (const name of (await readdir(options.sources)).sort()) {
-    if (/\.(c|h|go|mod|sum|sh)$/.test(name)) hash.update(name).update(await readFile(join(options.sources, name)));
+    if (/\.(c|h|go|mod|sum|py|sh)$/.test(name)) hash.update(name).update(await readFile(join(options.sources, name)));
   }
   const folder = join(ROOT, "build", "bench", hash.digest("hex").slice(0, 16));
   const path = join(folder, options.output);
