@@ -37,9 +37,12 @@ function demoWith(from: string, to: string): string {
   return demo.replace(from, to);
 }
 
-/** Where `needle` stands, lines and columns from 1. */
-function placeOf(text: string, needle: string): string {
-  const before = text.slice(0, text.indexOf(needle)).split("\n");
+/** Where `at` stands in `changed`, or else anywhere in the text; lines and columns from 1. */
+function placeOf(text: string, changed: string, at: string): string {
+  const within = changed.indexOf(at);
+  const index = within < 0 ? text.indexOf(at) : text.indexOf(changed) + within;
+  assert.ok(index >= 0, at);
+  const before = text.slice(0, index).split("\n");
   return `${before.length}:${before.at(-1)!.length + 1}`;
 }
 
@@ -133,7 +136,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "a percent without its sign",
       from: "hysteresis: 1%",
       to: "hysteresis: 1",
-      at: "1        #",
+      at: "1",
       path: "policy.hysteresis",
       expected: /a percent/,
     },
@@ -141,7 +144,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "a duration without a unit",
       from: "leadTime: 25m",
       to: "leadTime: 25",
-      at: "25         #",
+      at: "25",
       path: "policy.leadTime",
       expected: /a duration such as 90s/,
     },
@@ -165,7 +168,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "a step limit of zero",
       from: "stepLimit: 20%",
       to: "stepLimit: 0%",
-      at: "0%        # largest",
+      at: "0%",
       path: "policy.stepLimit",
       expected: /above 0%/,
     },
@@ -213,7 +216,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "one port for two listeners",
       from: "api: 127.0.0.1:18001",
       to: "api: 127.0.0.1:18000",
-      at: "127.0.0.1:18000\n\nstore",
+      at: "127.0.0.1:18000",
       path: "server.api",
       expected: /two different ports/,
     },
@@ -245,7 +248,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "sessions that leave after all traffic must have left",
       from: "moveBefore: 30m",
       to: "moveBefore: 5m",
-      at: "5m }",
+      at: "5m",
       path: "services.payments.sessions.moveBefore",
       expected: /no later than/,
     },
@@ -253,7 +256,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       what: "a version that is not known",
       from: "version: 1",
       to: "version: 2",
-      at: "2\nfleet",
+      at: "2",
       path: "version",
       expected: /^1$/,
     },
@@ -265,7 +268,7 @@ describe("each mistake is reported at its place with what was expected", () => {
       assert.equal(problems.length, 1, problems.map(formatProblem).join("\n"));
       const { position, expected } = problems[0]!;
       assert.equal(position.file, "ballast.yaml");
-      assert.equal(`${position.line}:${position.column}`, placeOf(text, c.at));
+      assert.equal(`${position.line}:${position.column}`, placeOf(text, c.to, c.at));
       assert.equal(position.path, c.path);
       assert.match(expected, c.expected);
     });

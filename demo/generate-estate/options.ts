@@ -48,7 +48,7 @@ export function parseOptions(args: string[]): EstateOptions {
   let values: Record<string, string | boolean | string[] | undefined>;
   try {
     values = parseArgs({
-      args,
+      args: joinNegative(args),
       options: {
         out: text("demo/estate"),
         config: text("demo/ballast.yaml"),
@@ -94,6 +94,18 @@ export function parseOptions(args: string[]): EstateOptions {
     shiftPeakHours: number("shift-peak-hours", values["shift-peak-hours"], -24, 24),
     configOut: (values["config-out"] as string | undefined) ?? null,
   };
+}
+
+/** `--shift-peak-hours -2` as `--shift-peak-hours=-2`: parseArgs takes the number for a flag. */
+function joinNegative(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const flag = joined.at(-1);
+    if (/^-[^-]/.test(arg) && flag !== undefined && /^--(shift-peak-hours|rename)$/.test(flag)) {
+      joined[joined.length - 1] = `${flag}=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
 }
 
 function parseWindow(text: string): [number, number] {

@@ -71,7 +71,8 @@ app(
   ],
   ["core-db-b"],
 );
-app("quote-app-a", "Quotes", [["srv-quote-a1", 8, MHZ]], ["quote-cache-a"]);
+// Slower than the rest, so that the base weights are too much for it at the peaks of the day.
+app("quote-app-a", "Quotes", [["srv-quote-a1", 8, 2400]], ["quote-cache-a"]);
 app("quote-app-b", "Quotes", [["srv-quote-b1", 8, MHZ]], ["quote-cache-b"]);
 app("quote-app-n", "Quotes", [["srv-quote-n1", 8, 3750]], ["quote-cache-n"]);
 app("ledger-app-a", "Ledger", [["srv-ledger-a1", 8, MHZ]], ["core-db-a"]);
