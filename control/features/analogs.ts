@@ -30,7 +30,7 @@ const FAR_LENGTH = FAR_TO - FAR_FROM + 1;
 /** Weight of the four-hour blocks: half every 65 minutes, so that the level is of the last hour and the shape of four. */
 const NEAR_WEIGHTS = Float64Array.from({ length: NEAR_BLOCKS }, (_, j) => 0.85 ** j);
 
-/** Fewer blocks in common than this say nothing about a likeness. */
+/** Fewer blocks in common than this say nothing about the likeness of two shapes. */
 const MIN_NEAR_BLOCKS = 8;
 const MIN_FAR_BLOCKS = 16;
 
@@ -57,9 +57,9 @@ export interface Analogs {
   misfitBest: number;
   /** Steps; NaN where there is no candidate. */
   offsetBest: number;
-  /** [lag]: log of the 3-step means one quarter of an hour and 1 h 15 min… before the same time then; see `logThen`. */
+  /** Log of the 3-step mean around `centre` of the same time so many days ago; centres as in `logToday`. */
   logThen(lagIndex: number, centre: number): number;
-  /** Log of today's 3-step mean around `centre` (negative, relative to the origin + 1). */
+  /** Log of today's 3-step mean around `centre`: -1, -4, … -46, counted from the last complete step as 0. */
   logToday(centre: number): number;
   /** Log of today's 12-step mean that ended `k` hours before the origin. */
   logHour(k: number): number;
@@ -134,7 +134,10 @@ export class AnalogFinder {
     }
   }
 
-  /** Misfit of one candidate: mean of the variances of (today − then) over the last four and the last 24 hours. */
+  /**
+   * Misfit of one candidate: mean of the variances of (today − then) over the last four and the last 24 hours. After a gap,
+   * when less than half of the four hours is known, the day alone tells the shape and what is known the level.
+   */
   #compare(lag: number, o: number): void {
     const c = lag * OFFSETS + o;
     const near = this.#near[lag]!;
@@ -142,7 +145,7 @@ export class AnalogFinder {
     let weight = 0;
     let sum = 0;
     let squares = 0;
-    let blocks = 0;
+    let nearBlocks = 0;
     for (let j = 0; j < NEAR_BLOCKS; j++) {
       const difference = this.#todayNear[j]! - near[first - NEAR_STEP * j]!;
       if (Number.isNaN(difference)) continue;
@@ -150,30 +153,32 @@ export class AnalogFinder {
       weight += w;
       sum += w * difference;
       squares += w * difference * difference;
-      blocks++;
+      nearBlocks++;
     }
-    if (blocks < MIN_NEAR_BLOCKS) {
-      this.#misfit[c] = Number.NaN;
-      this.#shift[c] = Number.NaN;
-      return;
-    }
-    const mean = sum / weight;
-    const nearMisfit = Math.max(0, squares / weight - mean * mean);
+    const shift = sum / weight;
+    const nearMisfit = Math.max(0, squares / weight - shift * shift);
     const far = this.#far[lag]!;
     const farFirst = -1 + (o - NO_OFFSET) - FAR_FROM;
     sum = 0;
     squares = 0;
-    blocks = 0;
+    let farBlocks = 0;
     for (let k = 0; k < FAR_BLOCKS; k++) {
       const difference = this.#todayFar[k]! - far[farFirst - (FAR_STEP / OFFSET_STEP) * k]!;
       if (Number.isNaN(difference)) continue;
       sum += difference;
       squares += difference * difference;
-      blocks++;
+      farBlocks++;
     }
-    const farMisfit = blocks < MIN_FAR_BLOCKS ? nearMisfit : Math.max(0, squares / blocks - (sum / blocks) ** 2);
-    this.#misfit[c] = (nearMisfit + farMisfit) / 2;
-    this.#shift[c] = mean;
+    const farMisfit = Math.max(0, squares / farBlocks - (sum / farBlocks) ** 2);
+    const nearKnown = nearBlocks >= MIN_NEAR_BLOCKS;
+    const farKnown = farBlocks >= MIN_FAR_BLOCKS;
+    if (nearBlocks === 0 || !(nearKnown || farKnown)) {
+      this.#misfit[c] = Number.NaN;
+      this.#shift[c] = Number.NaN;
+      return;
+    }
+    this.#misfit[c] = nearKnown && farKnown ? (nearMisfit + farMisfit) / 2 : nearKnown ? nearMisfit : farMisfit;
+    this.#shift[c] = shift;
   }
 
   #blend(h: number, best: number, levelLog: number): void {

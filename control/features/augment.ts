@@ -81,11 +81,11 @@ function addNoise(values: Float64Array, sigma: number, random: SeededRandom): vo
   for (let i = 0; i < values.length; i++) values[i] = Math.max(0, values[i]! * (1 + sigma * random.normal()));
 }
 
-/** About three gaps a week, from one step to two hours. */
+/** About three gaps a week: most up to two hours, some, as after a restart, up to eight. */
 function cutGaps(values: Float64Array, random: SeededRandom): void {
   const gaps = Math.round((3 * values.length) / (7 * STEPS_PER_DAY));
   for (let gap = 0; gap < gaps; gap++) {
     const from = random.integer(0, values.length - 1);
-    values.fill(Number.NaN, from, from + random.integer(1, 24));
+    values.fill(Number.NaN, from, from + random.integer(1, random.next() < 0.7 ? 24 : 96));
   }
 }

@@ -68,7 +68,7 @@ export const FEATURES: readonly Feature[] = [
 ];
 
 /** Raised when a feature's computation changes without its name changing. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** Names the columns, their order, units and meaning; a model's manifest carries the hash it was trained with. */
 export const SCHEMA_HASH: string = createHash("sha256")

@@ -29,6 +29,13 @@ async function open(options: Partial<ForecasterOptions> = {}): Promise<Forecaste
   return forecaster;
 }
 
+let sharedForecaster: Promise<Forecaster> | undefined;
+/** One forecaster for tests that ask often. */
+function shared(): Promise<Forecaster> {
+  sharedForecaster ??= open();
+  return sharedForecaster;
+}
+
 function historyOf(...all: SyntheticLoadOptions[]): { history: LoadHistory; endMs: number } {
   const history = new LoadHistory({ stepMs: FEATURE_STEP_MS });
   let endMs = 0;
@@ -232,6 +239,31 @@ test("a history that stopped two hours ago is stale for the model; the season st
   const forecast = await one(await open(), history, endMs + 2 * 3_600_000);
   assert.equal(forecast.source, "seasonal_naive");
   assert.match(forecast.fallbackReasons[0] ?? "", /^HISTORY_STALE/);
+});
+
+test("after a gap of four hours two new readings bring the model back, and it is still better than the season", async () => {
+  const { history } = historyOf({ seed: 6, days: 23 });
+  const startMs = Date.UTC(2026, 0, 19);
+  const errors = { model: 0, baseline: 0 };
+  for (let hour = 0; hour < 36; hour++) {
+    const at = startMs + 21 * 86_400_000 + hour * 3_600_000;
+    const cut = new LoadHistory({ stepMs: FEATURE_STEP_MS });
+    const tail = history.tail("s0", at, 21 * STEPS_PER_DAY);
+    tail.fill(Number.NaN, tail.length - 50, tail.length - 2);
+    for (const [i, value] of tail.entries()) {
+      if (!Number.isNaN(value)) cut.append("s0", at + (i - tail.length) * FEATURE_STEP_MS, value);
+    }
+    const observed = history.tail("s0", at + 3_600_000, 12);
+    const forecaster = await shared();
+    for (const chain of ["model", "baseline"] as const) {
+      const forecast = (await forecaster.forecast(cut, ["s0"], at, { chain })).get("s0")!;
+      assert.equal(forecast.source, chain === "model" ? "model" : "seasonal_naive");
+      observed.forEach((rps, h) => {
+        errors[chain] += Math.abs(rps - forecast.values[1]![h]!);
+      });
+    }
+  }
+  assert.ok(errors.model < errors.baseline, JSON.stringify(errors));
 });
 
 test("one service's bad history does not take the model from the others", async () => {
