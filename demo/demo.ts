@@ -87,11 +87,14 @@ class Demo {
   }
 
   async run(): Promise<DemoResult> {
+    // Both may be rejected while nobody awaits them yet.
+    this.#end.promise.catch(() => {});
+    this.#result.promise.catch(() => {});
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     const onSignal = (): void => this.#end.resolve();
     for (const signal of signals) process.on(signal, onSignal);
     // A reader that went away (`| head`) ends the demo like Ctrl-C.
-    process.stdout.once("error", onSignal);
+    process.stdout.on("error", onSignal);
     try {
       await this.#start();
       await this.#live();

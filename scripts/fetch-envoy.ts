@@ -48,8 +48,8 @@ export async function fetchEnvoy(options: FetchEnvoyOptions = {}): Promise<strin
     const known = Object.keys(ENVOY_PINS).join(", ");
     throw new BallastError("ENVOY_DOWNLOAD_FAILED", `no hash is pinned for Envoy ${version}; pinned are ${known}`);
   }
-  const folder = join(options.cacheDir ?? join(ROOT, ".ballast", "envoy"), version);
-  const binary = join(folder, "envoy");
+  const binary = cachedBinary({ ...options, version });
+  const folder = dirname(binary);
   if (await isExecutable(binary)) return binary;
 
   options.onProgress?.(`fetching Envoy ${version} (37 MB, once) …`);
@@ -65,6 +65,19 @@ export async function fetchEnvoy(options: FetchEnvoyOptions = {}): Promise<strin
     await rm(scratch, { recursive: true, force: true });
   }
   return binary;
+}
+
+/** The binary that fetchEnvoy would return without a download, or null: for tests that skip where no Envoy can be had. */
+export async function findEnvoy(
+  options: Pick<FetchEnvoyOptions, "version" | "cacheDir" | "env"> = {},
+): Promise<string | null> {
+  const named = (options.env ?? process.env).BALLAST_ENVOY;
+  const path = named === undefined || named === "" ? cachedBinary(options) : resolve(named);
+  return (await isExecutable(path)) ? path : null;
+}
+
+function cachedBinary(options: Pick<FetchEnvoyOptions, "version" | "cacheDir">): string {
+  return join(options.cacheDir ?? join(ROOT, ".ballast", "envoy"), options.version ?? DEFAULT_ENVOY_VERSION, "envoy");
 }
 
 async function download(job: {
