@@ -18,7 +18,11 @@ export async function callApi(address: string, method: "GET" | "POST", path: str
   const answer: unknown = await response.json();
   if (!response.ok) {
     const refusal = answer as { message?: string; hint?: string };
-    throw new BallastError("SERVER_REFUSED", refusal.message ?? `status ${response.status}`, refusal.hint === undefined ? {} : { hint: refusal.hint });
+    throw new BallastError(
+      "SERVER_REFUSED",
+      refusal.message ?? `status ${response.status}`,
+      refusal.hint === undefined ? {} : { hint: refusal.hint },
+    );
   }
   return answer;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { BallastError } from "../../common/errors.ts";
 import { ERROR_CODES } from "../../common/error-codes.ts";
+import { BallastError } from "../../common/errors.ts";
 import { type Command, processIo } from "./io.ts";
 
 /** Each command is one file, loaded only when it is asked for: `ballast help` must not pay for gRPC and ONNX. */
@@ -10,7 +10,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
   estate: { summary: "check the export: findings, capacities, windows", load: () => import("./estate-check.ts") },
   plan: { summary: "show what would be planned, now or at any time, and why", load: () => import("./plan.ts") },
   status: { summary: "show nodes, epochs and weights of a running server", load: () => import("./status.ts") },
-  rollback: { summary: "return to the tables of an earlier epoch, as a new epoch", load: () => import("./rollback.ts") },
+  rollback: {
+    summary: "return to the tables of an earlier epoch, as a new epoch",
+    load: () => import("./rollback.ts"),
+  },
   resume: { summary: "let the planner act again after a rollback", load: () => import("./resume.ts") },
   train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
 };
@@ -34,14 +37,20 @@ async function main(argv: string[]): Promise<number> {
 }
 
 if (Number(process.versions.node.split(".")[0]) < 24) {
-  process.stderr.write(`Ballast needs Node 24 or newer; this is ${process.version}. Run it through npm (npm start, npm run ballast --), which brings its own.\n`);
+  process.stderr.write(
+    `Ballast needs Node 24 or newer; this is ${process.version}. Run it through npm (npm start, npm run ballast --), which brings its own.\n`,
+  );
   process.exitCode = 2;
 } else {
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (thrown) {
     const known = thrown instanceof BallastError;
-    const text = known ? `${thrown.message}\n  ${thrown.hint}` : thrown instanceof Error ? thrown.stack : String(thrown);
+    const text = known
+      ? `${thrown.message}\n  ${thrown.hint}`
+      : thrown instanceof Error
+        ? thrown.stack
+        : String(thrown);
     process.stderr.write(`${known ? "" : "INTERNAL: "}${text}\n`);
     process.exitCode = known ? ERROR_CODES[thrown.code].exit : ERROR_CODES.INTERNAL.exit;
   }

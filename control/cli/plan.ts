@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
-import { PPM, type PlannedService } from "../plan/plan.ts";
+import { type PlannedService, PPM } from "../plan/plan.ts";
 import { loadInputs } from "../serve/inputs.ts";
 import { MAX_SIMULATED_STEPS, simulatePlans } from "../serve/simulate.ts";
 import type { Command } from "./io.ts";
@@ -40,7 +40,8 @@ export const run: Command = async (args, io) => {
   const { config, history, services } = inputs;
   const atMs = values.at === undefined ? (config.clock?.startMs ?? Date.now()) : time("--at", values.at);
   const span = values.from !== undefined || values.to !== undefined;
-  if (span && (values.from === undefined || values.to === undefined)) throw new BallastError("USAGE", "--from and --to go together");
+  if (span && (values.from === undefined || values.to === undefined))
+    throw new BallastError("USAGE", "--from and --to go together");
   const fromMs = values.from === undefined ? atMs - RUN_UP_MS : time("--from", values.from);
   const toMs = values.to === undefined ? atMs : time("--to", values.to);
   const stepMs = values.every === undefined ? history.stepMs : Number(values.every) * 1000;
@@ -48,7 +49,8 @@ export const run: Command = async (args, io) => {
     throw new BallastError("USAGE", `the span must run forwards with at most ${MAX_SIMULATED_STEPS} steps`);
   }
   const { chain } = values;
-  if (chain !== "model" && chain !== "baseline" && chain !== "none") throw new BallastError("USAGE", `--chain ${chain}: expected model, baseline or none`);
+  if (chain !== "model" && chain !== "baseline" && chain !== "none")
+    throw new BallastError("USAGE", `--chain ${chain}: expected model, baseline or none`);
 
   const forecaster = chain === "none" ? null : await openForecaster({ modelDir: config.model ?? "", log: silentLog });
   try {
@@ -63,7 +65,9 @@ export const run: Command = async (args, io) => {
       toMs,
       stepMs,
     })) {
-      const shares = JSON.stringify([...plan.services.values()].map((s) => s.targets.map((t) => [t.weightPpm, t.stickyPpm])));
+      const shares = JSON.stringify(
+        [...plan.services.values()].map((s) => s.targets.map((t) => [t.weightPpm, t.stickyPpm])),
+      );
       const changed = shares !== before;
       before = shares;
       if (!(span ? changed : now + stepMs > toMs)) continue;
@@ -93,9 +97,12 @@ function print(at: string, services: Iterable<PlannedService>, brief: boolean, o
     out(`  ${service.name} (${service.mode}): ${service.why}`);
     for (const target of service.targets) {
       const sticky = target.stickyPpm === target.weightPpm ? "" : `  sessions ${percent(target.stickyPpm)}`;
-      out(`    ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}${sticky}${target.draining ? "  draining" : ""}`);
+      out(
+        `    ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}${sticky}${target.draining ? "  draining" : ""}`,
+      );
       if (brief) continue;
-      for (const cause of target.causes) out(`      ${(cause.effectPpm / 10_000).toFixed(2).padStart(8)} points  ${cause.text}`);
+      for (const cause of target.causes)
+        out(`      ${(cause.effectPpm / 10_000).toFixed(2).padStart(8)} points  ${cause.text}`);
     }
   }
 }

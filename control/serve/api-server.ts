@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { BallastError } from "../../common/errors.ts";
 import { ERROR_CODES } from "../../common/error-codes.ts";
+import { BallastError } from "../../common/errors.ts";
 
 /** One operation of the HTTP API: takes the parsed JSON body (or undefined) and returns what is sent as JSON. */
 export type ApiHandler = (body: unknown) => unknown | Promise<unknown>;
@@ -40,7 +40,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     server.once("error", (cause: NodeJS.ErrnoException) => {
       reject(
         cause.code === "EADDRINUSE"
-          ? new BallastError("PORT_TAKEN", `${options.host}:${options.port} is in use`, { cause, hint: "Stop what listens there, or change server.api in ballast.yaml." })
+          ? new BallastError("PORT_TAKEN", `${options.host}:${options.port} is in use`, {
+              cause,
+              hint: "Stop what listens there, or change server.api in ballast.yaml.",
+            })
           : cause,
       );
     });
@@ -58,8 +61,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   };
 }
 
-async function answer(request: IncomingMessage, routes: Record<string, ApiHandler>, maxBodyBytes: number): Promise<unknown> {
-  if (request.headers.origin !== undefined) throw new BallastError("API_FORBIDDEN", "requests from web pages are refused");
+async function answer(
+  request: IncomingMessage,
+  routes: Record<string, ApiHandler>,
+  maxBodyBytes: number,
+): Promise<unknown> {
+  if (request.headers.origin !== undefined)
+    throw new BallastError("API_FORBIDDEN", "requests from web pages are refused");
   const path = new URL(request.url ?? "/", "http://ballast").pathname;
   const key = `${request.method} ${path}`;
   const handler = Object.hasOwn(routes, key) ? routes[key] : undefined;
@@ -72,7 +80,8 @@ async function readJson(request: IncomingMessage, maxBodyBytes: number): Promise
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw new BallastError("API_BAD_REQUEST", `the body is larger than ${maxBodyBytes} bytes`);
+    if (bytes > maxBodyBytes)
+      throw new BallastError("API_BAD_REQUEST", `the body is larger than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
   if (bytes === 0) return {};

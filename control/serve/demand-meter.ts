@@ -9,7 +9,10 @@ import type { LoadHistory } from "../features/load-history.ts";
 export class DemandMeter {
   readonly #history: LoadHistory;
   readonly #maxRepeats: number;
-  readonly #current = new Map<string, { stepStartMs: number; sum: number; samples: number; last: number; repeats: number }>();
+  readonly #current = new Map<
+    string,
+    { stepStartMs: number; sum: number; samples: number; last: number; repeats: number }
+  >();
 
   constructor(history: LoadHistory, options: { maxRepeats?: number } = {}) {
     this.#history = history;

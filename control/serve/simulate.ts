@@ -1,7 +1,7 @@
 import type { LoadHistory } from "../features/load-history.ts";
 import type { Chain, Forecaster } from "../forecast/forecaster.ts";
+import type { FleetPlan, PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
-import type { FleetPlan, PlanInput, PlanMemory } from "../plan/plan.ts";
 
 export interface SimulateOptions {
   services: PlanInput["services"];
@@ -25,9 +25,10 @@ export async function* simulatePlans(options: SimulateOptions): AsyncGenerator<{
   const { services, history, forecaster, chain, fromMs, toMs, stepMs } = options;
   if ((toMs - fromMs) / stepMs > MAX_SIMULATED_STEPS) throw new Error(`more than ${MAX_SIMULATED_STEPS} steps`);
   let memory: PlanMemory | undefined;
-  let last: PlanInput["last"] = null;
+  const last = new Map<string, { plan: PlannedService; steppedAtMs: number }>();
   for (let atMs = fromMs; atMs <= toMs; atMs += stepMs) {
-    const forecasts = forecaster === null ? new Map() : await forecaster.forecast(history, [...services.keys()], atMs, { chain });
+    const forecasts =
+      forecaster === null ? new Map() : await forecaster.forecast(history, [...services.keys()], atMs, { chain });
     const telemetry = {
       atMonotonicMs: atMs,
       unreachable: [],
@@ -35,7 +36,16 @@ export async function* simulatePlans(options: SimulateOptions): AsyncGenerator<{
         [...services.values()].flatMap(({ estate }) =>
           estate.targets.map((target) => [
             target.name,
-            { target: target.name, healthyHosts: 1, totalHosts: 1, rps: null, activeRequests: 0, p50Ms: null, p99Ms: null, errorRatio: null },
+            {
+              target: target.name,
+              healthyHosts: 1,
+              totalHosts: 1,
+              rps: null,
+              activeRequests: 0,
+              p50Ms: null,
+              p99Ms: null,
+              errorRatio: null,
+            },
           ]),
         ),
       ),
@@ -46,18 +56,15 @@ export async function* simulatePlans(options: SimulateOptions): AsyncGenerator<{
       services,
       forecasts,
       telemetry,
-      last,
+      last: last.size === 0 ? null : last,
       planIntervalMs: stepMs,
       ...(memory === undefined ? {} : { memory }),
     });
     memory = plan.memory;
-    const previous = last;
-    last = new Map(
-      [...plan.services].map(([name, service]) => [
-        name,
-        { plan: service, steppedAtMs: service.steppedAtMs ?? previous?.get(name)?.steppedAtMs ?? Number.NEGATIVE_INFINITY },
-      ]),
-    );
+    for (const [name, service] of plan.services) {
+      const steppedAtMs = service.steppedAtMs ?? last.get(name)?.steppedAtMs ?? Number.NEGATIVE_INFINITY;
+      last.set(name, { plan: service, steppedAtMs });
+    }
     yield { atMs, plan };
   }
 }

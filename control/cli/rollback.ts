@@ -1,0 +1,44 @@
+import { userInfo } from "node:os";
+import { parseArgs } from "node:util";
+import { BallastError } from "../../common/errors.ts";
+import { callApi } from "./api-client.ts";
+import type { Command } from "./io.ts";
+import { serverAddress } from "./server-address.ts";
+
+const USAGE = `usage: ballast rollback [--to EPOCH] --reason TEXT [--author NAME] [--config FILE | --server HOST:PORT] [--json]
+
+Puts the tables of an earlier epoch (default: the one before) in force as a new epoch. The planner holds until \`ballast resume\`.`;
+
+export const run: Command = async (args, io) => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      to: { type: "string" },
+      reason: { type: "string" },
+      author: { type: "string", default: userInfo().username },
+      config: { type: "string", default: "demo/ballast.yaml" },
+      server: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    io.out(USAGE);
+    return 0;
+  }
+  if (values.reason === undefined) throw new BallastError("USAGE", "a rollback needs --reason");
+  const epoch = values.to === undefined ? undefined : Number(values.to);
+  if (epoch !== undefined && !(Number.isSafeInteger(epoch) && epoch > 0))
+    throw new BallastError("USAGE", `--to ${values.to}: expected an epoch`);
+  const answer = (await callApi(await serverAddress(values), "POST", "/v1/rollback", {
+    author: values.author,
+    reason: values.reason,
+    ...(epoch === undefined ? {} : { epoch }),
+  })) as { epoch: number; tablesOf: number };
+  io.out(
+    values.json
+      ? JSON.stringify(answer)
+      : `epoch ${answer.epoch} is active with the tables of epoch ${answer.tablesOf}; the planner holds until \`ballast resume\``,
+  );
+  return 0;
+};

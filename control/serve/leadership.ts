@@ -1,0 +1,52 @@
+import { BallastError } from "../../common/errors.ts";
+import { type CheckpointStore, LEADER_LEASE } from "../checkpoint/store.ts";
+
+export interface LeadershipOptions {
+  store: CheckpointStore;
+  /** The same over restarts of one server, so that it takes its own lease back at once. */
+  holder: string;
+  ttlMs: number;
+  /** The head of the store could not be confirmed for a whole lease: stop pushing. */
+  onLost: (reason: string) => void;
+  onRegained: () => void;
+}
+
+export interface Leadership {
+  term: number;
+  stop(): void;
+}
+
+/**
+ * Takes the leader's lease and renews it three times per lease. The lease protects nothing by itself (every write carries
+ * the expected epoch and the term); it is what keeps a second server from trying, and what notices a dead store.
+ * Throws STORE_FENCED when another server holds it.
+ */
+export async function lead(options: LeadershipOptions): Promise<Leadership> {
+  const { store, holder, ttlMs } = options;
+  const first = await store.lease(LEADER_LEASE, { holder, ttlMs });
+  if (!first.granted) {
+    throw new BallastError(
+      "STORE_FENCED",
+      `${first.holder} leads with this store until ${new Date(first.expiresAtMs).toISOString()}`,
+    );
+  }
+  const term = first.token;
+  let confirmedAtMs = performance.now();
+  let lost = false;
+  const renew = async () => {
+    try {
+      const answer = await store.lease(LEADER_LEASE, { holder, ttlMs, token: term });
+      if (!answer.granted || answer.token !== term)
+        throw new BallastError("STORE_FENCED", "another server took the lead");
+      confirmedAtMs = performance.now();
+      if (lost) options.onRegained();
+      lost = false;
+    } catch (thrown) {
+      if (lost || performance.now() - confirmedAtMs < ttlMs) return;
+      lost = true;
+      options.onLost(thrown instanceof Error ? thrown.message : String(thrown));
+    }
+  };
+  const timer = setInterval(() => void renew(), ttlMs / 3);
+  return { term, stop: () => clearInterval(timer) };
+}
