@@ -14,6 +14,8 @@ export interface LatencyPlan {
   /** Requests per second, one figure for all rows or one per row. */
   rate: number | ((row: Row) => number);
   seed: number;
+  /** No round but the first begins after this reading of `performance.now()`. */
+  endMs: number;
 }
 
 /**
@@ -28,6 +30,7 @@ export async function measureLatency(
 ): Promise<void> {
   const random = seededRandom(plan.seed);
   for (let round = 0; round < plan.rounds; round++) {
+    if (round > 0 && performance.now() > plan.endMs) return;
     for (const row of shuffled(rows, random)) {
       const rate = typeof plan.rate === "number" ? plan.rate : plan.rate(row);
       const port = rig.port(row, "forward");
