@@ -77,7 +77,7 @@ async function filterModule(): Promise<string> {
 async function forgetStore(config: BallastConfig): Promise<void> {
   const store = resolve(config.store.sqlite);
   if (relative(HOME, store).startsWith("..")) return;
-  for (const suffix of ["", "-wal", "-shm"]) await rm(`${store}${suffix}`, { force: true });
+  for (const suffix of ["", "-wal", "-shm", ".anchor"]) await rm(`${store}${suffix}`, { force: true });
 }
 
 /** A copy of the configuration with this run's ports and a store of its own. */
