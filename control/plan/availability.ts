@@ -82,7 +82,7 @@ export function targetState(input: StateInput): TargetState {
 
   const good = health === "healthy" && !inWindow;
   const goodSinceMs = good ? Math.min(nowMs, memory?.goodSinceMs ?? nowMs) : null;
-  const proven = goodSinceMs !== null && nowMs - goodSinceMs >= policy.returnAfterMs && !justClosed;
+  const proven = goodSinceMs !== null && nowMs - goodSinceMs >= policy.returnAfterMs;
   const wasOut = memory === undefined ? input.wasEmptied : memory.out;
   const out = health === "unhealthy" || inWindow || justClosed || (wasOut && !proven);
   const waiting = out && block === null && health !== "unhealthy" && !input.carries;

@@ -261,6 +261,40 @@ test("a window that is known early enough is left in steps, without an emergency
   );
 });
 
+test("windows on several targets at once are all left in steps, as long as one target has none", () => {
+  const several = fc.record({
+    shares: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 3, maxLength: 5 }).map(toShares),
+    starts: fc.array(fc.integer({ min: 0, max: 90 }), { minLength: 4, maxLength: 4 }),
+    hasSessions: fc.boolean(),
+    every: fc.constantFrom(1, 5, 10),
+  });
+  fc.assert(
+    fc.property(several, ({ shares, starts, hasSessions, every }) => {
+      const names = shares.map((_, i) => `t${i}`);
+      // Far enough for four drains one after the other, with and without sessions, at the pace of a coarse caller.
+      const opens = starts.map((start) => dayMs + (1_200 + start) * MIN);
+      const closes = dayMs + 1_500 * MIN;
+      const windows = (i: number) => (i === 0 ? [] : [window(`CHG${i}`, opens[i - 1]!, closes)]);
+      const runner = new Runner(
+        {
+          estate: service("s", Object.fromEntries(names.map((n, i) => [n, { windows: windows(i) }]))),
+          policy: policy(Object.fromEntries(names.map((n, i) => [n, shares[i]!])), { hasSessions }),
+          demand: () => forecast("s", 10),
+        },
+        every * MIN,
+      );
+      const end = runner.run(dayMs, closes + 200 * MIN, every * MIN);
+      assert.deepEqual(
+        runner.trace.filter((t) => t.plan.emergency || t.plan.alarm !== undefined),
+        [],
+      );
+      for (const i of names.keys()) if (i > 0) assert.equal(runner.weightAt(`t${i}`, opens[i - 1]! - 25 * MIN), 0);
+      for (const t of end.targets) assert.deepEqual([t.weightPpm, t.stickyPpm], [t.basePpm, t.basePpm]);
+    }),
+    { numRuns: 30 },
+  );
+});
+
 test("after all windows have closed every target is back at its base weight to the ppm", () => {
   fc.assert(
     fc.property(calmCase, ({ world, everyMs, toMs }) => {

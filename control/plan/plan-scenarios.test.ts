@@ -173,14 +173,43 @@ test("two sites that must be left one after the other are left in the order of t
     estate: service("quotes", {
       "quotes-a": { rps: 2_000 },
       "quotes-b": { windows: [window("CHG1", at("09:00"), at("12:00"))] },
-      "quotes-c": { windows: [window("CHG2", at("09:10"), at("12:00"))] },
+      "quotes-c": { windows: [window("CHG2", at("09:20"), at("12:00"))] },
     }),
     policy: policy({ "quotes-a": 400_000, "quotes-b": 400_000, "quotes-c": 200_000 }),
   };
-  const runner = day(world);
+  // Called once per step interval there is no step to spare: two steps without b, then two without b and c.
+  const runner = new Runner(world, 0);
+  runner.run(at("06:05"), at("12:30"), 10 * MIN);
   assert.ok(runner.trace.every((t) => !t.plan.emergency));
-  assert.equal(runner.weightAt("quotes-b", at("08:35")), 0);
+  assert.equal(runner.weightAt("quotes-b", at("08:14")), 400_000);
+  assert.equal(runner.weightAt("quotes-b", at("08:25")), 0);
+  assert.ok(runner.weightAt("quotes-c", at("08:34")) > 200_000);
   assert.equal(runner.weightAt("quotes-c", at("08:45")), 0);
+});
+
+test("a drain that has begun goes on when a smaller demand would let it begin later", () => {
+  const world = payments();
+  // Site-b is wanted at half of 672 rps, three steps away from nothing; at 100 rps it would be two.
+  world.policy = policy({ [A]: 600_000, [B]: 400_000 });
+  const runner = new Runner(world, 5 * MIN);
+  world.demand = () => forecast("payments", 672);
+  runner.run(at("06:05"), at("07:50"), 5 * MIN);
+  const begun = runner.weightAt(B, at("07:50"));
+  assert.ok(begun < 500_000, `${begun}`);
+  world.demand = () => forecast("payments", 100);
+  runner.run(at("07:55"), at("09:00"), 5 * MIN);
+  const weights = runner.trace.filter((t) => t.nowMs >= at("07:50")).map((t) => target(t.plan, B).weightPpm);
+  assert.ok(
+    weights.every((w, i) => i === 0 || w <= weights[i - 1]!),
+    `${weights}`,
+  );
+});
+
+test("a window that falls between two calls is waited for all the same", () => {
+  const world = payments({ b: [window("CHG1", at("09:01"), at("09:04"))] });
+  const runner = day(world, "10:00");
+  assert.equal(runner.weightAt(B, at("09:10")), 0);
+  assert.equal(runner.weightAt(B, at("09:15")), 200_000);
 });
 
 test("an incident that opens now takes its target out at once, and the plan says it is an emergency", () => {

@@ -124,6 +124,19 @@ test("several Envoys are summed, each with its own interval, and their latencies
   assert.ok(a.p99Ms! >= 900);
 });
 
+test("latencies stand until Envoy's next stats flush while requests go on, and end with them", () => {
+  const window = new TelemetryWindow();
+  const p99 = () => window.snapshot(9_000).targets.get("payments-site-a")!.p99Ms;
+  window.add([reading("a", 0, stats(1, 0))]);
+  window.add([reading("a", 1_000, stats(2, 10, 0, [[10, 10]]))]);
+  const flushed = p99();
+  assert.ok(flushed! >= 10 && flushed! <= 11);
+  window.add([reading("a", 2_000, stats(3, 20, 0, [[10, 10]]))]);
+  assert.equal(p99(), flushed);
+  window.add([reading("a", 3_000, stats(4, 20, 0, [[10, 10]]))]);
+  assert.equal(p99(), null);
+});
+
 test("an Envoy that stops answering keeps its last rate for a while, is reported, and then no longer counts", () => {
   const window = new TelemetryWindow({ holdMs: 5_000 });
   const lost = { url: "b", atMonotonicMs: 0, reason: "no complete answer within 2000 ms" };

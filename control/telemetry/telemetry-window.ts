@@ -56,7 +56,7 @@ export class TelemetryWindow {
       }
       const before = this.#endpoints.get(answer.url);
       if (before !== undefined && answer.atMonotonicMs <= before.reading.atMonotonicMs) continue;
-      const intervals = before === undefined ? null : between(before.reading, answer);
+      const intervals = before === undefined ? null : between(before, answer);
       this.#endpoints.set(answer.url, { reading: answer, intervals });
     }
   }
@@ -109,7 +109,7 @@ function summary(target: string, endpoints: readonly Endpoint[]): TargetTelemetr
   };
 }
 
-function between(before: EnvoyReading, after: EnvoyReading): Map<string, Interval> {
+function between({ reading: before, intervals: earlier }: Endpoint, after: EnvoyReading): Map<string, Interval> {
   const seconds = (after.atMonotonicMs - before.atMonotonicMs) / 1_000;
   const restarted = hasRestarted(before, after);
   const intervals = new Map<string, Interval>();
@@ -121,12 +121,15 @@ function between(before: EnvoyReading, after: EnvoyReading): Map<string, Interva
       const count = gain(bin.count, known?.latency.get(bin.lowMs)?.count);
       if (count > 0) latency.set(bin.lowMs, { ...bin, count });
     }
+    const completed = gain(stats.completed, known?.completed);
+    // Counters move at once, histograms at Envoy's stats flush: until then the latencies of the last flush stand.
+    const waits = latency.size === 0 && completed > 0;
     intervals.set(name, {
       seconds,
-      completed: gain(stats.completed, known?.completed),
+      completed,
       // A request that lost its connection is a 503 too unless it was retried; the larger count has all of one kind twice.
       failed: Math.max(gain(stats.errors5xx, known?.errors5xx), gain(stats.ejected, known?.ejected)),
-      latency,
+      latency: waits ? (earlier?.get(name)?.latency ?? latency) : latency,
     });
   }
   return intervals;
