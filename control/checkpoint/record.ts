@@ -1,0 +1,134 @@
+import { createHash } from "node:crypto";
+import { digestHex } from "../../common/xxh64.ts";
+import type { Cause } from "../plan/plan.ts";
+import type { TableSet } from "../table/table.ts";
+
+/** Who did something: a person by name, the planner with the model's version, or a rule of the policy. */
+export interface Actor {
+  kind: "person" | "planner" | "rule";
+  name: string;
+}
+
+/** One check of the policy (or of a freeze or conflict) and what it said. */
+export interface Verdict {
+  rule: string;
+  ok: boolean;
+  text: string;
+}
+
+export interface Approval {
+  /** rule: a standard change inside the bounds; person: somebody other than the author; owed: an emergency, to be given. */
+  kind: "rule" | "person" | "owed";
+  by: Actor;
+  /** Wall time. */
+  atMs: number;
+  evidence?: string;
+  /** For `owed`: wall time by which a person must have approved. */
+  dueMs?: number;
+}
+
+/**
+ * - standard: within the policy's bounds, approved by rule.
+ * - normal: outside them, a named person other than the author approves.
+ * - emergency: at once, approval is owed.
+ */
+export type ChangeType = "standard" | "normal" | "emergency";
+
+export interface TargetChange {
+  name: string;
+  /** Share before this epoch, ppm; null when the target is new. */
+  beforePpm: number | null;
+  weightPpm: number;
+  stickyPpm: number;
+  draining: boolean;
+  /** Effects add up to weightPpm − base. */
+  causes: readonly Cause[];
+}
+
+export interface ServiceChange {
+  name: string;
+  mode: "observe" | "steer";
+  why: string;
+  targets: readonly TargetChange[];
+}
+
+/** The immutable content of one checkpoint. Times are milliseconds since the Unix epoch; shares are ppm. */
+export interface CheckpointRecord {
+  schema: 1;
+  fleet: string;
+  /** Reserved in the store before the draft is made; never used twice. */
+  epoch: number;
+  /** The epoch in force when this one was drafted; 0 for the first. The commit holds it against the head. */
+  parent: number;
+  /** Fencing token of the server that made it. */
+  term: number;
+  /** Planning time and wall time of the draft. */
+  plannedAtMs: number;
+  createdAtMs: number;
+  author: Actor;
+  /** What set it off, for example `schedule`, `health`, `rollback`, `kill_switch`. */
+  trigger: string;
+  /** One line for people. */
+  why: string;
+  changeType: ChangeType;
+  ticket?: string;
+  mode: "steer" | "observe" | "passthrough";
+  setDigest: string;
+  tables: readonly TableRef[];
+  services: readonly ServiceChange[];
+  slotsMoved: number;
+  slotsMinMoved: number;
+  /** Largest distance between a planned share and its quota. */
+  quantisationPpm: number;
+  /** Digest of the policy that was applied, of the estate and the model that were read. */
+  policyDigest?: string;
+  estateDigest?: string;
+  model?: string;
+  /** For a rollback: the epoch whose tables are named again. */
+  rollbackOf?: number;
+}
+
+/** A table as a record names it: XXH64 as on the wire, SHA-256 because that one cannot be forged. */
+export interface TableRef {
+  service: string;
+  digest: string;
+  sha256: string;
+}
+
+export function tableRefs(set: TableSet): TableRef[] {
+  return set.tables.map(({ service, digest, bytes }) => ({
+    service,
+    digest: digestHex(digest),
+    sha256: sha256Hex(bytes),
+  }));
+}
+
+export function sha256Hex(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** What a record keeps of one phase over the fleet. */
+export interface RoundSummary {
+  result: string;
+  reason: string;
+  tookMs: number;
+  firstAckMs: number | null;
+  lastAckMs: number | null;
+  asked: number;
+  acks: number;
+  /** Those that did not acknowledge first; at most `maxNodes` of all. */
+  nodes: readonly { id: string; instance: string; answer: string; afterMs: number | null; reason?: string }[];
+  /** Nodes left out of the list. */
+  omitted: number;
+}
+
+/** Bounds a round's outcome for the record: a fleet of 10,000 would make a megabyte of answers for every epoch. */
+export function summariseRound(outcome: Omit<RoundSummary, "asked" | "omitted">, maxNodes = 200): RoundSummary {
+  const { result, reason, tookMs, firstAckMs, lastAckMs, acks } = outcome;
+  const nodes = [
+    ...outcome.nodes.filter((node) => node.answer !== "ack"),
+    ...outcome.nodes.filter((node) => node.answer === "ack"),
+  ].slice(0, maxNodes);
+  const asked = outcome.nodes.length;
+  return { result, reason, tookMs, firstAckMs, lastAckMs, asked, acks, nodes, omitted: asked - nodes.length };
+}

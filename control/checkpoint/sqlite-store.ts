@@ -1,0 +1,335 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BallastError } from "../../common/errors.ts";
+import { digestHex } from "../../common/xxh64.ts";
+import { decodeTable, tableDigest } from "../table/codec.ts";
+import type { EncodedTable } from "../table/table.ts";
+import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
+import type { Checkpoint } from "./moves.ts";
+import { APPLICATION_ID, LAYOUT, SCHEMA } from "./sqlite-schema.ts";
+import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "./store.ts";
+
+export interface SqliteStoreOptions {
+  /** File; its folder is made when missing. Must be on a local disk: WAL does not work over network file systems. */
+  path: string;
+  /** Wall clock, for entries and leases. Default Date.now. */
+  wallMs?: () => number;
+  /** How often `watch` looks for entries of other processes. Default 200 ms. */
+  watchMs?: number;
+  /** How long a write waits for another process's write. Default 5,000 ms. */
+  busyMs?: number;
+}
+
+/** The default store: one file, WAL, synchronous=FULL (every acknowledged write survives a power cut). */
+export class SqliteStore implements CheckpointStore {
+  readonly #db: DatabaseSync;
+  readonly #wallMs: () => number;
+  readonly #watchMs: number;
+  readonly #statements = new Map<string, StatementSync>();
+
+  private constructor(db: DatabaseSync, options: SqliteStoreOptions) {
+    this.#db = db;
+    this.#wallMs = options.wallMs ?? Date.now;
+    this.#watchMs = options.watchMs ?? 200;
+  }
+
+  /** Opens or creates. STORE_UNREADABLE for a file that is not ours, cannot be written or has another layout. */
+  static open(options: SqliteStoreOptions): SqliteStore {
+    let db: DatabaseSync | null = null;
+    try {
+      mkdirSync(dirname(options.path), { recursive: true });
+      db = new DatabaseSync(options.path);
+      db.exec(`PRAGMA busy_timeout = ${options.busyMs ?? 5_000}`);
+      db.exec("PRAGMA journal_mode = WAL");
+      db.exec("PRAGMA synchronous = FULL");
+      db.exec("BEGIN IMMEDIATE");
+      const { application_id: id } = db.prepare("PRAGMA application_id").get() as { application_id: number };
+      const { user_version: layout } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+      const { n } = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
+      if (n === 0) {
+        db.exec(SCHEMA);
+        db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+        db.exec(`PRAGMA user_version = ${LAYOUT}`);
+      } else if (id !== APPLICATION_ID || layout !== LAYOUT) {
+        throw new BallastError(
+          "STORE_UNREADABLE",
+          `${options.path} is not a Ballast store of layout ${LAYOUT} (application ${id}, layout ${layout})`,
+        );
+      }
+      db.exec("COMMIT");
+      return new SqliteStore(db, options);
+    } catch (error) {
+      if (db?.isOpen === true) db.close();
+      throw storeError(error, options.path);
+    }
+  }
+
+  async head(): Promise<Head> {
+    return this.#read(() => this.#head());
+  }
+
+  async reserve(expectedEpoch: number, by: { holder: string; term: number; atLeast?: number }): Promise<number> {
+    return this.#write(() => {
+      const head = this.#head();
+      this.#fence(head, by.term);
+      expectHead(head, expectedEpoch);
+      const epoch = Math.max(head.reservedEpoch, by.atLeast ?? 0) + 1;
+      if (!Number.isSafeInteger(epoch)) throw new BallastError("STORE_CONFLICT", `${epoch} is beyond the last epoch`);
+      this.#add({ kind: "reserve", epoch, expectedEpoch, holder: by.holder }, by.term);
+      this.#run("UPDATE head SET reserved = ?", epoch);
+      return epoch;
+    });
+  }
+
+  async commit(
+    expectedEpoch: number,
+    checkpoint: Checkpoint<"active">,
+    tables: readonly EncodedTable[],
+  ): Promise<Head> {
+    return this.#write(() => {
+      const head = this.#head();
+      const { record } = checkpoint;
+      this.#fence(head, record.term);
+      expectHead(head, expectedEpoch);
+      if (record.parent !== expectedEpoch) {
+        throw new BallastError(
+          "STORE_CONFLICT",
+          `epoch ${record.epoch} follows ${record.parent}, not ${expectedEpoch}`,
+        );
+      }
+      const reserved = this.#get("SELECT 1 FROM log WHERE epoch = ? AND kind = 'reserve'", record.epoch) !== undefined;
+      if (!reserved || record.epoch <= head.epoch) {
+        throw new BallastError(
+          "STORE_CONFLICT",
+          `epoch ${record.epoch} was not reserved, or lies behind ${head.epoch}`,
+        );
+      }
+      const state = this.#stateOfEpoch(record.epoch);
+      if (state !== null) throw new BallastError("STORE_CONFLICT", `epoch ${record.epoch} is ${state} already`);
+      for (const { digest, bytes } of tables) {
+        if (tableDigest(bytes) !== digest) throw new Error("a table to be stored does not have its digest");
+        this.#run("INSERT OR IGNORE INTO weight_table VALUES (?, ?)", digestHex(digest), bytes);
+      }
+      for (const { digest, service } of record.tables) {
+        if (this.#get("SELECT 1 FROM weight_table WHERE digest = ?", digest) === undefined) {
+          throw new Error(`the table ${digest} of ${service} is neither given nor stored`);
+        }
+      }
+      const entry = this.#add({ kind: "checkpoint", epoch: record.epoch, checkpoint }, record.term);
+      this.#run("UPDATE head SET epoch = ?, seq = ?", record.epoch, entry.seq);
+      return this.#head();
+    });
+  }
+
+  async append(body: Exclude<EntryBody, { kind: "reserve" }>, by: { term: number }): Promise<Entry> {
+    return this.#write(() => {
+      this.#fence(this.#head(), by.term);
+      if (body.kind === "checkpoint") {
+        const { state } = body.checkpoint;
+        if (state !== "refused" && state !== "aborted")
+          throw new Error(`a checkpoint that is ${state} must be committed`);
+      }
+      const state = body.epoch === null ? null : this.#stateOfEpoch(body.epoch);
+      if (body.kind === "move" && state !== body.move.from) {
+        throw new BallastError("STORE_CONFLICT", `epoch ${body.epoch} is ${state ?? "unknown"}, not ${body.move.from}`);
+      }
+      if (body.kind === "checkpoint" && state !== null) {
+        throw new BallastError("STORE_CONFLICT", `epoch ${body.epoch} is ${state} already`);
+      }
+      return this.#add(body, by.term);
+    });
+  }
+
+  async *watch(fromSeq: number, options: { signal: AbortSignal }): AsyncGenerator<Entry> {
+    let next = fromSeq;
+    while (!options.signal.aborted) {
+      const entries = await this.history({ fromSeq: next, limit: 100 });
+      for (const entry of entries) {
+        yield entry;
+        next = entry.seq + 1;
+      }
+      if (entries.length === 0) await sleep(this.#watchMs, undefined, { signal: options.signal }).catch(() => {});
+    }
+  }
+
+  async history(query: HistoryQuery = {}): Promise<Entry[]> {
+    const { fromSeq, limit = 100, epoch, kind, newestFirst = false } = query;
+    if (!(limit >= 1 && limit <= 1000)) throw new Error(`limit is ${limit}`);
+    const conditions = ["1"];
+    const values: SQLInputValue[] = [];
+    if (fromSeq !== undefined) {
+      conditions.push(newestFirst ? "seq <= ?" : "seq >= ?");
+      values.push(fromSeq);
+    }
+    if (epoch !== undefined) {
+      conditions.push("epoch = ?");
+      values.push(epoch);
+    }
+    if (kind !== undefined) {
+      conditions.push("kind = ?");
+      values.push(kind);
+    }
+    const order = newestFirst ? "DESC" : "ASC";
+    const sql = `SELECT line, hash FROM log WHERE ${conditions.join(" AND ")} ORDER BY seq ${order} LIMIT ?`;
+    return this.#read(() => {
+      const rows = this.#statement(sql).all(...values, limit) as { line: string; hash: string }[];
+      return rows.map(({ line, hash }) => unseal(line, hash));
+    });
+  }
+
+  async lease(name: string, by: { holder: string; ttlMs: number; token?: number }): Promise<LeaseAnswer> {
+    return this.#write(() => {
+      const now = this.#wallMs();
+      const expiresAtMs = now + by.ttlMs;
+      const row = this.#get("SELECT holder, token, expires_ms AS expires FROM lease WHERE name = ?", name) as
+        | { holder: string; token: number; expires: number }
+        | undefined;
+      if (row === undefined) {
+        this.#run("INSERT INTO lease VALUES (?, ?, 1, ?)", name, by.holder, expiresAtMs);
+        return { granted: true, token: 1, expiresAtMs };
+      }
+      // A renewal may come late: as long as nobody else took the lease, it is still this holder's under the same token.
+      const renews = by.token === row.token && by.holder === row.holder;
+      const free = row.expires <= now || row.holder === by.holder;
+      if (!renews && (by.token !== undefined || !free)) {
+        return { granted: false, holder: row.holder, expiresAtMs: row.expires };
+      }
+      const token = renews ? row.token : row.token + 1;
+      this.#run(
+        "UPDATE lease SET holder = ?, token = ?, expires_ms = ? WHERE name = ?",
+        by.holder,
+        token,
+        expiresAtMs,
+        name,
+      );
+      return { granted: true, token, expiresAtMs };
+    });
+  }
+
+  async tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>> {
+    return this.#read(() => {
+      const found = new Map<bigint, EncodedTable>();
+      for (const digest of digests) {
+        const row = this.#get("SELECT bytes FROM weight_table WHERE digest = ?", digestHex(digest)) as
+          | { bytes: Uint8Array }
+          | undefined;
+        if (row === undefined) continue;
+        try {
+          const { service } = decodeTable(row.bytes);
+          if (tableDigest(row.bytes) !== digest) throw new Error("its bytes have another digest");
+          found.set(digest, { service, digest, bytes: row.bytes });
+        } catch (cause) {
+          const why = cause instanceof Error ? cause.message : String(cause);
+          throw new BallastError("STORE_CORRUPT", `weight table ${digestHex(digest)}: ${why}`, { cause });
+        }
+      }
+      return found;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#statements.clear();
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #head(): Head {
+    const head = this.#get("SELECT epoch, seq, reserved FROM head") as { epoch: number; seq: number; reserved: number };
+    const tip = this.#get("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1") as
+      | { seq: number; hash: string }
+      | undefined;
+    const lease = this.#get("SELECT token FROM lease WHERE name = ?", LEADER_LEASE) as { token: number } | undefined;
+    return {
+      epoch: head.epoch,
+      seq: head.seq,
+      reservedEpoch: head.reserved,
+      term: lease?.token ?? 0,
+      tip: tip === undefined ? { seq: 0, hash: GENESIS } : { seq: tip.seq, hash: tip.hash },
+    };
+  }
+
+  #fence(head: Head, term: number): void {
+    if (term !== head.term)
+      throw new BallastError("STORE_FENCED", `the write has term ${term}, the store ${head.term}`);
+  }
+
+  #stateOfEpoch(epoch: number): string | null {
+    const row = this.#get(
+      "SELECT state FROM log WHERE epoch = ? AND state IS NOT NULL ORDER BY seq DESC LIMIT 1",
+      epoch,
+    ) as { state: string } | undefined;
+    return row?.state ?? null;
+  }
+
+  #add(body: EntryBody, term: number): Entry {
+    const { tip } = this.#head();
+    const entry = { seq: tip.seq + 1, atMs: this.#wallMs(), term, prevHash: tip.hash, body };
+    const { line, hash } = seal(entry);
+    this.#run("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", entry.seq, body.epoch, body.kind, stateOf(body), line, hash);
+    return unseal(line, hash);
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      // The texts come from this file, with a few shapes of history's WHERE: a small, fixed number.
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #get(sql: string, ...values: SQLInputValue[]): unknown {
+    return this.#statement(sql).get(...values);
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): void {
+    this.#statement(sql).run(...values);
+  }
+
+  #read<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw storeError(error, "read");
+    }
+  }
+
+  /** One transaction that holds the write lock from its first read on, so that what was checked is what is changed. */
+  #write<T>(work: () => T): T {
+    try {
+      this.#db.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        this.#db.exec("COMMIT");
+        return result;
+      } catch (error) {
+        // A full disk or a damaged file may have ended the transaction already.
+        if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+        throw error;
+      }
+    } catch (error) {
+      throw storeError(error, "write");
+    }
+  }
+}
+
+function expectHead(head: Head, expectedEpoch: number): void {
+  if (head.epoch !== expectedEpoch) {
+    throw new BallastError("STORE_CONFLICT", `the head is epoch ${head.epoch}, not ${expectedEpoch}`);
+  }
+}
+
+/** SQLite's result codes that mean damage: SQLITE_CORRUPT. https://sqlite.org/rescode.html */
+const SQLITE_CORRUPT = 11;
+
+/** SQLite's errors as ours; what is ours already, and broken invariants, pass through. */
+function storeError(error: unknown, where: string): unknown {
+  if (!(error instanceof Error) || (error as { code?: string }).code === undefined || error instanceof BallastError)
+    return error;
+  const { errcode } = error as { errcode?: number };
+  // Extended codes carry the primary one in the low byte.
+  const code = errcode !== undefined && (errcode & 0xff) === SQLITE_CORRUPT ? "STORE_CORRUPT" : "STORE_UNREADABLE";
+  return new BallastError(code, `${where}: ${error.message}`, { cause: error });
+}
