@@ -28,8 +28,8 @@ export interface DemoOptions {
   portBase: number | null;
 }
 
-/** From the start of the control server to demo second 0: what it needs to read, plan and activate its first epoch. */
-const RUN_UP_MS = 6000;
+/** The load generator's own start, with the search for its session keys, takes less. */
+const LOAD_START_MS = 1500;
 const READY_TIMEOUT_MS = 30_000;
 /** The load generator waits up to 10 s for the answers that are under way. */
 const RESULT_TIMEOUT_MS = 15_000;
@@ -107,6 +107,7 @@ class Demo {
   async #start(): Promise<void> {
     const { ports, runDir, bootstrapPath, envoyPath, inputs } = this.#prepared;
     this.#screen.message(`starting ${ports.targets.size} targets, Envoy and the load generator; logs in ${runDir}`);
+    const startedMs = performance.now();
     await this.#targets.startAll();
     await this.#processes.start({
       name: "envoy",
@@ -125,7 +126,7 @@ class Demo {
     await this.#waitForEnvoy();
 
     const { clock } = inputs.config;
-    const anchorMs = Date.now() + (this.#options.ballast ? RUN_UP_MS : 1000);
+    const anchorMs = Date.now() + runUpMs(this.#options.ballast, performance.now() - startedMs);
     this.#clock = { startMs: clock?.startMs ?? anchorMs, anchorMs, rate: clock?.rate ?? 1 };
     await this.#startLoad();
     if (this.#options.ballast) {
@@ -179,6 +180,7 @@ class Demo {
     });
     this.#tell({
       kind: "start",
+      fromMs: Date.now() + LOAD_START_MS,
       seed: this.#options.seed,
       fleet: inputs.config.fleet,
       slots: this.#slots,
@@ -297,4 +299,12 @@ class Demo {
     const list = Object.fromEntries(this.#processes.running.map(({ name, pid }) => [name, pid]));
     await writeFile(join(this.#prepared.runDir, "processes.json"), `${JSON.stringify(list, null, 2)}\n`);
   }
+}
+
+/**
+ * From the start of the control server to demo second 0, in which it must read, plan and activate its first epoch. How long that takes
+ * depends on the machine, so it is measured by how long the targets and Envoy took to come up.
+ */
+function runUpMs(ballast: boolean, startMs: number): number {
+  return ballast ? Math.min(20_000, Math.max(6000, 4 * startMs)) : 2 * LOAD_START_MS;
 }

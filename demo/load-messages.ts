@@ -14,6 +14,8 @@ export interface LoadService {
 
 export interface LoadStart {
   kind: "start";
+  /** Wall time of the first arrivals. */
+  fromMs: number;
   seed: number;
   fleet: string;
   /** M of the weight tables. */

@@ -42,7 +42,7 @@ class ServiceLoad {
     this.tally = new Tally(new Map(Object.entries(service.base)), WINDOW_SECONDS);
     const clock = start.clock;
     this.#arrivals = new Arrivals({
-      startMs: Date.now(),
+      startMs: start.fromMs,
       random: seededRandom(start.seed * 31 + index),
       rateAt: (wallMs) => rateAt(service.week, virtualClock({ ...clock, wallMs: () => wallMs }).nowMs()),
     });
