@@ -1,0 +1,78 @@
+// Bytes in linear memory: ASCII literals, digits, comparison. Nothing here allocates.
+
+/** Writes an ASCII literal as bytes (AssemblyScript keeps literals as UTF-16); returns the address after it. */
+export function putText(to: usize, text: string): usize {
+  const length = <usize>text.length;
+  const from = changetype<usize>(text);
+  for (let i: usize = 0; i < length; i++)
+    store<u8>(to + i, load<u8>(from + (i << 1)));
+  return to + length;
+}
+
+export function putBytes(to: usize, from: usize, length: usize): usize {
+  memory.copy(to, from, length);
+  return to + length;
+}
+
+/** 16 lower-case hex digits. */
+export function putHex(to: usize, value: u64): usize {
+  for (let i: usize = 0; i < 16; i++) {
+    const digit = (<u32>(value >> (60 - ((<u64>i) << 2)))) & 15;
+    store<u8>(to + i, digit < 10 ? 48 + digit : 87 + digit);
+  }
+  return to + 16;
+}
+
+export function putDecimal(to: usize, value: u64): usize {
+  let digits: usize = 1;
+  for (let rest = value / 10; rest != 0; rest /= 10) digits++;
+  for (let i = digits; i > 0; i--) {
+    store<u8>(to + i - 1, 48 + <u32>(value % 10));
+    value /= 10;
+  }
+  return to + digits;
+}
+
+export function isText(from: usize, length: usize, text: string): bool {
+  if (length != <usize>text.length) return false;
+  const literal = changetype<usize>(text);
+  for (let i: usize = 0; i < length; i++)
+    if (load<u8>(from + i) != load<u8>(literal + (i << 1))) return false;
+  return true;
+}
+
+export function isEqual(
+  a: usize,
+  aLength: usize,
+  b: usize,
+  bLength: usize,
+): bool {
+  return aLength == bLength && memory.compare(a, b, aLength) == 0;
+}
+
+/** Byte order; a prefix comes first. */
+export function compareBytes(
+  a: usize,
+  aLength: usize,
+  b: usize,
+  bLength: usize,
+): i32 {
+  const order = memory.compare(a, b, min(aLength, bLength));
+  return order != 0 ? order : aLength < bLength ? -1 : <i32>(aLength > bLength);
+}
+
+/** Longest service or target name. */
+export const NAME_BYTES: usize = 128;
+
+/** `[A-Za-z0-9._:|-]{1,128}`: what may become a header value or a metric. */
+export function isName(from: usize, length: usize): bool {
+  if (length == 0 || length > NAME_BYTES) return false;
+  for (let i: usize = 0; i < length; i++) {
+    const c = <u32>load<u8>(from + i);
+    const letter = (c | 32) - 97 < 26;
+    const digitOrColon = c - 48 < 11;
+    if (!letter && !digitOrColon && c != 46 && c != 95 && c != 124 && c != 45)
+      return false;
+  }
+  return true;
+}

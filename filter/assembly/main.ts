@@ -1,0 +1,212 @@
+// The module's callbacks, and which root of the VM drives: the newest, unless it stopped ticking. Callbacks that are not
+// exported are never called: each one exported would be paid by every request (facts and figures: docs/decisions/0001).
+
+import { CONTINUE, LogLevel } from "./abi";
+import { putDecimal, putText } from "./bytes";
+import { canSubscribe, config, readConfig } from "./config";
+import {
+  drainQueue,
+  getConfiguration,
+  log,
+  monotonicNs,
+  setTickPeriod,
+  value,
+  valueLength,
+  wake,
+} from "./host";
+import { putWhyNot, whereNot } from "./json";
+import * as metrics from "./metrics";
+import { Counter, Gauge } from "./metrics";
+import { setFleet } from "./pick";
+import { seedRandom } from "./random";
+import * as requests from "./request";
+import { seed, tickSeed } from "./seed";
+import { layOut, relinkAll } from "./store";
+import {
+  claimSlot,
+  isRegistered,
+  newIncarnation,
+  openQueue,
+  own,
+  publish,
+} from "./sync-board";
+import { directoryBytes, placeDirectory } from "./sync-directory";
+import { setPrefix } from "./sync-keys";
+import * as leader from "./sync-leader";
+import { isLeader, tickLease } from "./sync-lease";
+import * as liveness from "./sync-liveness";
+import {
+  advance,
+  rejoin,
+  resetMember,
+  reuseRegion,
+  serving,
+} from "./sync-member";
+import * as stream from "./sync-stream";
+
+export { malloc } from "./host";
+
+export function proxy_abi_version_0_2_1(): void {}
+
+/** Heartbeat and fall-back; wake-ups come through the queue. */
+const TICK_MS: u32 = 100;
+/** Another root takes over when the driving one missed so many of its ticks. */
+const MISSED_TICKS: u32 = 10;
+
+let started: bool = false;
+let servicesAllowed: u32 = 0;
+let bytesAllowed: u32 = 0;
+let driver: u32 = 0;
+let missedTicks: u32 = 0;
+let queueRoot: u32 = 0;
+let wasLeader: bool = false;
+let leaseChanges: u64 = 0;
+
+/** 0 only for an invalid configuration: in a canary that refuses the update, anywhere else it would only do harm. */
+export function proxy_on_configure(root: u32, size: u32): u32 {
+  if (!getConfiguration(size) || !readConfig(value(), valueLength())) {
+    explain();
+    return 0;
+  }
+  if (!started) {
+    seedRandom();
+    newIncarnation();
+    requests.prepareRequests();
+  }
+  setFleet(config.fleet, config.fleetLength);
+  const moved = setPrefix();
+  if (
+    !started ||
+    moved ||
+    servicesAllowed != config.maxServices ||
+    bytesAllowed != config.maxSetBytes
+  ) {
+    servicesAllowed = config.maxServices;
+    bytesAllowed = config.maxSetBytes;
+    if (started && moved) newIncarnation();
+    resetMember();
+    placeDirectory(layOut(directoryBytes()));
+    seed();
+  } else {
+    relinkAll();
+    reuseRegion();
+  }
+  started = true;
+  driver = root;
+  missedTicks = 0;
+  setTickPeriod(TICK_MS);
+  return 1;
+}
+
+const LINE = memory.data(128, 8);
+function explain(): void {
+  let end = putText(LINE, "ballast: configuration refused at byte ");
+  end = putDecimal(end, whereNot());
+  end = putWhyNot(putText(end, ": "));
+  log(LogLevel.Error, LINE, end - LINE);
+}
+
+export function proxy_on_request_headers(
+  context: u32,
+  headers: u32,
+  endOfStream: u32,
+): u32 {
+  requests.onRequestHeaders();
+  return CONTINUE;
+}
+
+export function proxy_on_tick(root: u32): void {
+  if (root != driver) {
+    if (stream.tickOldRoot(root)) leader.forgetStream();
+    if (++missedTicks < MISSED_TICKS) return;
+    driver = root;
+  }
+  missedTicks = 0;
+  const now = monotonicNs();
+  metrics.defineMetrics();
+  if (stream.tickStream(root)) leader.forgetStream();
+  beat(root);
+  if (isRegistered() && canSubscribe()) tickLease(now, root);
+  noteLease(root);
+  if (isLeader()) {
+    liveness.tickMembers(now);
+    if (stream.openStream(now, root)) leader.greet(root);
+  }
+  work(root);
+  tickSeed();
+  flush();
+}
+
+function beat(root: u32): void {
+  if (isRegistered()) {
+    own.beats++;
+    // Declared dead: join anew, from an empty record.
+    if (!publish()) rejoin();
+  }
+  const isNew = !isRegistered();
+  if (isNew && !claimSlot()) return;
+  if (!isNew && queueRoot == root) return;
+  openQueue();
+  queueRoot = root;
+}
+
+function noteLease(root: u32): void {
+  if (isLeader() == wasLeader) return;
+  wasLeader = isLeader();
+  if (wasLeader) {
+    leaseChanges++;
+    leader.startLeading();
+    metrics.refreshGauges();
+  } else leader.stopLeading(root);
+}
+
+/** Follows the header as a member and answers as the leader, until nothing is new; the rest of a long copy goes on after a wake-up. */
+function work(root: u32): void {
+  if (!isRegistered()) return;
+  let more = advance();
+  // Bounded: a stage and an activation may follow each other, no more.
+  for (let i = 0; i < 3 && isLeader() && leader.evaluate(root); i++)
+    more = advance();
+  if (more) wake(own.queue);
+  else if (isLeader()) leader.evaluate(root);
+}
+
+export function proxy_on_queue_ready(root: u32, queue: u32): void {
+  if (queue != own.queue) return;
+  // At most one entry lies there, see `wake`; a few more are left to the next wake-up.
+  for (let i = 0; i < 4 && drainQueue(queue); i++) {}
+  work(root);
+}
+
+export function proxy_on_grpc_receive(root: u32, token: u32, size: u32): void {
+  if (!stream.isStream(token)) return;
+  leader.onMessage(root, size);
+  work(root);
+}
+
+export function proxy_on_grpc_close(root: u32, token: u32, status: u32): void {
+  // A stream that failed to start is closed under a token that nobody was given.
+  if (!stream.isStream(token)) return;
+  stream.streamClosed(monotonicNs());
+  leader.forgetStream();
+}
+
+function flush(): void {
+  metrics.counter(Counter.Steered, requests.steered);
+  metrics.counter(Counter.Sticky, requests.sticky);
+  metrics.counter(Counter.Passed, requests.passed);
+  metrics.counter(Counter.WithoutTable, requests.withoutTable);
+  metrics.counter(Counter.RefusedTables, leader.refusedTables);
+  metrics.counter(Counter.Reconnects, stream.reconnects);
+  metrics.counter(Counter.LeaseChanges, leaseChanges);
+  metrics.gauge(Gauge.Unsubscribed, canSubscribe() ? 0 : 1);
+  if (!isLeader()) return;
+  const set = serving();
+  metrics.gauge(Gauge.EpochStaged, liveness.lowestStaged);
+  metrics.gauge(Gauge.EpochActive, liveness.lowestActive);
+  metrics.gauge(Gauge.Members, liveness.members);
+  metrics.gauge(Gauge.SeedQuarantined, liveness.quarantined);
+  metrics.gauge(Gauge.StreamUp, stream.isOpen() ? 1 : 0);
+  metrics.gauge(Gauge.Mode, own.mode);
+  metrics.gauge(Gauge.Services, set === null ? 0 : set.count);
+}

@@ -1,0 +1,63 @@
+// The large buffers. They lie above everything else, so that the addresses of the small ones stay short in the code;
+// the two regions and the leader's directory follow them (store.ts). Drawn in filter/README.md.
+
+/** Largest value the host can return: a set's manifest, a table, a cookie header. A larger one makes the call fail. */
+export const SCRATCH_BYTES: usize = 256 << 10;
+/** Largest message of the control server. */
+export const MESSAGE_BYTES: usize = 256 << 10;
+/** Largest manifest: 4,096 services with names of 50 bytes on average. */
+export const MANIFEST_BYTES: usize = 256 << 10;
+/** Largest request: one that names 4,096 digests, with the node. */
+export const REQUEST_BYTES: usize = 96 << 10;
+/** One block of a configuration's texts, of which there are two. */
+export const CONFIG_BYTES: usize = 96 << 10;
+/** Store index per service of the set being staged. */
+export const INDEX_BYTES: usize = 4096 * 4;
+/** What the leader knows of each member. */
+export const WATCH_BYTES: usize = 256 * 32;
+
+
+@inline
+export function scratch(): usize {
+  return __heap_base;
+}
+
+@inline
+export function messageBuffer(): usize {
+  return scratch() + SCRATCH_BYTES;
+}
+
+@inline
+export function loadedManifest(): usize {
+  return messageBuffer() + MESSAGE_BYTES;
+}
+
+@inline
+export function stagedManifest(): usize {
+  return loadedManifest() + MANIFEST_BYTES;
+}
+
+@inline
+export function requestBuffer(): usize {
+  return stagedManifest() + MANIFEST_BYTES;
+}
+
+@inline
+export function configBlocks(): usize {
+  return requestBuffer() + REQUEST_BYTES;
+}
+
+@inline
+export function indexBuffer(): usize {
+  return configBlocks() + 2 * CONFIG_BYTES;
+}
+
+@inline
+export function watchBuffer(): usize {
+  return indexBuffer() + INDEX_BYTES;
+}
+/** First byte after all of them. asconfig.json gives the module enough memory for them from the start. */
+@inline
+export function afterBuffers(): usize {
+  return watchBuffer() + WATCH_BYTES;
+}

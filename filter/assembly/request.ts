@@ -1,0 +1,142 @@
+// The request path: find the service, pick, replace one header. No allocation, no shared data, no metric, no log; the
+// counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
+
+import { config, ServiceFrom, SessionFrom } from "./config";
+import { putText } from "./bytes";
+import {
+  getProperty,
+  getRequestHeader,
+  replaceRequestHeader,
+  value,
+  valueLength,
+} from "./host";
+import { pickNext, pickSticky } from "./pick";
+import { findTable, Region, TableRecord } from "./store";
+import { markServing } from "./seed";
+
+/** What the request path does, one word so that the common case is one comparison. */
+export namespace Gate {
+  /** Pick and write. */
+  export const Steer: u32 = 0;
+  /** Leave every request alone: nothing held, or fleet mode OBSERVE or PASSTHROUGH, or quarantined. */
+  export const Pass: u32 = 1;
+  /** As Steer, after this VM said once that it serves a seeded set. */
+  export const FirstSeeded: u32 = 2;
+}
+
+let gate: u32 = Gate.Pass;
+let active: Region | null = null;
+let fixedTable: TableRecord | null = null;
+
+export let steered: u64 = 0;
+export let sticky: u64 = 0;
+export let passed: u64 = 0;
+export let withoutTable: u64 = 0;
+
+const ROUTE_NAME = memory.data(16, 8);
+const ROUTE_NAME_LENGTH: usize = 14;
+const COOKIE = memory.data(8, 8);
+const COOKIE_LENGTH: usize = 6;
+
+export function prepareRequests(): void {
+  putText(ROUTE_NAME, "xds\0route_name");
+  putText(COOKIE, "cookie");
+}
+
+/** Puts a set in use. `fixedTable` saves the look-up when the service does not depend on the request. */
+export function useRegion(r: Region | null, to: u32): void {
+  active = r;
+  gate = r === null ? Gate.Pass : to;
+  fixedTable =
+    r !== null && config.serviceFrom == ServiceFrom.Fixed
+      ? findTable(r, config.service, config.serviceLength)
+      : null;
+}
+
+export function onRequestHeaders(): void {
+  if (gate != Gate.Steer && !admit()) {
+    passed++;
+    return;
+  }
+  const table = serviceTable();
+  if (table === null) {
+    withoutTable++;
+    return;
+  }
+  if (table.observed) {
+    passed++;
+    return;
+  }
+  const text = hasSession() ? pickSession(table) : pickNext(table);
+  replaceRequestHeader(
+    config.steer,
+    config.steerLength,
+    text + 2,
+    load<u16>(text),
+  );
+  steered++;
+}
+
+/** The rare gates. A seeded VM notes its first request in shared data, so that a set that traps requests is told from a
+    configuration that was only tried out (a canary is never asked). */
+function admit(): bool {
+  if (gate != Gate.FirstSeeded) return false;
+  gate = Gate.Steer;
+  markServing();
+  return true;
+}
+
+function serviceTable(): TableRecord | null {
+  if (config.serviceFrom == ServiceFrom.Fixed) return fixedTable;
+  const found =
+    config.serviceFrom == ServiceFrom.RouteName
+      ? getProperty(ROUTE_NAME, ROUTE_NAME_LENGTH)
+      : getRequestHeader(config.service, config.serviceLength);
+  return found ? findTable(active!, value(), valueLength()) : null;
+}
+
+let key: usize = 0;
+let keyLength: usize = 0;
+
+/** Finds the session's key; an absent or empty one is none. */
+function hasSession(): bool {
+  if (config.sessionFrom == SessionFrom.Nowhere) return false;
+  if (config.sessionFrom == SessionFrom.Header) {
+    if (!getRequestHeader(config.session, config.sessionLength)) return false;
+    key = value();
+    keyLength = valueLength();
+    return keyLength != 0;
+  }
+  return (
+    getRequestHeader(COOKIE, COOKIE_LENGTH) &&
+    findCookie(value(), valueLength())
+  );
+}
+
+function pickSession(table: TableRecord): usize {
+  sticky++;
+  return pickSticky(table, key, keyLength);
+}
+
+/** `name=value` pairs split by semicolons, spaces before a name left out (RFC 6265, 5.4). The first match counts. */
+function findCookie(at: usize, length: usize): bool {
+  const end = at + length;
+  const name = config.session;
+  const nameLength = config.sessionLength;
+  while (at < end) {
+    while (at < end && (load<u8>(at) == 32 || load<u8>(at) == 9)) at++;
+    const start = at;
+    while (at < end && load<u8>(at) != 59) at++;
+    if (
+      at - start > nameLength &&
+      load<u8>(start + nameLength) == 61 &&
+      memory.compare(start, name, nameLength) == 0
+    ) {
+      key = start + nameLength + 1;
+      keyLength = at - key;
+      return keyLength != 0;
+    }
+    at++;
+  }
+  return false;
+}

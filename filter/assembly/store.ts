@@ -1,0 +1,238 @@
+// The two sets a VM holds: the one in use and the one being staged. Each region is filled from the bottom, never freed in
+// part, and never touched while it is the one in use. All memory is grown once, when the configuration is read.
+//
+//     buffers ─▶ region 0: [records and tables ……][index u32 × slots]   region 1: the same   [leader's directory]
+//
+// A record with its table: [TableRecord][value address u32 × targets][bytes of the table], each record on 8 bytes.
+
+import { isEqual } from "./bytes";
+import { config, findValue } from "./config";
+import {
+  isObserved,
+  TABLE_HEADER,
+  tableDigest,
+  tableFlags,
+  tableService,
+  tableSlots,
+  tableTargets,
+  TARGET_TAIL,
+} from "./table";
+import { afterBuffers } from "./memory";
+import { Reason } from "./reason";
+import { randomU32 } from "./random";
+import { xxh64 } from "./xxh64";
+
+
+@unmanaged
+export class TableRecord {
+  digest: u64;
+  hash: u64;
+  /** u16-prefixed service name. */
+  service: usize;
+  sticky: usize;
+  order: usize;
+  /** Per target: address of the u16-prefixed value to write. */
+  values: usize;
+  mask: u32;
+  /** 64 - log2 M. */
+  shift: u32;
+  /** Next position in `order`; wraps at 2^32, of which every M is a divisor. */
+  phase: u32;
+  observed: bool;
+  table: usize;
+  tableLength: usize;
+}
+
+
+@unmanaged
+export class Region {
+  base: usize;
+  index: usize;
+  used: usize;
+  count: u32;
+  /** Sum of the lengths of the tables. */
+  bytes: u32;
+  complete: bool;
+  digest: u64;
+}
+
+const REGIONS = memory.data(2 * 48, 8);
+
+/** Bytes of one region, and entries (a power of two) of its index. 0 until memory was got. */
+let regionBytes: usize = 0;
+let indexMask: u32 = 0;
+
+export function region(which: u32): Region {
+  return changetype<Region>(REGIONS + which * 48);
+}
+
+/** Room for records beside `max_set_bytes` of tables: 8 targets cost about 110 bytes, and wide tables an eighth. */
+function bytesForSet(): usize {
+  return (
+    (<usize>config.maxSetBytes +
+      ((<usize>config.maxSetBytes) >> 3) +
+      <usize>config.maxServices * 128 +
+      7) &
+    ~7
+  );
+}
+
+function indexEntries(services: u32): u32 {
+  return 1 << (32 - clz(services * 2 - 1));
+}
+
+/**
+ * Lays the regions out for the configuration in force and empties both. `extra` bytes are left after them. Returns
+ * the address of those, 0 when the host gives no memory: then the VM holds nothing and refuses every set.
+ */
+export function layOut(extra: usize): usize {
+  const entries = indexEntries(config.maxServices);
+  const bytes = bytesForSet();
+  const whole = bytes + ((<usize>entries) << 2);
+  const base = afterBuffers();
+  const end = base + 2 * whole + extra;
+  const pages = <i32>((end + 0xffff) >> 16) - memory.size();
+  const granted = pages <= 0 || memory.grow(pages) >= 0;
+  regionBytes = granted ? bytes : 0;
+  indexMask = granted ? entries - 1 : 0;
+  for (let which: u32 = 0; which < 2; which++) {
+    const r = region(which);
+    r.base = base + <usize>which * whole;
+    r.index = r.base + bytes;
+    empty(r);
+  }
+  return granted ? base + 2 * whole : 0;
+}
+
+export function empty(r: Region): void {
+  r.used = 0;
+  r.count = 0;
+  r.bytes = 0;
+  r.complete = false;
+  r.digest = 0;
+  if (regionBytes != 0) memory.fill(r.index, 0, (<usize>indexMask + 1) << 2);
+}
+
+/** Copies a verified table in and links it. None, SET_TOO_LARGE, SET_ORDER (a service twice) or VALUE_MISSING. */
+export function addTable(r: Region, table: usize, length: usize): u32 {
+  const targets = <usize>tableTargets(table);
+  const size = (offsetof<TableRecord>() + (targets << 2) + length + 7) & ~7;
+  if (
+    r.count >= config.maxServices ||
+    r.bytes + <u32>length > config.maxSetBytes
+  )
+    return Reason.SetTooLarge;
+  if (r.used + size > regionBytes) return Reason.SetTooLarge;
+  const record = changetype<TableRecord>(r.base + r.used);
+  record.values = changetype<usize>(record) + offsetof<TableRecord>();
+  record.table = record.values + (targets << 2);
+  record.tableLength = length;
+  memory.copy(record.table, table, length);
+  table = record.table;
+
+  const slots = tableSlots(table);
+  record.digest = tableDigest(table);
+  record.service = tableService(table);
+  record.hash = xxh64(record.service + 2, load<u16>(record.service), 0);
+  record.mask = slots - 1;
+  record.shift = 64 - ctz(slots);
+  record.observed = isObserved(tableFlags(table));
+  record.order = table + length - <usize>slots;
+  record.sticky = record.order - <usize>slots;
+  record.phase = randomU32();
+
+  let entry = (<u32>record.hash) & indexMask;
+  for (; ; entry = (entry + 1) & indexMask) {
+    const other = <usize>load<u32>(r.index + ((<usize>entry) << 2));
+    if (other == 0) break;
+    const service = changetype<TableRecord>(other).service;
+    if (
+      isEqual(
+        service + 2,
+        load<u16>(service),
+        record.service + 2,
+        load<u16>(record.service),
+      )
+    )
+      return Reason.SetOrder;
+  }
+  const fault = linkValues(record);
+  if (fault != Reason.None) return fault;
+  store<u32>(r.index + ((<usize>entry) << 2), changetype<usize>(record));
+  r.used += size;
+  r.count++;
+  r.bytes += <u32>length;
+  return Reason.None;
+}
+
+/** Points each target at what is written for it: its name, or its entry in `values` where the service has any. */
+function linkValues(record: TableRecord): u32 {
+  const service = record.service;
+  const targets = <usize>tableTargets(record.table);
+  let at = service + 2 + <usize>load<u16>(service);
+  let missing: usize = 0;
+  let found: usize = 0;
+  for (let i: usize = 0; i < targets; i++) {
+    const length = <usize>load<u16>(at);
+    const text = findValue(service + 2, load<u16>(service), at + 2, length);
+    if (text == 0) missing++;
+    else found++;
+    store<u32>(record.values + (i << 2), text != 0 ? text : at);
+    at += 2 + length + TARGET_TAIL;
+  }
+  return found != 0 && missing != 0 ? Reason.ValueMissing : Reason.None;
+}
+
+/** After a change of `values`: points every record of both regions anew. A record that lacks a value is left alone by requests. */
+export function relinkAll(): void {
+  for (let which: u32 = 0; which < 2; which++) {
+    const r = region(which);
+    for (let i: usize = 0; regionBytes != 0 && i <= <usize>indexMask; i++) {
+      const at = <usize>load<u32>(r.index + (i << 2));
+      if (at == 0) continue;
+      const record = changetype<TableRecord>(at);
+      record.observed =
+        linkValues(record) != Reason.None ||
+        isObserved(tableFlags(record.table));
+    }
+  }
+}
+
+/** The record of a service, or null. */
+export function findTable(
+  r: Region,
+  name: usize,
+  length: usize,
+): TableRecord | null {
+  if (regionBytes == 0) return null;
+  const hash = xxh64(name, length, 0);
+  let entry = (<u32>hash) & indexMask;
+  // At most half of the index is full, so an empty entry ends the search.
+  let at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
+  while (at != 0) {
+    const record = changetype<TableRecord>(at);
+    if (
+      record.hash == hash &&
+      isEqual(record.service + 2, load<u16>(record.service), name, length)
+    )
+      return record;
+    entry = (entry + 1) & indexMask;
+    at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
+  }
+  return null;
+}
+
+/** Carries the phases of `from` over to the same services of `to`, at the moment of the switch. */
+export function carryPhases(from: Region, to: Region): void {
+  for (let i: usize = 0; i <= <usize>indexMask; i++) {
+    const at = <usize>load<u32>(to.index + (i << 2));
+    if (at == 0) continue;
+    const record = changetype<TableRecord>(at);
+    const before = findTable(
+      from,
+      record.service + 2,
+      load<u16>(record.service),
+    );
+    if (before !== null) record.phase = before.phase;
+  }
+}

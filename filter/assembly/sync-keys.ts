@@ -1,0 +1,68 @@
+// Keys in shared data. All start with the layout version and a hash of (control cluster, fleet), so that two module
+// versions or two fleets in one vm_id never share a value:
+//
+//     ballast/1/<hash as 16 hex>/<kind><number as 4 hex>
+//
+//     kind m  member record of a board slot       kind s  manifest of a ring slot
+//          q  wake-up queue of a board slot            t  bytes of a table, by store index
+//          l  the leader's lease                       a  seed log
+//          h  header: which sets are where             i  instance id of this Envoy process
+
+import { putBytes, putHex, putText } from "./bytes";
+import { config } from "./config";
+import { xxh64 } from "./xxh64";
+
+/** Layout of every value in shared data. A change of any of them raises it. */
+export const LAYOUT: u32 = 1;
+export const LAYOUT_TEXT: string = "1";
+
+const KEY = memory.data(48, 8);
+const IDENTITY = memory.data(512, 8);
+let prefixLength: usize = 0;
+let prefixHash: u64 = 0;
+
+/** Derives the prefix from the configuration in force; true when it is another one than before. */
+export function setPrefix(): bool {
+  let end = putBytes(IDENTITY, config.cluster, config.clusterLength);
+  store<u8>(end++, 0);
+  end = putBytes(end, config.fleet, config.fleetLength);
+  const hash = xxh64(IDENTITY, end - IDENTITY, LAYOUT);
+  const changed = prefixLength == 0 || hash != prefixHash;
+  prefixHash = hash;
+  end = putText(KEY, "ballast/");
+  end = putText(end, LAYOUT_TEXT);
+  store<u8>(end++, 47);
+  end = putHex(end, hash);
+  store<u8>(end++, 47);
+  prefixLength = end - KEY;
+  return changed;
+}
+
+let keyLength: usize = 0;
+
+/** Builds a key in place and returns its address; its length is `lengthOfKey()`. */
+export function key(kind: u32, number: u32): usize {
+  let at = KEY + prefixLength;
+  store<u8>(at++, kind);
+  for (let shift: i32 = 12; shift >= 0; shift -= 4) {
+    const digit = (number >> shift) & 15;
+    store<u8>(at++, digit < 10 ? 48 + digit : 87 + digit);
+  }
+  keyLength = at - KEY;
+  return KEY;
+}
+
+export function lengthOfKey(): usize {
+  return keyLength;
+}
+
+export namespace Kind {
+  export const Member: u32 = 109;
+  export const Queue: u32 = 113;
+  export const Lease: u32 = 108;
+  export const Header: u32 = 104;
+  export const Manifest: u32 = 115;
+  export const Table: u32 = 116;
+  export const Seeds: u32 = 97;
+  export const Instance: u32 = 105;
+}

@@ -1,0 +1,289 @@
+// The leader's side of a stage: take the list of a set, find out which tables are not in shared data yet, put those in as
+// they arrive, then publish: tables first, manifest next, header last.
+
+import { compareBytes, isEqual, isName } from "./bytes";
+import { config } from "./config";
+import { indexBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
+import { Reader } from "./proto";
+import { Reason } from "./reason";
+import { memberAt, MemberRecord, MemberState } from "./sync-board";
+import { findDigest, rebuildDirectory, storeTable } from "./sync-directory";
+import {
+  active,
+  isRetained,
+  kept,
+  KEPT_SETS,
+  MANIFEST_HEADER,
+  readHeader,
+  RING_SLOTS,
+  seen,
+  SetRef,
+  staged,
+  writeHeader,
+} from "./sync-header";
+import { Kind } from "./sync-keys";
+import * as shared from "./sync-shared";
+import { putDigestName } from "./sync-wire";
+import { tableDigest, tableService, verifyTable } from "./table";
+import { xxh64 } from "./xxh64";
+
+
+@inline
+function names(): usize {
+  return stagedManifest() + MANIFEST_HEADER;
+}
+
+export const incoming: SetRef = changetype<SetRef>(memory.data(32, 8));
+let count: u32 = 0;
+let namesEnd: usize = 0;
+let bytes: u64 = 0;
+/** Tables of the list that are not in shared data. */
+export let missing: u32 = 0;
+let open: bool = false;
+
+const OUTER: Reader = changetype<Reader>(memory.data(48, 8));
+const INNER: Reader = changetype<Reader>(memory.data(48, 8));
+
+export function abandonStage(): void {
+  open = false;
+  missing = 0;
+}
+
+/** True while a set's tables are being fetched or wait to be published. */
+export function isStaging(): bool {
+  return open;
+}
+
+/** True when a known epoch comes with another digest than the one it belongs to. */
+export function isReused(epoch: u64, digest: u64): bool {
+  if (
+    belies(seen, epoch, digest) ||
+    belies(staged, epoch, digest) ||
+    belies(active, epoch, digest)
+  )
+    return true;
+  for (let i: u32 = 0; i < KEPT_SETS; i++)
+    if (belies(kept(i), epoch, digest)) return true;
+  return false;
+}
+function belies(ref: SetRef, epoch: u64, digest: u64): bool {
+  return ref.epoch == epoch && ref.epoch != 0 && ref.digest != digest;
+}
+
+export function isSet(ref: SetRef, epoch: u64, digest: u64): bool {
+  return ref.slot >= 0 && ref.epoch == epoch && ref.digest == digest;
+}
+
+/**
+ * Takes a ballast.v1.Stage. None: `incoming` names it, and it is either held already (`isStaging()` false) or being staged
+ * (`missing` tables to fetch). Anything else refuses it.
+ */
+export function takeStage(message: usize, length: usize): u32 {
+  const next = changetype<SetRef>(NEXT);
+  memory.fill(NEXT, 0, 32);
+  let services: u32 = 0;
+  OUTER.open(message, length);
+  while (OUTER.next()) {
+    if (OUTER.is(1, 0)) next.epoch = OUTER.number;
+    else if (OUTER.is(2, 0)) next.term = OUTER.number;
+    else if (OUTER.is(3, 1)) next.digest = OUTER.number;
+    else if (OUTER.is(4, 2)) services++;
+  }
+  memory.copy(changetype<usize>(offered), NEXT, 32);
+  if (!OUTER.ok || next.epoch == 0) return Reason.Malformed;
+  if (!readHeader()) return Reason.HandoverFailed;
+  if (isReused(next.epoch, next.digest)) return Reason.EpochReused;
+  const held =
+    isSet(active, next.epoch, next.digest) ||
+    isSet(staged, next.epoch, next.digest);
+  if (next.term < seen.term || (next.epoch < seen.epoch && !held))
+    return Reason.EpochStale;
+  if (!held && services == 0) return Reason.SetEmpty;
+  if (services > config.maxServices) return Reason.SetTooLarge;
+
+  const fault = held ? Reason.None : readList(message, length, next.digest);
+  if (fault != Reason.None) return fault;
+  memory.copy(changetype<usize>(incoming), NEXT, 32);
+  if (next.term != seen.term || next.epoch > seen.epoch) {
+    seen.term = next.term;
+    if (next.epoch > seen.epoch) {
+      seen.epoch = next.epoch;
+      seen.digest = next.digest;
+    }
+    if (!writeHeader()) return Reason.HandoverFailed;
+  }
+  open = !held;
+  missing = 0;
+  if (open) findTables();
+  return Reason.None;
+}
+const NEXT = memory.data(32, 8);
+/** The set that the last Stage named, taken or refused: for the NACK's text. */
+export const offered: SetRef = changetype<SetRef>(memory.data(32, 8));
+
+/** Turns the list into the names of a manifest, which are also what the set's digest is over. */
+function readList(message: usize, length: usize, digest: u64): u32 {
+  open = false;
+  count = 0;
+  bytes = 0;
+  let end = names();
+  let last: usize = 0;
+  let lastLength: usize = 0;
+  OUTER.open(message, length);
+  while (OUTER.next()) {
+    if (!OUTER.is(4, 2)) continue;
+    let name: usize = 0;
+    let nameLength: usize = 0;
+    let table: u64 = 0;
+    INNER.open(OUTER.bytes, OUTER.length);
+    while (INNER.next()) {
+      if (INNER.is(1, 2)) {
+        name = INNER.bytes;
+        nameLength = INNER.length;
+      } else if (INNER.is(2, 1)) table = INNER.number;
+    }
+    if (!INNER.ok) return Reason.Malformed;
+    if (!isName(name, nameLength)) return Reason.SetName;
+    if (count != 0 && compareBytes(last, lastLength, name, nameLength) >= 0)
+      return Reason.SetOrder;
+    // Room for this entry and for the indexes of all.
+    if (
+      end + 2 + nameLength + 8 + ((<usize>count + 1) << 2) >
+      stagedManifest() + MANIFEST_BYTES
+    )
+      return Reason.SetTooLarge;
+    store<u16>(end, <u16>nameLength);
+    memory.copy(end + 2, name, nameLength);
+    store<u64>(end + 2 + nameLength, table);
+    last = end + 2;
+    lastLength = nameLength;
+    end += 2 + nameLength + 8;
+    count++;
+  }
+  namesEnd = end;
+  return xxh64(names(), end - names(), 0) == digest
+    ? Reason.None
+    : Reason.SetDigest;
+}
+
+function findTables(): void {
+  rebuildDirectory();
+  let at = names();
+  for (let i: usize = 0; i < <usize>count; i++) {
+    at += 2 + <usize>load<u16>(at);
+    const index = findDigest(load<u64>(at));
+    store<i32>(indexBuffer() + (i << 2), index);
+    if (index < 0) missing++;
+    at += 8;
+  }
+}
+
+/** Puts the names of the missing tables into the request being built. */
+export function nameMissing(): void {
+  if (!open || missing == 0) return;
+  let at = names();
+  for (let i: usize = 0; i < <usize>count; i++) {
+    at += 2 + <usize>load<u16>(at);
+    if (load<i32>(indexBuffer() + (i << 2)) < 0) putDigestName(load<u64>(at));
+    at += 8;
+  }
+}
+
+/** Takes a ballast.v1.WeightTable. One that nobody asked for is checked and left; `tableTaken` names it in a NACK. */
+export function takeTable(message: usize, length: usize): u32 {
+  tableTaken = 0;
+  let table: usize = 0;
+  let size: usize = 0;
+  OUTER.open(message, length);
+  while (OUTER.next()) {
+    if (OUTER.is(1, 1)) tableTaken = OUTER.number;
+    else if (OUTER.is(2, 2)) {
+      table = OUTER.bytes;
+      size = OUTER.length;
+    }
+  }
+  if (!OUTER.ok) return Reason.Malformed;
+  const fault = verifyTable(table, size);
+  if (fault != Reason.None) return fault;
+  if (tableDigest(table) != tableTaken) return Reason.TableDigest;
+  const place = placeOf(tableTaken);
+  if (place < 0) return Reason.None;
+  const service = tableService(table);
+  if (
+    !isEqual(
+      service + 2,
+      load<u16>(service),
+      placeName + 2,
+      load<u16>(placeName),
+    )
+  )
+    return Reason.TableService;
+  bytes += size;
+  if (bytes > <u64>config.maxSetBytes) return Reason.SetTooLarge;
+  const index = storeTable(tableTaken, table, size);
+  if (index < 0) return Reason.HandoverFailed;
+  store<i32>(indexBuffer() + ((<usize>place) << 2), index);
+  missing--;
+  return Reason.None;
+}
+export let tableTaken: u64 = 0;
+
+/** Where the list misses this digest, -1 when it does not. Responses come in the order asked for, so looking goes on from there. */
+function placeOf(digest: u64): i32 {
+  if (!open || missing == 0) return -1;
+  let at = names();
+  for (let i: usize = 0; i < <usize>count; i++) {
+    placeName = at;
+    at += 2 + <usize>load<u16>(at);
+    if (load<u64>(at) == digest && load<i32>(indexBuffer() + (i << 2)) < 0)
+      return <i32>i;
+    at += 8;
+  }
+  return -1;
+}
+let placeName: usize = 0;
+
+/** All tables lie in shared data: writes the manifest into a free ring slot and then names it in the header. */
+export function publishStage(): bool {
+  if (!open || missing != 0 || !readHeader()) return false;
+  const slot = freeRingSlot();
+  if (slot < 0) return false;
+  store<u64>(stagedManifest(), incoming.digest);
+  store<u32>(stagedManifest(), count, 8);
+  store<u32>(stagedManifest(), <u32>(namesEnd - names()), 12);
+  memory.copy(namesEnd, indexBuffer(), (<usize>count) << 2);
+  const size = namesEnd - stagedManifest() + ((<usize>count) << 2);
+  // Read for its cas first: a leader that was paused here cannot overwrite what its successor put into the slot.
+  shared.read(Kind.Manifest, slot);
+  if (!readHeaderKeepingCas() || isRetained(slot)) return false;
+  if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas))
+    return false;
+  memory.copy(changetype<usize>(staged), changetype<usize>(incoming), 32);
+  staged.slot = slot;
+  staged.mode = 0;
+  if (!writeHeader()) return false;
+  open = false;
+  return true;
+}
+
+let manifestCas: u32 = 0;
+function readHeaderKeepingCas(): bool {
+  manifestCas = shared.cas;
+  return readHeader();
+}
+
+/** A slot that holds no staged, active or kept set and that no live member is reading. */
+function freeRingSlot(): i32 {
+  let busy: u32 = 0;
+  for (let number: u32 = 0; ; number++) {
+    const there = memberAt(number);
+    if (there == 0) break;
+    const member = changetype<MemberRecord>(there);
+    if (member.state != MemberState.Free && member.reading >= 0)
+      busy |= 1 << (member.reading & 31);
+  }
+  for (let slot: i32 = 0; slot < <i32>RING_SLOTS; slot++) {
+    if (!isRetained(slot) && ((busy >> slot) & 1) == 0) return slot;
+  }
+  return -1;
+}

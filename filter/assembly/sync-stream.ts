@@ -1,0 +1,102 @@
+// The one xDS stream of this Envoy, held by the leader. It belongs to the root that opened it: when an update makes a new
+// root, calls from the new one cannot reach it, and it dies with the old root without any callback.
+
+import { putText } from "./bytes";
+import { canSubscribe } from "./config";
+import { grpcCancel, grpcClose, grpcStream } from "./host";
+import { message } from "./proto";
+import { randomU32 } from "./random";
+import { describeService } from "./sync-wire";
+
+const LEAST_BACKOFF_NS: u64 = 200_000_000;
+const MOST_BACKOFF_NS: u64 = 5_000_000_000;
+/** A stream whose root has not ticked for so many ticks of the driving root is void. */
+export const VOID_AFTER_TICKS: u32 = 10;
+
+const SERVICE = memory.data(320, 8);
+const NAME = memory.data(64, 8);
+const METHOD = memory.data(32, 8);
+
+let token: u32 = 0;
+let root: u32 = 0;
+let silentTicks: u32 = 0;
+let backoff: u64 = LEAST_BACKOFF_NS;
+let notBefore: u64 = 0;
+/** Streams opened after the first. */
+export let reconnects: u64 = 0;
+let opened: bool = false;
+
+export function isOpen(): bool {
+  return token != 0;
+}
+export function isStream(candidate: u32): bool {
+  return token != 0 && candidate == token;
+}
+/** The stream's token when the root being called may use it, else 0. */
+export function tokenFor(caller: u32): u32 {
+  return caller == root ? token : 0;
+}
+
+/** Tries to open. True when a new stream is there and the first requests are due. */
+export function openStream(now: u64, caller: u32): bool {
+  if (token != 0 || now < notBefore || !canSubscribe()) return false;
+  const length = describeService();
+  memory.copy(SERVICE, message(), length);
+  const name =
+    putText(NAME, "envoy.service.discovery.v3.AggregatedDiscoveryService") -
+    NAME;
+  const method = putText(METHOD, "StreamAggregatedResources") - METHOD;
+  if (opened) reconnects++;
+  opened = true;
+  // Set before the call: a close for a stream that never came to be is delivered inside it, under a token we never had.
+  token = grpcStream(SERVICE, length, NAME, name, METHOD, method);
+  root = caller;
+  silentTicks = 0;
+  if (token == 0) retryLater(now);
+  return token != 0;
+}
+
+/** Doubles up to 5 s, each time with up to half of it on top, so that a fleet does not come back in step. */
+function retryLater(now: u64): void {
+  notBefore =
+    now +
+    backoff +
+    (backoff >> 33) * <u64>randomU32() +
+    (((backoff & 0xffffffff) * <u64>randomU32()) >> 33);
+  backoff = min(backoff * 2, MOST_BACKOFF_NS);
+}
+
+/** The server answered: the next failure begins with a short wait again. */
+export function streamWorks(): void {
+  backoff = LEAST_BACKOFF_NS;
+}
+
+/** The peer closed: the host still holds its side. */
+export function streamClosed(now: u64): void {
+  grpcClose(token);
+  token = 0;
+  retryLater(now);
+}
+
+/** Gives the stream up: malformed answers, a lost lease, a send that failed. Reachable only from its own root. */
+export function resetStream(now: u64, caller: u32): void {
+  if (token != 0 && caller == root) grpcCancel(token);
+  token = 0;
+  retryLater(now);
+}
+
+/** A tick of a root that does not drive any more: it takes its stream along at once. True when it had one. */
+export function tickOldRoot(caller: u32): bool {
+  if (token == 0 || caller != root) return false;
+  grpcCancel(token);
+  token = 0;
+  return true;
+}
+
+/** A tick of the driving root: notices that the stream died with another root. True when it did. */
+export function tickStream(caller: u32): bool {
+  if (token == 0 || caller == root || ++silentTicks < VOID_AFTER_TICKS)
+    return false;
+  token = 0;
+  return true;
+}

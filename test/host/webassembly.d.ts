@@ -1,0 +1,19 @@
+// The part of the WebAssembly JavaScript interface that the host uses: TypeScript declares it in its DOM library only.
+declare namespace WebAssembly {
+  type Imports = Record<string, Record<string, (...args: never[]) => unknown>>;
+  class Module {
+    private constructor();
+    static imports(module: Module): { module: string; name: string; kind: string }[];
+    static exports(module: Module): { name: string; kind: string }[];
+  }
+  class Instance {
+    constructor(module: Module, imports: Imports);
+    readonly exports: Record<string, unknown>;
+  }
+  class Memory {
+    private constructor();
+    readonly buffer: ArrayBuffer;
+  }
+  class RuntimeError extends Error {}
+  function compile(bytes: Uint8Array): Promise<Module>;
+}
