@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Child, startPinned } from "../lib/child.ts";
 import { type EnvoyProcess, startEnvoy } from "../lib/envoy-process.ts";
 import { type LoadGenerator, startLoadGenerator } from "../lib/load-generator.ts";
 import { freePorts } from "../lib/ports.ts";
 import { seededRandom } from "../lib/random.ts";
+import { scratchFolder } from "../lib/scratch.ts";
 import { bootstrap, type Mode, SERVICE, TARGETS } from "./listener.ts";
 import { peerConfiguration, type Row } from "./rows.ts";
 
@@ -70,8 +70,7 @@ export async function startRig(parts: RigParts): Promise<Rig> {
   try {
     let extProc: Child | undefined;
     if (parts.extProcBinary !== undefined) {
-      const folder = await mkdtemp(join(tmpdir(), "ballast-bench-extproc-"));
-      stops.push(() => rm(folder, { recursive: true, force: true }));
+      const folder = scratchFolder();
       await writeFile(join(folder, "config"), peerConfiguration({ service: "header", session: true }));
       extProc = startPinned(OTHER_CORE, parts.extProcBinary, [`127.0.0.1:${extProcPort}`, join(folder, "config")]);
       stops.push(extProc.stop);

@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Child, startPinned } from "./child.ts";
+import { scratchFolder } from "./scratch.ts";
 
 export interface EnvoyProcess {
   child: Child;
@@ -24,8 +24,7 @@ export async function startEnvoy(options: {
   concurrency?: number;
   env?: Record<string, string>;
 }): Promise<EnvoyProcess> {
-  const folder = await mkdtemp(join(tmpdir(), "ballast-bench-envoy-"));
-  const path = join(folder, "bootstrap.json");
+  const path = join(scratchFolder(), "bootstrap.json");
   await writeFile(path, JSON.stringify(options.bootstrap));
   const child = startPinned(
     options.core,
@@ -37,20 +36,15 @@ export async function startEnvoy(options: {
     const response = await fetch(`http://127.0.0.1:${options.adminPort}${page}`);
     return response.text();
   };
-  const stop = async (): Promise<void> => {
-    await child.stop();
-    await rm(folder, { recursive: true, force: true });
-  };
   const deadline = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
     if (child.process.exitCode !== null) {
-      await rm(folder, { recursive: true, force: true });
       throw new Error(`Envoy ended with exit ${child.process.exitCode}: ${child.complaint()}`);
     }
     const state = await admin("/ready").catch(() => "");
-    if (state.startsWith("LIVE")) return { child, adminPort: options.adminPort, admin, stop };
+    if (state.startsWith("LIVE")) return { child, adminPort: options.adminPort, admin, stop: child.stop };
     if (performance.now() > deadline) {
-      await stop();
+      await child.stop();
       throw new Error(`Envoy was not live within ${READY_TIMEOUT_MS} ms: ${child.complaint()}`);
     }
     await sleep(50);

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Child, startPinned } from "./child.ts";
 import { type Built, buildNative, ROOT } from "./native-build.ts";
+import { scratchFolder } from "./scratch.ts";
 
 /** What one run observed. Latencies in microseconds; `by[i]` counts answers of upstream i. */
 export interface LoadResult {
@@ -60,7 +60,7 @@ export async function startLoadGenerator(options: {
   requests: readonly string[];
   upstreamPorts: readonly number[];
 }): Promise<LoadGenerator> {
-  const folder = await mkdtemp(join(tmpdir(), "ballast-bench-"));
+  const folder = scratchFolder();
   const file = join(folder, "requests");
   await writeFile(file, Buffer.concat(options.requests.map(framed)));
   const child = startPinned(options.core, options.binary, [file, ...options.upstreamPorts.map(String)]);
@@ -95,7 +95,6 @@ export async function startLoadGenerator(options: {
     stop: async () => {
       stdin.end();
       await child.stop();
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -16,7 +16,7 @@ import { type MoveFigure, type SplitRow, splitReport } from "./report.ts";
 import { leastMoved, type Push, pushes, SLOTS, TARGET_COUNT } from "./weights.ts";
 
 const FULL = { picks: 110_000, sessions: 65_536, lengths: [10, 100, 1000, 10_000, 100_000] };
-const QUICK = { picks: 22_000, sessions: 8192, lengths: [10, 100, 1000, 10_000] };
+const QUICK = { picks: 12_000, sessions: 4096, lengths: [10, 100, 1000, 10_000] };
 const SERVICE = "payments";
 /** In flight when only the mapping of sessions matters, not the order of the picks. */
 const PARALLEL = 8;
