@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { virtualClock } from "../common/clock.ts";
@@ -11,7 +10,7 @@ import { countRetries, envoyReady } from "./envoy-admin.ts";
 import type { LoadMessage, LoadReport, LoadService } from "./load-messages.ts";
 import { type PreparedDemo, prepareDemo, SESSION_COOKIE } from "./prepare.ts";
 import { type Process, Processes } from "./processes.ts";
-import { type DemoResult, summarise } from "./result.ts";
+import { closingLine, type DemoResult, summarise } from "./result.ts";
 import { Screen } from "./screen.ts";
 import type { EpochEvent } from "./server-event.ts";
 import { Targets } from "./targets.ts";
@@ -49,6 +48,7 @@ export async function runDemo(options: DemoOptions, io: Io): Promise<number> {
     const demo = new Demo(options, prepared, processes, screen);
     const result = await demo.run();
     if (options.json) screen.result(JSON.stringify(result));
+    else screen.message(closingLine(result));
     return 0;
   } finally {
     await processes.close();
@@ -143,7 +143,6 @@ class Demo {
     } else {
       this.#countFrom(anchorMs);
     }
-    await this.#writeProcessList();
     this.#screen.message(
       `Envoy listens on http://127.0.0.1:${ports.listen}, its admin endpoint on http://127.0.0.1:${ports.admin}`,
     );
@@ -292,12 +291,6 @@ class Demo {
     return new BallastError("DEMO_FAILED", `${name} ended: ${how}`, {
       hint: `See ${join(this.#prepared.runDir, `${name}.log`)}.`,
     });
-  }
-
-  /** For scripts and for people who want to kill one process and watch. */
-  async #writeProcessList(): Promise<void> {
-    const list = Object.fromEntries(this.#processes.running.map(({ name, pid }) => [name, pid]));
-    await writeFile(join(this.#prepared.runDir, "processes.json"), `${JSON.stringify(list, null, 2)}\n`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BallastError } from "../common/errors.ts";
 
@@ -67,13 +67,13 @@ export class Processes {
       });
     });
     const pid = child.pid!;
-    this.#guard.stdin?.write(`+${pid}\n`);
 
     let asked = false;
     const gone = new Promise<void>((resolve) => {
       child.once("exit", (exitCode, signal) => {
         this.#guard.stdin?.write(`-${pid}\n`);
         this.#running.delete(running);
+        this.#writeList();
         resolve();
         if (!asked) options.onExit(signal === null ? `exit code ${exitCode}` : signal);
       });
@@ -93,9 +93,17 @@ export class Processes {
       kill: () => end("SIGKILL", 0),
     };
     this.#running.add(running);
+    this.#guard.stdin?.write(`+${pid}\n`);
+    this.#writeList();
     if (options.onLine !== undefined && child.stdout !== null) readLines(child.stdout, options.onLine);
     if (options.onMessage !== undefined) child.on("message", options.onMessage);
     return running;
+  }
+
+  /** `processes.json`, name → pid: for scripts, and for people who want to kill one process and watch. */
+  #writeList(): void {
+    const list = Object.fromEntries(this.running.map(({ name, pid }) => [name, pid]));
+    writeFileSync(join(this.#logDir, "processes.json"), `${JSON.stringify(list, null, 2)}\n`);
   }
 
   /** Ends everything that still runs, then the guard. */

@@ -49,3 +49,10 @@ export function summarise(input: {
     forecast: input.forecast ?? { source: "none", mase: null, seasonal_naive_mase: null },
   };
 }
+
+/** The same for people. */
+export function closingLine(result: DemoResult): string {
+  const { requests_total, errors_total, retries_total, epochs, sessions_moved, sessions_min_moved } = result;
+  const moved = `${sessions_moved} session moves, ${sessions_min_moved} of them necessary`;
+  return `${requests_total} requests, ${errors_total} errors, ${retries_total} retries, ${epochs.length} epochs, ${moved}`;
+}
