@@ -5,15 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { DemoResult } from "../../demo/result.ts";
-import { findEnvoy } from "../../scripts/fetch-envoy.ts";
+import { requireEnvoy } from "./fixture/requirements.ts";
 
 /** `ballast up` as a user runs it: everything real, judged by what the client saw. */
 const MAIN = "control/cli/main.ts";
 const PORT_BASE = 23_100;
 
-const envoy = await findEnvoy();
-if (envoy === null && process.env.CI) throw new Error("CI needs Envoy: see scripts/prepare-test.ts");
-const needsEnvoy = { skip: envoy === null ? "no Envoy here: npm test fetches it" : false, timeout: 300_000 };
+const { skip } = await requireEnvoy();
+const needsEnvoy = { skip, timeout: 300_000 };
 
 let folder = "";
 before(async () => {
