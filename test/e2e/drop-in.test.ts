@@ -20,7 +20,7 @@ describe("envoy/drop-in.yaml as it is", { skip: requirements.skip, timeout: 60_0
   let adminPort = 0;
 
   before(async () => {
-    rig = await Rig.make();
+    rig = await Rig.open();
     upstreams = await startUpstreams(rig, { payments: { "payments-site-a": 60, "payments-site-b": 40 } });
     const [siteA, siteB] = upstreams.services[0]!.targets;
     const [listen, admin, control] = (await freePorts(3)) as [number, number, number];
