@@ -15,7 +15,12 @@ export const systemClock: Clock = {
  * A calendar that starts at `startMs` when the wall clock reads `anchorMs` and runs `rate` times as fast.
  * The anchor is wall time so that a restarted process finds the same virtual now.
  */
-export function virtualClock(options: { startMs: number; anchorMs: number; rate: number; wallMs?: () => number }): Clock {
+export function virtualClock(options: {
+  startMs: number;
+  anchorMs: number;
+  rate: number;
+  wallMs?: () => number;
+}): Clock {
   const { startMs, anchorMs, rate } = options;
   const wallMs = options.wallMs ?? Date.now;
   return {

@@ -13,7 +13,8 @@ export interface LeadershipOptions {
 
 export interface Leadership {
   term: number;
-  stop(): void;
+  /** Ends the lease, so that the next server need not wait for it to run out. */
+  stop(): Promise<void>;
 }
 
 /**
@@ -48,5 +49,12 @@ export async function lead(options: LeadershipOptions): Promise<Leadership> {
     }
   };
   const timer = setInterval(() => void renew(), ttlMs / 3);
-  return { term, stop: () => clearInterval(timer) };
+  return {
+    term,
+    async stop() {
+      clearInterval(timer);
+      // A lease of one millisecond is over at once; a store that does not take it lets the old one run out.
+      await store.lease(LEADER_LEASE, { holder, ttlMs: 1, token: term }).catch(() => undefined);
+    },
+  };
 }

@@ -3,12 +3,12 @@ import { hostname } from "node:os";
 import type pino from "pino";
 import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
-import type { BallastConfig, SocketAddress } from "../config/config.ts";
+import type { BallastConfig } from "../config/config.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { startXdsServer } from "../xds/server.ts";
 import { apiRoutes } from "./api-routes.ts";
-import { startApiServer } from "./api-server.ts";
+import { type ApiHandler, startApiServer } from "./api-server.ts";
 import { type ActiveEpoch, ControlLoop } from "./control-loop.ts";
 import { restoreInForce } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
@@ -46,7 +46,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => store.close());
     const anchorMs = await settleAnchor(config, options.anchorMs ?? null);
     const clock: Clock = config.clock === null ? systemClock : virtualClock({ ...config.clock, anchorMs });
-    const holder = `${hostname()}:${config.server.api.port}`;
+    // Its port is bound before the lease is asked for: a second start of the same server must fail there, not take the lead.
+    const routes: Record<string, ApiHandler> = { "GET /healthz": () => ({ status: "starting" }) };
+    const api = await startApiServer({ ...config.server.api, routes });
+    undo.push(() => api.stop());
+    // The same over restarts, so that a server takes its own lease back at once.
+    const holder = `${hostname()}:${config.server.api.port === 0 ? `pid-${process.pid}-${api.port}` : api.port}`;
     const leadership = await lead({
       store,
       holder,
@@ -97,11 +102,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => poller.stop());
     undo.push(() => loop.stop());
 
-    const api = await startApiServer({
-      ...address(config.server.api),
-      routes: apiRoutes({ config, clock, estate, loop, forecaster, store, xds, term: leadership.term }),
-    });
-    undo.push(() => api.stop());
+    Object.assign(routes, apiRoutes({ config, clock, estate, loop, forecaster, store, xds, term: leadership.term }));
     loop.start();
     log.info(
       { xds: xds.port, api: api.port, epoch: inForce?.epoch ?? 0, term: leadership.term },
@@ -112,10 +113,6 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await stop();
     throw thrown;
   }
-}
-
-function address({ host, port }: SocketAddress): { host: string; port: number } {
-  return { host, port };
 }
 
 /** The weakest link that answered for any service. */
