@@ -28,12 +28,26 @@ test("a gap counts as the value before it", () => {
 test("arrivals come at the rate in force and repeat with the seed", () => {
   const make = (): Arrivals =>
     new Arrivals({ startMs: 0, random: seededRandom(5), rateAt: (ms) => (ms < 10_000 ? 100 : 300) });
-  const times: number[] = [];
-  const arrivals = make();
-  for (let at = arrivals.next(); at < 20_000; at = arrivals.next()) times.push(at);
+  const times = drain(make(), 20_000, 20_000);
   const early = times.filter((at) => at < 10_000).length;
   // Poisson: the standard deviations are 32 and 55.
   assert.ok(Math.abs(early - 1000) < 160, `${early}`);
   assert.ok(Math.abs(times.length - early - 3000) < 275, `${times.length - early}`);
-  assert.equal(make().next(), times[0]);
+  assert.deepEqual(drain(make(), 20_000, 7), times);
 });
+
+test("a service at rest sends nothing until its rate rises", () => {
+  const arrivals = new Arrivals({ startMs: 0, random: seededRandom(5), rateAt: (ms) => (ms < 5000 ? 0 : 50) });
+  assert.equal(arrivals.next(4999), null);
+  assert.ok(arrivals.next(10_000)! >= 5000);
+});
+
+/** All arrivals up to `untilMs`, asked for every `everyMs`. */
+function drain(arrivals: Arrivals, untilMs: number, everyMs: number): number[] {
+  const times: number[] = [];
+  for (let nowMs = everyMs; nowMs <= untilMs + everyMs; nowMs += everyMs) {
+    for (let at = arrivals.next(Math.min(nowMs, untilMs)); at !== null; at = arrivals.next(Math.min(nowMs, untilMs)))
+      times.push(at);
+  }
+  return times;
+}

@@ -39,25 +39,46 @@ export function lastWeek(series: { startMs: number; values: readonly number[] },
   };
 }
 
-/**
- * Arrivals of a Poisson process whose rate changes: `next` returns the wall time of the arrival after the last one.
- * Gaps are drawn at the rate of their start, which is exact enough while the rate changes little within one gap.
- */
+/** Wall time over which a rate counts as constant. Fixed cells, so that the arrivals do not depend on when one asks for them. */
+const CELL_MS = 100;
+
+/** Arrivals of a Poisson process whose rate changes, by rescaling time: unit exponential gaps are used up at the rate in force. */
 export class Arrivals {
   readonly #random: () => number;
   readonly #rateAt: (wallMs: number) => number;
+  #cellMs: number;
   #atMs: number;
+  /** What is left of the gap to the next arrival, in units of its mean. */
+  #gap: number;
 
   constructor(options: { startMs: number; random: () => number; rateAt: (wallMs: number) => number }) {
-    this.#atMs = options.startMs;
     this.#random = options.random;
     this.#rateAt = options.rateAt;
+    this.#cellMs = options.startMs;
+    this.#atMs = options.startMs;
+    this.#gap = this.#drawGap();
   }
 
-  next(): number {
-    // A service at rest is asked again a second later.
-    const rps = this.#rateAt(this.#atMs);
-    this.#atMs += rps > 1 ? (-Math.log(1 - this.#random()) / rps) * 1000 : 1000;
-    return this.#atMs;
+  /** Time of the next arrival if it is not after `untilMs`, else null. */
+  next(untilMs: number): number | null {
+    for (;;) {
+      const perMs = this.#rateAt(this.#cellMs) / 1000;
+      const cellEndMs = this.#cellMs + CELL_MS;
+      const arrivalMs = perMs > 0 ? this.#atMs + this.#gap / perMs : Number.POSITIVE_INFINITY;
+      if (arrivalMs < cellEndMs) {
+        if (arrivalMs > untilMs) return null;
+        this.#atMs = arrivalMs;
+        this.#gap = this.#drawGap();
+        return arrivalMs;
+      }
+      if (cellEndMs > untilMs) return null;
+      this.#gap -= perMs * (cellEndMs - this.#atMs);
+      this.#atMs = cellEndMs;
+      this.#cellMs = cellEndMs;
+    }
+  }
+
+  #drawGap(): number {
+    return -Math.log(1 - this.#random());
   }
 }

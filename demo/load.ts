@@ -34,7 +34,6 @@ class ServiceLoad {
   readonly movement: Movement | null;
   readonly #arrivals: Arrivals;
   readonly #sessions: { keys: readonly string[]; cycle: SessionCycle } | null = null;
-  #nextMs: number;
 
   constructor(start: LoadStart, service: LoadService, index: number) {
     this.#start = start;
@@ -46,7 +45,6 @@ class ServiceLoad {
       random: seededRandom(start.seed * 31 + index),
       rateAt: (wallMs) => rateAt(service.week, virtualClock({ ...clock, wallMs: () => wallMs }).nowMs()),
     });
-    this.#nextMs = this.#arrivals.next();
     this.movement = null;
     if (!service.sessions) return;
     const hash = (text: string, seed: bigint): bigint => xxh64(Buffer.from(text), seed);
@@ -58,9 +56,9 @@ class ServiceLoad {
   }
 
   sendDue(nowMs: number): void {
-    while (this.#nextMs <= nowMs) {
-      const intendedMs = this.#nextMs;
-      this.#nextMs = this.#arrivals.next();
+    for (;;) {
+      const intendedMs = this.#arrivals.next(nowMs);
+      if (intendedMs === null) return;
       if (nowMs - intendedMs <= MAX_LATE_MS) this.#send(intendedMs);
       else skipped++;
     }

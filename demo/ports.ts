@@ -35,6 +35,13 @@ export function planPorts(config: BallastConfig, portBase: number | null): DemoP
     const host = "127.0.0.1";
     return { listen: base, admin: base + 1, xds: { host, port: base + 2 }, api: { host, port: base + 3 }, targets };
   }
+  for (const field of ["xds", "api"] as const) {
+    if (config.server[field].port !== 0) continue;
+    throw new BallastError(
+      "USAGE",
+      `server.${field} in ${config.file} has port 0, and the demo must know the port beforehand`,
+    );
+  }
   return { listen: base, admin: adminPort(config), xds: config.server.xds, api: config.server.api, targets };
 }
 
