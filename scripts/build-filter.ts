@@ -5,6 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
+const TRANSFORM = path.join(ROOT, "filter", "ascii-transform.mjs");
 const OUTPUT = path.join(ROOT, "build", "filter", "ballast.wasm");
 
 /**
@@ -29,7 +30,7 @@ export async function buildFilter(): Promise<string> {
 async function newestSource(): Promise<number> {
   const folder = path.join(ROOT, "filter", "assembly");
   const files = (await readdir(folder)).filter((name) => name.endsWith(".ts")).map((name) => path.join(folder, name));
-  files.push(path.join(ROOT, "asconfig.json"), fileURLToPath(import.meta.url));
+  files.push(path.join(ROOT, "asconfig.json"), TRANSFORM, fileURLToPath(import.meta.url));
   return Math.max(...(await Promise.all(files.map(modifiedMs))));
 }
 
@@ -45,7 +46,8 @@ async function modifiedMs(file: string): Promise<number> {
 async function compile(output: string): Promise<void> {
   const require = createRequire(import.meta.url);
   const asc = path.join(path.dirname(require.resolve("assemblyscript/package.json")), "bin", "asc.js");
-  const args = [asc, "--config", "asconfig.json", "--target", "release", "--outFile", output];
+  // The compiler looks for a transform from its own folder, so its path must be absolute, which asconfig.json cannot say.
+  const args = [asc, "--config", "asconfig.json", "--target", "release", "--outFile", output, "--transform", TRANSFORM];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (text += bytes.toString()));

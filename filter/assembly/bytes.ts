@@ -1,13 +1,4 @@
-// Bytes in linear memory: ASCII literals, digits, comparison. Nothing here allocates.
-
-/** Writes an ASCII literal as bytes (AssemblyScript keeps literals as UTF-16); returns the address after it. */
-export function putText(to: usize, text: string): usize {
-  const length = <usize>text.length;
-  const from = changetype<usize>(text);
-  for (let i: usize = 0; i < length; i++)
-    store<u8>(to + i, load<u8>(from + (i << 1)));
-  return to + length;
-}
+// Bytes in linear memory: digits, comparison, names. Nothing here allocates.
 
 export function putBytes(to: usize, from: usize, length: usize): usize {
   memory.copy(to, from, length);
@@ -31,14 +22,6 @@ export function putDecimal(to: usize, value: u64): usize {
     value /= 10;
   }
   return to + digits;
-}
-
-export function isText(from: usize, length: usize, text: string): bool {
-  if (length != <usize>text.length) return false;
-  const literal = changetype<usize>(text);
-  for (let i: usize = 0; i < length; i++)
-    if (load<u8>(from + i) != load<u8>(literal + (i << 1))) return false;
-  return true;
 }
 
 export function isEqual(

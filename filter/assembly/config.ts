@@ -1,12 +1,12 @@
 // The plugin configuration. Read whole into a spare block and only then put in force, so that a refused update leaves
 // the VM as it was. Field by field: docs/reference/filter.md.
 
-import { isEqual, isName, putBytes, putText } from "./bytes";
+import { isEqual, isName, putBytes } from "./bytes";
 import { getProperty, value, valueLength } from "./host";
 import * as json from "./json";
 import { Fault } from "./json";
-import { CONFIG_BYTES, configBlocks } from "./memory";
-import { indexOfWord } from "./words";
+import { CONFIG_BYTES, configBlocks, messageBuffer } from "./memory";
+import { ascii, indexOfWord, putText, textLength } from "./words";
 
 export const MAX_CONFIG_BYTES: usize = 64 << 10;
 const LEAST_SET_BYTES: u32 = 64 << 10;
@@ -25,7 +25,7 @@ export namespace SessionFrom {
   export const Header: u32 = 2;
 }
 
-/** Texts are pairs of address and length inside the block. */
+/** Texts are pairs of address and length inside the block, the first six in the order of FIELDS. */
 @unmanaged
 export class Config {
   cluster: usize;
@@ -34,14 +34,14 @@ export class Config {
   fleetLength: usize;
   node: usize;
   nodeLength: usize;
+  service: usize;
+  serviceLength: usize;
+  session: usize;
+  sessionLength: usize;
   steer: usize;
   steerLength: usize;
   serviceFrom: u32;
-  service: usize;
-  serviceLength: usize;
   sessionFrom: u32;
-  session: usize;
-  sessionLength: usize;
   maxServices: u32;
   maxSetBytes: u32;
   /** Triples of u16-prefixed texts: service, target, value. Both 0 without `values`. */
@@ -57,9 +57,19 @@ export let config: Config = changetype<Config>(configBlocks());
 
 let blockAt: usize = 0;
 let blockEnd: usize = 0;
-const TEXT = memory.data(256, 8);
-const KEY = memory.data(256, 8);
-const SERVICE = memory.data(256, 8);
+// While the JSON lies in the scratch buffer, the message buffer is free: the key, the text and the service being read.
+@inline
+function keyBuffer(): usize {
+  return messageBuffer();
+}
+@inline
+function textBuffer(): usize {
+  return messageBuffer() + 256;
+}
+@inline
+function serviceBuffer(): usize {
+  return messageBuffer() + 512;
+}
 
 /** Parses a configuration; on success it is in force. On failure json.whyNot() says why and nothing has changed. */
 export function readConfig(from: usize, length: usize): bool {
@@ -78,19 +88,10 @@ export function readConfig(from: usize, length: usize): bool {
   if (next.clusterLength == 0) json.fail(Fault.NoCluster);
   if (!json.isOk()) return false;
 
-  if (next.steerLength == 0) {
-    next.steerLength = putText(TEXT, "x-ballast-target") - TEXT;
-    next.steer = keep(TEXT, next.steerLength);
-  }
+  if (next.steerLength == 0) keep(next, STEER, STEER_HEADER, textLength(STEER_HEADER));
   // The JSON lies in the buffer that the property calls overwrite: it is no longer needed.
-  if (next.fleetLength == 0 && nodeProperty("xds\0node\0cluster")) {
-    next.fleetLength = min(valueLength(), MAX_TEXT);
-    next.fleet = keep(value(), next.fleetLength);
-  }
-  if (next.nodeLength == 0 && nodeProperty("xds\0node\0id")) {
-    next.nodeLength = min(valueLength(), MAX_TEXT);
-    next.node = keep(value(), next.nodeLength);
-  }
+  if (next.fleetLength == 0) keepProperty(next, FLEET, NODE_CLUSTER, 16);
+  if (next.nodeLength == 0) keepProperty(next, NODE, NODE_ID, 11);
   if (!json.isOk()) return false;
   inForce = 1 - inForce;
   config = next;
@@ -120,87 +121,68 @@ export function findValue(
   return 0;
 }
 
-function nodeProperty(path: string): bool {
-  return getProperty(TEXT, putText(TEXT, path) - TEXT);
+/** Keeps a property of Envoy's bootstrap; without a node there the host answers with empty ones. */
+function keepProperty(next: Config, field: u32, path: usize, length: usize): void {
+  const end = putText(textBuffer(), path);
+  // Segments of a path are split by NUL, which a literal cannot hold.
+  for (let at = textBuffer(); at < end; at++) if (load<u8>(at) == 46) store<u8>(at, 0);
+  if (getProperty(textBuffer(), length)) keep(next, field, value(), min(valueLength(), MAX_TEXT));
 }
 
-const FIELDS: string =
-  "control_cluster|fleet|node|service_from|session_from|steer_header|values|max_services|max_set_bytes";
-const FIELD_COUNT: u32 = 9;
+const STEER_HEADER: usize = ascii("x-ballast-target");
+const NODE_CLUSTER: usize = ascii("xds.node.cluster");
+const NODE_ID: usize = ascii("xds.node.id");
+
+const FIELDS: usize = ascii(
+  "control_cluster|fleet|node|service_from|session_from|steer_header|values|max_services|max_set_bytes",
+);
+const FLEET: u32 = 1;
+const NODE: u32 = 2;
+const SERVICE_FROM: u32 = 3;
+const SESSION_FROM: u32 = 4;
+const STEER: u32 = 5;
+const VALUES: u32 = 6;
+const SERVICES: u32 = 7;
 
 function readFields(next: Config): void {
   let seen: u32 = 0;
   json.expect(OBJECT);
   if (json.take(OBJECT_END)) return;
   do {
-    const field = indexOfWord(KEY, readKey(), FIELDS, FIELD_COUNT);
-    if (field < 0) json.fail(Fault.UnknownField);
+    const field = <u32>indexOfWord(keyBuffer(), readKey(), FIELDS);
+    if (field > 8) {
+      json.fail(Fault.UnknownField);
+      return;
+    }
     if (((seen >> field) & 1) != 0) json.fail(Fault.Twice);
     seen |= 1 << field;
-    switch (field) {
-      case 0:
-        next.clusterLength = readText();
-        next.cluster = keep(TEXT, next.clusterLength);
-        break;
-      case 1:
-        next.fleetLength = readText();
-        next.fleet = keep(TEXT, next.fleetLength);
-        break;
-      case 2:
-        next.nodeLength = readText();
-        next.node = keep(TEXT, next.nodeLength);
-        break;
-      case 3:
-        readServiceFrom(next);
-        break;
-      case 4:
-        readSessionFrom(next);
-        break;
-      case 5:
-        next.steerLength = readToken();
-        next.steer = keep(TEXT, next.steerLength);
-        break;
-      case 6:
-        readValues(next);
-        break;
-      case 7:
-        next.maxServices = json.readNumber(1, MAX_SERVICES);
-        break;
-      case 8:
-        next.maxSetBytes = json.readNumber(LEAST_SET_BYTES, MAX_SET_BYTES);
-        break;
-    }
+    if (field < SERVICE_FROM) keepText(next, field, readText());
+    else if (field < STEER) readSource(next, field);
+    else if (field == STEER) keepText(next, field, readToken());
+    else if (field == VALUES) readValues(next);
+    else if (field == SERVICES) next.maxServices = json.readNumber(1, MAX_SERVICES);
+    else next.maxSetBytes = json.readNumber(LEAST_SET_BYTES, MAX_SET_BYTES);
   } while (json.another());
 }
 
 // The words stand in the order of ServiceFrom and, one later, of SessionFrom.
-const SERVICE_FROM: string = "route_name|header|fixed";
-const SESSION_FROM: string = "|cookie|header";
+const SERVICE_SOURCES: usize = ascii("route_name|header|fixed");
+const SESSION_SOURCES: usize = ascii("|cookie|header");
 
-/** "route_name", {"header": token} or {"fixed": service name}. */
-function readServiceFrom(next: Config): void {
-  if (json.peek() == QUOTE) {
-    if (indexOfWord(TEXT, readText(), SERVICE_FROM, 1) != 0)
-      json.fail(Fault.ServiceFrom);
+/** service_from: "route_name", {"header": token} or {"fixed": service name}. session_from: {"cookie": token} or {"header": token}. */
+function readSource(next: Config, field: u32): void {
+  const isService = field == SERVICE_FROM;
+  const fault = isService ? Fault.ServiceFrom : Fault.SessionFrom;
+  if (isService && json.peek() == QUOTE) {
+    if (indexOfWord(textBuffer(), readText(), SERVICE_SOURCES) != 0) json.fail(fault);
     return;
   }
   json.expect(OBJECT);
-  const from = indexOfWord(KEY, readKey(), SERVICE_FROM, 3);
-  if (from <= <i32>ServiceFrom.RouteName) json.fail(Fault.ServiceFrom);
-  next.serviceFrom = from;
-  next.serviceLength = from == ServiceFrom.Header ? readToken() : readName();
-  next.service = keep(TEXT, next.serviceLength);
-  json.expect(OBJECT_END);
-}
-
-/** {"cookie": token} or {"header": token}. */
-function readSessionFrom(next: Config): void {
-  json.expect(OBJECT);
-  const from = indexOfWord(KEY, readKey(), SESSION_FROM, 3);
-  if (from <= <i32>SessionFrom.Nowhere) json.fail(Fault.SessionFrom);
-  next.sessionFrom = from;
-  next.sessionLength = readToken();
-  next.session = keep(TEXT, next.sessionLength);
+  const from = indexOfWord(keyBuffer(), readKey(), isService ? SERVICE_SOURCES : SESSION_SOURCES);
+  if (from <= 0) json.fail(fault);
+  if (isService) next.serviceFrom = from;
+  else next.sessionFrom = from;
+  keepText(next, field, isService && from == ServiceFrom.Fixed ? readName() : readToken());
   json.expect(OBJECT_END);
 }
 
@@ -211,16 +193,15 @@ function readValues(next: Config): void {
   if (!json.take(OBJECT_END)) {
     do {
       const service = readKey();
-      if (!isName(KEY, service)) json.fail(Fault.Name);
-      memory.copy(SERVICE, KEY, service);
+      memory.copy(serviceBuffer(), keyBuffer(), service);
       json.expect(OBJECT);
       if (json.take(OBJECT_END)) continue;
       do {
         const target = readKey();
-        if (!isName(KEY, target)) json.fail(Fault.Name);
-        keepPrefixed(SERVICE, service);
-        keepPrefixed(KEY, target);
-        keepPrefixed(TEXT, readName());
+        if (!isName(serviceBuffer(), service) || !isName(keyBuffer(), target)) json.fail(Fault.Name);
+        putPrefixed(serviceBuffer(), service);
+        putPrefixed(keyBuffer(), target);
+        putPrefixed(textBuffer(), readName());
       } while (json.another());
     } while (json.another());
   }
@@ -228,14 +209,14 @@ function readValues(next: Config): void {
 }
 
 function readKey(): usize {
-  const length = json.readString(KEY, MAX_TEXT);
+  const length = json.readString(keyBuffer(), MAX_TEXT);
   json.expect(COLON);
   return length;
 }
 
 /** Any printable text of 1 to 255 bytes. */
 function readText(): usize {
-  const length = json.readString(TEXT, MAX_TEXT);
+  const length = json.readString(textBuffer(), MAX_TEXT);
   if (length == 0) json.fail(Fault.EmptyText);
   return length;
 }
@@ -244,44 +225,42 @@ function readText(): usize {
 function readToken(): usize {
   const length = readText();
   for (let i: usize = 0; i < length; i++) {
-    const c = <u32>load<u8>(TEXT + i);
+    const c = <u32>load<u8>(textBuffer() + i);
     // The separators that end a name in a Cookie header, and what no header name holds.
-    if (
-      c <= 32 ||
-      c >= 127 ||
-      c == 58 ||
-      c == 59 ||
-      c == 61 ||
-      c == 44 ||
-      c == 34
-    )
-      json.fail(Fault.Token);
+    if (c <= 32 || c >= 127 || c == 58 || c == 59 || c == 61 || c == 44 || c == 34) json.fail(Fault.Token);
   }
   return length;
 }
 
 function readName(): usize {
   const length = readText();
-  if (!isName(TEXT, length)) json.fail(Fault.Name);
+  if (!isName(textBuffer(), length)) json.fail(Fault.Name);
   return length;
 }
 
-function keep(from: usize, length: usize): usize {
-  const to = blockAt;
-  if (to + length > blockEnd) {
-    json.fail(Fault.TooLarge);
-    return to;
-  }
-  blockAt = putBytes(to, from, length);
-  return to;
+function keepText(next: Config, field: u32, length: usize): void {
+  keep(next, field, textBuffer(), length);
 }
 
-function keepPrefixed(from: usize, length: usize): void {
+/** Copies a text into the block and points its pair there. */
+function keep(next: Config, field: u32, from: usize, length: usize): void {
+  const pair = changetype<usize>(next) + (<usize>field << 3);
+  store<u32>(pair, blockAt);
+  store<u32>(pair, length, 4);
+  put(from, length);
+}
+
+function putPrefixed(from: usize, length: usize): void {
   store<u16>(LENGTH, <u16>length);
-  keep(LENGTH, 2);
-  keep(from, length);
+  put(LENGTH, 2);
+  put(from, length);
 }
 const LENGTH = memory.data(8, 8);
+
+function put(from: usize, length: usize): void {
+  if (blockAt + length > blockEnd) json.fail(Fault.TooLarge);
+  else blockAt = putBytes(blockAt, from, length);
+}
 
 const OBJECT: u32 = 123;
 const OBJECT_END: u32 = 125;

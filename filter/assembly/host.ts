@@ -2,10 +2,9 @@
 // so a returned value is good until the next call that returns one. Whoever needs it longer copies it.
 
 import * as abi from "./abi";
-import { putText } from "./bytes";
 import { MESSAGE_BYTES, messageBuffer, scratch, SCRATCH_BYTES } from "./memory";
 import { putReason } from "./reason";
-import { putWord } from "./words";
+import { ascii, putText, putWord } from "./words";
 
 // Out-words of host calls.
 const OUT = memory.data(32, 8);
@@ -62,10 +61,12 @@ export function log(level: u32, from: usize, length: usize): void {
 
 /** "ballast: REASON" */
 export function logReason(level: u32, reason: u32): void {
-  const end = putReason(putText(LINE, "ballast: "), reason);
+  const end = putReason(putText(LINE, LOG_PREFIX), reason);
   abi.proxy_log(level, LINE, end - LINE);
 }
 const LINE = memory.data(64, 8);
+const LOG_PREFIX: usize = ascii("ballast: ");
+const METRIC_PREFIX: usize = ascii("ballast.");
 
 export function setTickPeriod(milliseconds: u32): void {
   abi.proxy_set_tick_period_milliseconds(milliseconds);
@@ -230,8 +231,8 @@ export function grpcCancel(token: u32): void {
 }
 
 /** Defines `ballast.<nth word>`: the metric's id, 0 when the host refuses. */
-export function defineMetric(type: u32, names: string, nth: u32): u32 {
-  const end = putWord(putText(LINE, "ballast."), names, nth);
+export function defineMetric(type: u32, names: usize, nth: u32): u32 {
+  const end = putWord(putText(LINE, METRIC_PREFIX), names, nth);
   return abi.proxy_define_metric(type, LINE, end - LINE, OUT_WORD) ==
     abi.Status.Ok
     ? load<u32>(OUT_WORD)

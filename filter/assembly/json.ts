@@ -1,7 +1,7 @@
 // A bounded JSON reader for the plugin configuration: a cursor over bytes, no tree, no allocation.
 // The first fault sticks; every later call then does nothing, so callers check once at the end.
 
-import { putWord } from "./words";
+import { ascii, putWord } from "./words";
 
 export namespace Fault {
   export const None: u32 = 0;
@@ -23,8 +23,9 @@ export namespace Fault {
   export const NoCluster: u32 = 16;
 }
 // In the order of the numbers above.
-const WORDS: string =
-  "|not JSON|expected an object|expected a string|expected a whole number|number out of range|string too long|escape not supported|unknown field|field appears twice|text is empty|not a header or cookie name|not a service or target name|service_from: expected route_name, header or fixed|session_from: expected cookie or header|configuration too large|control_cluster is missing";
+const WORDS: usize = ascii(
+  "|not JSON|expected an object|expected a string|expected a whole number|number out of range|string too long|escape not supported|unknown field|field appears twice|text is empty|not a header or cookie name|not a service or target name|service_from: expected route_name, header or fixed|session_from: expected cookie or header|configuration too large|control_cluster is missing",
+);
 
 let at: usize = 0;
 let start: usize = 0;

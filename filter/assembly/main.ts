@@ -2,7 +2,7 @@
 // exported are never called: each one exported would be paid by every request (facts and figures: docs/decisions/0001).
 
 import { CONTINUE, LogLevel } from "./abi";
-import { putDecimal, putText } from "./bytes";
+import { putDecimal } from "./bytes";
 import { canSubscribe, config, readConfig } from "./config";
 import {
   drainQueue,
@@ -15,6 +15,7 @@ import {
   wake,
 } from "./host";
 import { putWhyNot, whereNot } from "./json";
+import { scratch } from "./memory";
 import * as metrics from "./metrics";
 import { Counter, Gauge } from "./metrics";
 import { setFleet } from "./pick";
@@ -43,6 +44,7 @@ import {
   serving,
 } from "./sync-member";
 import * as stream from "./sync-stream";
+import { ascii, putText } from "./words";
 
 export { malloc } from "./host";
 
@@ -60,7 +62,6 @@ let driver: u32 = 0;
 let missedTicks: u32 = 0;
 let queueRoot: u32 = 0;
 let wasLeader: bool = false;
-let leaseChanges: u64 = 0;
 
 /** 0 only for an invalid configuration: in a canary that refuses the update, anywhere else it would only do harm. */
 export function proxy_on_configure(root: u32, size: u32): u32 {
@@ -98,12 +99,13 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
   return 1;
 }
 
-const LINE = memory.data(128, 8);
+const REFUSED: usize = ascii("ballast: configuration refused at byte ");
+const COLON: usize = ascii(": ");
 function explain(): void {
-  let end = putText(LINE, "ballast: configuration refused at byte ");
-  end = putDecimal(end, whereNot());
-  end = putWhyNot(putText(end, ": "));
-  log(LogLevel.Error, LINE, end - LINE);
+  const line = scratch();
+  let end = putDecimal(putText(line, REFUSED), whereNot());
+  end = putWhyNot(putText(end, COLON));
+  log(LogLevel.Error, line, end - line);
 }
 
 export function proxy_on_request_headers(
@@ -123,7 +125,6 @@ export function proxy_on_tick(root: u32): void {
   }
   missedTicks = 0;
   const now = monotonicNs();
-  metrics.defineMetrics();
   if (stream.tickStream(root)) leader.forgetStream();
   beat(root);
   if (isRegistered() && canSubscribe()) tickLease(now, root);
@@ -154,7 +155,7 @@ function noteLease(root: u32): void {
   if (isLeader() == wasLeader) return;
   wasLeader = isLeader();
   if (wasLeader) {
-    leaseChanges++;
+    metrics.count(Counter.LeaseChanges);
     leader.startLeading();
     metrics.refreshGauges();
   } else leader.stopLeading(root);
@@ -192,21 +193,12 @@ export function proxy_on_grpc_close(root: u32, token: u32, status: u32): void {
 }
 
 function flush(): void {
-  metrics.counter(Counter.Steered, requests.steered);
-  metrics.counter(Counter.Sticky, requests.sticky);
-  metrics.counter(Counter.Passed, requests.passed);
-  metrics.counter(Counter.WithoutTable, requests.withoutTable);
-  metrics.counter(Counter.RefusedTables, leader.refusedTables);
-  metrics.counter(Counter.Reconnects, stream.reconnects);
-  metrics.counter(Counter.LeaseChanges, leaseChanges);
   metrics.gauge(Gauge.Unsubscribed, canSubscribe() ? 0 : 1);
-  if (!isLeader()) return;
-  const set = serving();
-  metrics.gauge(Gauge.EpochStaged, liveness.lowestStaged);
-  metrics.gauge(Gauge.EpochActive, liveness.lowestActive);
-  metrics.gauge(Gauge.Members, liveness.members);
-  metrics.gauge(Gauge.SeedQuarantined, liveness.quarantined);
-  metrics.gauge(Gauge.StreamUp, stream.isOpen() ? 1 : 0);
-  metrics.gauge(Gauge.Mode, own.mode);
-  metrics.gauge(Gauge.Services, set === null ? 0 : set.count);
+  if (isLeader()) {
+    const set = serving();
+    metrics.gauge(Gauge.StreamUp, stream.isOpen() ? 1 : 0);
+    metrics.gauge(Gauge.Mode, own.mode);
+    metrics.gauge(Gauge.Services, set === null ? 0 : set.count);
+  }
+  metrics.flushMetrics(isLeader());
 }

@@ -13,6 +13,10 @@ export const REQUEST_BYTES: usize = 96 << 10;
 export const CONFIG_BYTES: usize = 96 << 10;
 /** Store index per service of the set being staged. */
 export const INDEX_BYTES: usize = 4096 * 4;
+/** Seed log: 64 entries of 32 bytes. */
+export const SEED_LOG_BYTES: usize = 64 * 32;
+/** Three words per target of the table being verified. */
+export const TARGETS_BYTES: usize = 3 * 256 * 4;
 /** What the leader knows of each member. */
 export const WATCH_BYTES: usize = 256 * 32;
 
@@ -56,8 +60,16 @@ export function indexBuffer(): usize {
 export function watchBuffer(): usize {
   return indexBuffer() + INDEX_BYTES;
 }
+@inline
+export function seedLog(): usize {
+  return watchBuffer() + WATCH_BYTES;
+}
+@inline
+export function targetsBuffer(): usize {
+  return seedLog() + SEED_LOG_BYTES;
+}
 /** First byte after all of them. asconfig.json gives the module enough memory for them from the start. */
 @inline
 export function afterBuffers(): usize {
-  return watchBuffer() + WATCH_BYTES;
+  return targetsBuffer() + TARGETS_BYTES;
 }

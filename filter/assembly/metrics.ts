@@ -2,16 +2,8 @@
 // wins, so those about the whole Envoy are written by the leader only. Names: docs/reference/filter.md.
 
 import { MetricType } from "./abi";
+import { ascii } from "./words";
 import { defineMetric, incrementMetric, recordMetric } from "./host";
-
-/** A metric and what was flushed of it last: only changes cross into the host. */
-@unmanaged
-class Metric {
-  flushed: u64;
-  id: u32;
-  fresh: bool;
-}
-const METRIC_BYTES: usize = 16;
 
 export namespace Gauge {
   export const EpochStaged: u32 = 0;
@@ -32,50 +24,48 @@ export namespace Counter {
   export const Reconnects: u32 = 13;
   export const LeaseChanges: u32 = 14;
 }
-const METRICS = memory.data(15 * 16, 8);
-
-let defined: bool = false;
-
-function metric(which: u32): Metric {
-  return changetype<Metric>(METRICS + <usize>which * METRIC_BYTES);
-}
-
+const COUNT: u32 = 15;
 // In the order of the numbers above.
-const NAMES: string =
-  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|unsubscribed|requests_steered|requests_sticky|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes";
+const NAMES: usize = ascii(
+  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|unsubscribed|requests_steered|requests_sticky|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes",
+);
 
-export function defineMetrics(): void {
-  if (defined) return;
-  defined = true;
-  for (let which: u32 = 0; which <= Counter.LeaseChanges; which++) {
-    const m = metric(which);
-    m.id = defineMetric(
-      which <= Gauge.Unsubscribed ? MetricType.Gauge : MetricType.Counter,
-      NAMES,
-      which,
-    );
-    m.fresh = true;
-  }
+/** Per metric: 0 u64 value, 8 u64 flushed value. Ids apart, 0 until defined. */
+const VALUES = memory.data(15 * 16, 8);
+const IDS = memory.data(15 * 4, 8);
+/** No gauge has this value: the next flush writes it. */
+const NEVER: u64 = u64.MAX_VALUE;
+
+@inline
+export function gauge(which: u32, value: u64): void {
+  store<u64>(VALUES + (<usize>which << 4), value);
+}
+@inline
+export function count(which: u32): void {
+  const at = VALUES + (<usize>which << 4);
+  store<u64>(at, load<u64>(at) + 1);
 }
 
-export function gauge(which: u32, to: u64): void {
-  const m = metric(which);
-  if (m.id == 0 || (!m.fresh && m.flushed == to)) return;
-  m.fresh = false;
-  m.flushed = to;
-  recordMetric(m.id, to);
-}
-
-/** A former leader's value may have been overwritten since: write all of them again. */
+/** A former leader's gauges may have been overwritten since: write all of them again. */
 export function refreshGauges(): void {
-  for (let which: u32 = 0; which <= Gauge.Unsubscribed; which++)
-    metric(which).fresh = true;
+  for (let which: usize = 0; which <= Gauge.Unsubscribed; which++) store<u64>(VALUES + (which << 4), NEVER, 8);
 }
 
-/** `total` only ever rises; the host wants what was added. */
-export function counter(which: u32, total: u64): void {
-  const m = metric(which);
-  if (m.id == 0 || total == m.flushed) return;
-  incrementMetric(m.id, total - m.flushed);
-  m.flushed = total;
+/** Only changes cross into the host; gauges about the whole Envoy only from its leader. */
+export function flushMetrics(isLeader: bool): void {
+  for (let which: u32 = 0; which < COUNT; which++) {
+    const at = VALUES + (<usize>which << 4);
+    const id = IDS + (<usize>which << 2);
+    const isGauge = which <= Gauge.Unsubscribed;
+    if (load<u32>(id) == 0) {
+      store<u32>(id, defineMetric(isGauge ? MetricType.Gauge : MetricType.Counter, NAMES, which));
+      if (isGauge) store<u64>(at, NEVER, 8);
+    }
+    const value = load<u64>(at);
+    const flushed = load<u64>(at, 8);
+    if (value == flushed || (which < Gauge.Unsubscribed && !isLeader)) continue;
+    store<u64>(at, value, 8);
+    if (isGauge) recordMetric(load<u32>(id), value);
+    else incrementMetric(load<u32>(id), value - flushed);
+  }
 }

@@ -3,79 +3,85 @@
 
 import { REQUEST_BYTES, requestBuffer } from "./memory";
 
-export namespace Wire {
-  export const Varint: u32 = 0;
-  export const Fixed64: u32 = 1;
-  export const Bytes: u32 = 2;
-  export const Fixed32: u32 = 5;
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const BYTES: u32 = 2;
+const FIXED32: u32 = 5;
+
+// The field that `readField` read last.
+export let field: u32 = 0;
+/** Of a varint or fixed field; 0 for bytes. */
+export let number: u64 = 0;
+/** Of a bytes field; 0 for numbers. */
+export let bytes: usize = 0;
+export let bytesLength: usize = 0;
+
+/** Reads one field whole and returns the address after it, 0 when it is malformed. The caller passes unknown ones over. */
+export function readField(at: usize, end: usize): usize {
+  cursor = at;
+  const tag = readVarint(end);
+  const wire = <u32>(tag & 7);
+  field = <u32>(tag >> 3);
+  number = 0;
+  bytes = 0;
+  bytesLength = 0;
+  if (tag > 0xffffffff || field == 0) return 0;
+  let size: usize = wire == FIXED64 ? 8 : wire == FIXED32 ? 4 : 0;
+  if (wire == VARINT || wire == BYTES) number = readVarint(end);
+  else if (size == 0) return 0;
+  if (cursor == 0) return 0;
+  if (wire == BYTES) {
+    if (number > <u64>(end - cursor)) return 0;
+    bytes = cursor;
+    size = bytesLength = <usize>number;
+    number = 0;
+  } else if (size > end - cursor) return 0;
+  else if (size != 0) number = size == 8 ? load<u64>(cursor) : <u64>load<u32>(cursor);
+  return cursor + size;
 }
 
-/** One message being read. After `next` returned false, `ok` tells the end from a fault. */
-@unmanaged
-export class Reader {
-  at: usize;
-  end: usize;
-  ok: bool;
-  field: u32;
-  wire: u32;
-  /** Varint and fixed fields. */
-  number: u64;
-  /** Bytes fields. */
-  bytes: usize;
-  length: usize;
+/** Where the next byte is; 0 after a fault. */
+let cursor: usize = 0;
 
-  open(from: usize, length: usize): void {
-    this.at = from;
-    this.end = from + length;
-    this.ok = true;
+function readVarint(end: usize): u64 {
+  let result: u64 = 0;
+  for (let shift: u64 = 0; shift < 70 && cursor != 0 && cursor < end; shift += 7) {
+    const byte = <u64>load<u8>(cursor++);
+    result |= (byte & 127) << shift;
+    if (byte < 128) return result;
   }
+  cursor = 0;
+  return 0;
+}
 
-  /** Reads one field whole. Unknown ones are returned like all others: the caller passes them over. */
-  next(): bool {
-    if (!this.ok || this.at >= this.end) return false;
-    const tag = this.varint();
-    this.field = <u32>(tag >> 3);
-    this.wire = <u32>(tag & 7);
-    if (tag > 0xffffffff || this.field == 0) this.ok = false;
-    else if (this.wire == Wire.Varint) this.number = this.varint();
-    else if (this.wire == Wire.Fixed64) this.fixed(8);
-    else if (this.wire == Wire.Fixed32) this.fixed(4);
-    else if (this.wire == Wire.Bytes) {
-      const length = this.varint();
-      if (length > <u64>(this.end - this.at)) this.ok = false;
-      else {
-        this.bytes = this.at;
-        this.length = <usize>length;
-        this.at += this.length;
-      }
-    } else this.ok = false;
-    return this.ok;
-  }
+/** Of each field below 8, the last value seen by `readMessage`: 0 u64 number, 8 u32 bytes, 12 u32 length. */
+const FIELDS = memory.data(8 * 16, 8);
 
-  is(field: u32, wire: u32): bool {
-    return this.field == field && this.wire == wire;
+/** Reads all fields of a message; those of numbers below 8 can be asked for until the next call. False when it is malformed. */
+export function readMessage(from: usize, length: usize): bool {
+  memory.fill(FIELDS, 0, 8 * 16);
+  for (const end = from + length; from < end; ) {
+    from = readField(from, end);
+    if (from == 0) return false;
+    if (field >= 8) continue;
+    const entry = FIELDS + (<usize>field << 4);
+    store<u64>(entry, number);
+    store<u32>(entry, bytes, 8);
+    store<u32>(entry, bytesLength, 12);
   }
-
-  private varint(): u64 {
-    let result: u64 = 0;
-    for (let shift: u64 = 0; shift < 70; shift += 7) {
-      if (this.at >= this.end) break;
-      const byte = <u64>load<u8>(this.at++);
-      result |= (byte & 127) << shift;
-      if (byte < 128) return result;
-    }
-    this.ok = false;
-    return 0;
-  }
-
-  private fixed(size: usize): void {
-    if (this.end - this.at < size) {
-      this.ok = false;
-      return;
-    }
-    this.number = size == 8 ? load<u64>(this.at) : <u64>load<u32>(this.at);
-    this.at += size;
-  }
+  return true;
+}
+@inline
+export function numberOf(field: u32): u64 {
+  return load<u64>(FIELDS + (<usize>field << 4));
+}
+@inline
+export function bytesOf(field: u32): usize {
+  return load<u32>(FIELDS + (<usize>field << 4), 8);
+}
+@inline
+export function lengthOf(field: u32): usize {
+  return load<u32>(FIELDS + (<usize>field << 4), 12);
 }
 
 let at: usize = 0;
@@ -83,52 +89,31 @@ let at: usize = 0;
 export function startMessage(): void {
   at = requestBuffer();
 }
-export function message(): usize {
-  return requestBuffer();
-}
 export function messageLength(): usize {
   return at - requestBuffer();
 }
 
+/** A varint, left out when it does not fit. */
 function putVarint(value: u64): void {
-  while (value > 127) {
-    store<u8>(at++, ((<u32>value) & 127) | 128);
-    value >>= 7;
-  }
+  if (at + 10 > requestBuffer() + REQUEST_BYTES) return;
+  for (; value > 127; value >>= 7) store<u8>(at++, <u32>value | 128);
   store<u8>(at++, <u32>value);
 }
 
-export function varintSize(value: u64): usize {
-  return <usize>(70 - clz(value | 1)) / 7;
+/** Begins a bytes field or sub-message: its `length` bytes follow. */
+export function openField(field: u32, length: usize): void {
+  putVarint((field << 3) | BYTES);
+  putVarint(length);
 }
 
-/** Size of a bytes field of a number below 16. */
-export function bytesSize(length: usize): usize {
-  return length == 0 ? 0 : 1 + varintSize(length) + length;
-}
-
-/** Left out when empty, as proto3 does, unless `always` (members of a repeated field, sub-messages). */
-export function putBytesField(
-  field: u32,
-  from: usize,
-  length: usize,
-  always: bool,
-): void {
-  if ((length == 0 && !always) || !openField(field, length)) return;
+export function putBytesField(field: u32, from: usize, length: usize): void {
+  if (at + length + 20 > requestBuffer() + REQUEST_BYTES) return;
+  openField(field, length);
   memory.copy(at, from, length);
   at += length;
 }
 
-/** Begins a sub-message whose fields of together `length` bytes follow. False, and nothing written, when it does not fit. */
-export function openField(field: u32, length: usize): bool {
-  if (at + length + 16 > requestBuffer() + REQUEST_BYTES) return false;
-  putVarint((field << 3) | Wire.Bytes);
-  putVarint(length);
-  return true;
-}
-
 export function putNumberField(field: u32, value: u64): void {
-  if (at + 16 > requestBuffer() + REQUEST_BYTES) return;
-  putVarint((field << 3) | Wire.Varint);
+  putVarint((field << 3) | VARINT);
   putVarint(value);
 }

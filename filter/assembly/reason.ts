@@ -1,7 +1,7 @@
 // Why something was refused: a number in the board and in shared data, a word in a NACK.
 // Each word has a meaning in filter/README.md; they never change.
 
-import { putWord } from "./words";
+import { ascii, putWord } from "./words";
 
 export namespace Reason {
   export const None: u32 = 0;
@@ -38,8 +38,9 @@ export function isTableReason(reason: u32): bool {
 }
 
 // In the order of the numbers above.
-const WORDS: string =
-  "OK|MALFORMED|SET_DIGEST|SET_EMPTY|SET_ORDER|SET_NAME|SET_TOO_LARGE|EPOCH_STALE|EPOCH_REUSED|SET_UNKNOWN|TABLE_MAGIC|TABLE_VERSION|TABLE_LENGTH|TABLE_DIGEST|TABLE_FLAGS|TABLE_SLOTS|TABLE_TARGETS|TABLE_NAME|TABLE_DUPLICATE|TABLE_QUOTA|TABLE_INDEX|TABLE_SERVICE|VALUE_MISSING|MODE_UNKNOWN|SEED_QUARANTINED|HANDOVER_FAILED";
+const WORDS: usize = ascii(
+  "OK|MALFORMED|SET_DIGEST|SET_EMPTY|SET_ORDER|SET_NAME|SET_TOO_LARGE|EPOCH_STALE|EPOCH_REUSED|SET_UNKNOWN|TABLE_MAGIC|TABLE_VERSION|TABLE_LENGTH|TABLE_DIGEST|TABLE_FLAGS|TABLE_SLOTS|TABLE_TARGETS|TABLE_NAME|TABLE_DUPLICATE|TABLE_QUOTA|TABLE_INDEX|TABLE_SERVICE|VALUE_MISSING|MODE_UNKNOWN|SEED_QUARANTINED|HANDOVER_FAILED",
+);
 
 export function putReason(to: usize, reason: u32): usize {
   return putWord(to, WORDS, reason);

@@ -2,7 +2,6 @@
 // counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
 
 import { config, ServiceFrom, SessionFrom } from "./config";
-import { putText } from "./bytes";
 import {
   getProperty,
   getRequestHeader,
@@ -10,9 +9,11 @@ import {
   value,
   valueLength,
 } from "./host";
+import { count, Counter } from "./metrics";
 import { pickNext, pickSticky } from "./pick";
 import { findTable, Region, TableRecord } from "./store";
 import { markServing } from "./seed";
+import { ascii } from "./words";
 
 /** What the request path does, one word so that the common case is one comparison. */
 export namespace Gate {
@@ -28,19 +29,14 @@ let gate: u32 = Gate.Pass;
 let active: Region | null = null;
 let fixedTable: TableRecord | null = null;
 
-export let steered: u64 = 0;
-export let sticky: u64 = 0;
-export let passed: u64 = 0;
-export let withoutTable: u64 = 0;
-
-const ROUTE_NAME = memory.data(16, 8);
-const ROUTE_NAME_LENGTH: usize = 14;
-const COOKIE = memory.data(8, 8);
+const COOKIE: usize = ascii("cookie");
 const COOKIE_LENGTH: usize = 6;
+const ROUTE_NAME: usize = ascii("xds.route_name");
+const ROUTE_NAME_LENGTH: usize = 14;
 
+/** Segments of a property's path are split by NUL, which a literal cannot hold. */
 export function prepareRequests(): void {
-  putText(ROUTE_NAME, "xds\0route_name");
-  putText(COOKIE, "cookie");
+  store<u8>(ROUTE_NAME, 0, 3);
 }
 
 /** Puts a set in use. `fixedTable` saves the look-up when the service does not depend on the request. */
@@ -55,16 +51,16 @@ export function useRegion(r: Region | null, to: u32): void {
 
 export function onRequestHeaders(): void {
   if (gate != Gate.Steer && !admit()) {
-    passed++;
+    count(Counter.Passed);
     return;
   }
   const table = serviceTable();
   if (table === null) {
-    withoutTable++;
+    count(Counter.WithoutTable);
     return;
   }
   if (table.observed) {
-    passed++;
+    count(Counter.Passed);
     return;
   }
   const text = hasSession() ? pickSession(table) : pickNext(table);
@@ -74,7 +70,7 @@ export function onRequestHeaders(): void {
     text + 2,
     load<u16>(text),
   );
-  steered++;
+  count(Counter.Steered);
 }
 
 /** The rare gates. A seeded VM notes its first request in shared data, so that a set that traps requests is told from a
@@ -114,7 +110,7 @@ function hasSession(): bool {
 }
 
 function pickSession(table: TableRecord): usize {
-  sticky++;
+  count(Counter.Sticky);
   return pickSticky(table, key, keyLength);
 }
 

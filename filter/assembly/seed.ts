@@ -8,6 +8,7 @@
 //     entry: 0 u64 incarnation   8 u64 set digest   16 u64 monotonic ns of the last sign   24 u32 state   28 u32 -
 
 import { monotonicNs } from "./host";
+import { SEED_LOG_BYTES, seedLog } from "./memory";
 import { own } from "./sync-board";
 import { active, readHeader, staged } from "./sync-header";
 import { Kind } from "./sync-keys";
@@ -33,8 +34,6 @@ class SeedEntry {
 const ENTRY_BYTES: usize = 32;
 /** More VMs than seed within ten seconds; the oldest entry makes room. */
 const ENTRIES: usize = 64;
-const LOG_BYTES: usize = 64 * 32;
-const LOG = memory.data(64 * 32, 8);
 
 /** Silent for so long is dead: five ticks. All threads of a process read the same monotonic clock. */
 const SILENT_AFTER_NS: u64 = 500_000_000;
@@ -45,7 +44,7 @@ let goodTicks: u32 = 0;
 let seedDigest: u64 = 0;
 
 function entry(i: usize): SeedEntry {
-  return changetype<SeedEntry>(LOG + i * ENTRY_BYTES);
+  return changetype<SeedEntry>(seedLog() + i * ENTRY_BYTES);
 }
 
 /** In on_configure of a VM that holds nothing. */
@@ -81,7 +80,7 @@ export function tickSeed(): void {
 }
 
 function hasDied(digest: u64): bool {
-  if (!shared.readRecord(Kind.Seeds, 0, LOG, LOG_BYTES)) return false;
+  if (!shared.readRecord(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES)) return false;
   const now = monotonicNs();
   for (let i: usize = 0; i < ENTRIES; i++) {
     const e = entry(i);
@@ -94,7 +93,7 @@ function hasDied(digest: u64): bool {
 /** Writes this VM's entry. Several VMs write the same record: a few tries, and the next tick is another. */
 function note(state: u32): void {
   for (let attempt = 0; attempt < 8; attempt++) {
-    shared.readRecord(Kind.Seeds, 0, LOG, LOG_BYTES);
+    shared.readRecord(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES);
     const cas = shared.cas;
     let mine: usize = 0;
     for (let i: usize = 0; i < ENTRIES; i++) {
@@ -116,6 +115,6 @@ function note(state: u32): void {
     e.digest = seedDigest;
     e.lastSign = monotonicNs();
     e.state = state;
-    if (shared.write(Kind.Seeds, 0, LOG, LOG_BYTES, cas)) return;
+    if (shared.write(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES, cas)) return;
   }
 }

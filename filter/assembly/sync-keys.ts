@@ -8,31 +8,29 @@
 //          l  the leader's lease                       a  seed log
 //          h  header: which sets are where             i  instance id of this Envoy process
 
-import { putBytes, putHex, putText } from "./bytes";
+import { putBytes, putHex } from "./bytes";
 import { config } from "./config";
+import { scratch } from "./memory";
+import { ascii, putText } from "./words";
 import { xxh64 } from "./xxh64";
 
-/** Layout of every value in shared data. A change of any of them raises it. */
+/** Layout of every value in shared data. A change of any of them raises it, here, in the prefix and in what the node says. */
 export const LAYOUT: u32 = 1;
-export const LAYOUT_TEXT: string = "1";
+const PREFIX: usize = ascii("ballast/1/");
 
 const KEY = memory.data(48, 8);
-const IDENTITY = memory.data(512, 8);
 let prefixLength: usize = 0;
 let prefixHash: u64 = 0;
 
 /** Derives the prefix from the configuration in force; true when it is another one than before. */
 export function setPrefix(): bool {
-  let end = putBytes(IDENTITY, config.cluster, config.clusterLength);
+  let end = putBytes(scratch(), config.cluster, config.clusterLength);
   store<u8>(end++, 0);
   end = putBytes(end, config.fleet, config.fleetLength);
-  const hash = xxh64(IDENTITY, end - IDENTITY, LAYOUT);
+  const hash = xxh64(scratch(), end - scratch(), LAYOUT);
   const changed = prefixLength == 0 || hash != prefixHash;
   prefixHash = hash;
-  end = putText(KEY, "ballast/");
-  end = putText(end, LAYOUT_TEXT);
-  store<u8>(end++, 47);
-  end = putHex(end, hash);
+  end = putHex(putText(KEY, PREFIX), hash);
   store<u8>(end++, 47);
   prefixLength = end - KEY;
   return changed;

@@ -11,7 +11,8 @@ import {
   valueLength,
   wake,
 } from "./host";
-import { Reader } from "./proto";
+import { count, Counter } from "./metrics";
+import { numberOf, readMessage } from "./proto";
 import { isTableReason, Reason } from "./reason";
 import {
   isRegistered,
@@ -24,6 +25,7 @@ import {
   active,
   activateStaged,
   readHeader,
+  SET_REF_BYTES,
   SetRef,
   staged,
   writeHeader,
@@ -68,9 +70,6 @@ class Pending {
 }
 const stage: Pending = changetype<Pending>(memory.data(48, 8));
 const activation: Pending = changetype<Pending>(memory.data(48, 8));
-
-export let refusedTables: u64 = 0;
-let refusedStage: u32 = Reason.None;
 
 export function startLeading(): void {
   resetMembers();
@@ -139,57 +138,39 @@ export function onMessage(root: u32, size: usize): bool {
   const read = getMessage(size);
   const from = value();
   const length = valueLength();
-  if (!read || !wire.readResponse(from, length) || !noteEnvelope()) {
+  if (!read || !wire.readResponse(from, length)) {
     // Without a readable envelope there is no nonce to refuse: begin anew.
     resetStream(monotonicNs(), root);
     forgetStream();
     return false;
   }
   streamWorks();
-  if (wire.response.type == Type.Stage) return onStage(root, from, length);
-  if (wire.response.type == Type.Table) return onTables(root, from, length);
-  return onActivation(root, from, length);
+  if (wire.responseType == Type.Stage) return onStage(root);
+  if (wire.responseType == Type.Table) return onTables(root);
+  return onActivation(root);
 }
 
-function noteEnvelope(): bool {
-  const r = wire.response;
-  return wire.noteResponse(
-    r.type,
-    r.nonce,
-    r.nonceLength,
-    r.version,
-    r.versionLength,
-  );
-}
-
-/** The one resource of a Stage or Activation response: its length, or -1. */
-function onlyResource(from: usize, length: usize): i32 {
-  wire.openResources(from, length);
-  const size = wire.nextResource();
-  if (size < 0) return -1;
-  const at = wire.resource();
-  if (wire.nextResource() != -1) return -1;
-  resourceAt = at;
-  return size;
+/** A Stage or Activation response has exactly one resource. */
+function isOnlyResource(): bool {
+  if (!wire.nextResource() || !wire.resourceOk) return false;
+  resourceAt = wire.resource;
+  resourceLength = wire.resourceLength;
+  return !wire.nextResource();
 }
 let resourceAt: usize = 0;
+let resourceLength: usize = 0;
 
-function onStage(root: u32, from: usize, length: usize): bool {
-  const size = onlyResource(from, length);
-  memory.fill(changetype<usize>(offered), 0, 32);
-  const reason = size < 0 ? Reason.Malformed : takeStage(resourceAt, size);
+function onStage(root: u32): bool {
+  memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
+  const reason = isOnlyResource() ? takeStage(resourceAt, resourceLength) : Reason.Malformed;
   stage.open = false;
   if (reason != Reason.None) {
     send(root, Type.Stage, false, reason, offered.epoch, offered.digest);
     return false;
   }
   open(stage, incoming);
-  if (!isStaging()) return false;
-  if (missing != 0) {
-    send(root, Type.Table, false, Reason.None, 0, 0);
-    return false;
-  }
-  return publishAndWake();
+  if (isStaging() && missing != 0) send(root, Type.Table, false, Reason.None, 0, 0);
+  return true;
 }
 
 function open(pending: Pending, ref: SetRef): void {
@@ -201,24 +182,16 @@ function open(pending: Pending, ref: SetRef): void {
   pending.open = true;
 }
 
-function onTables(root: u32, from: usize, length: usize): bool {
+function onTables(root: u32): bool {
   let reason: u32 = Reason.None;
-  let about: u64 = 0;
-  wire.openResources(from, length);
-  for (;;) {
-    const size = wire.nextResource();
-    if (size == -1) break;
-    reason = size < 0 ? Reason.Malformed : takeTable(wire.resource(), size);
-    if (isTableReason(reason)) refusedTables++;
-    if (reason != Reason.None) {
-      about = tableTaken;
-      break;
-    }
+  while (reason == Reason.None && wire.nextResource()) {
+    reason = wire.resourceOk ? takeTable(wire.resource, wire.resourceLength) : Reason.Malformed;
   }
   if (reason != Reason.None) {
+    if (isTableReason(reason)) count(Counter.RefusedTables);
     // A set is refused as a whole when one of its tables is.
     abandonStage();
-    if (!send(root, Type.Table, false, reason, 0, about)) return false;
+    if (!send(root, Type.Table, false, reason, 0, tableTaken)) return false;
     if (stage.open) {
       stage.open = false;
       send(root, Type.Stage, false, reason, stage.epoch, stage.digest);
@@ -226,17 +199,15 @@ function onTables(root: u32, from: usize, length: usize): bool {
     return false;
   }
   wire.adoptVersion(Type.Table);
-  if (!send(root, Type.Table, false, Reason.None, 0, 0)) return false;
-  return publishAndWake();
+  send(root, Type.Table, false, Reason.None, 0, 0);
+  return true;
 }
 
-const READER: Reader = changetype<Reader>(memory.data(48, 8));
 const OFFER: SetRef = changetype<SetRef>(memory.data(32, 8));
 
-function onActivation(root: u32, from: usize, length: usize): bool {
-  const size = onlyResource(from, length);
-  memory.fill(changetype<usize>(OFFER), 0, 32);
-  const reason = size < 0 ? Reason.Malformed : readActivation(size);
+function onActivation(root: u32): bool {
+  memory.fill(changetype<usize>(OFFER), 0, SET_REF_BYTES);
+  const reason = isOnlyResource() ? readActivation() : Reason.Malformed;
   activation.open = false;
   if (reason != Reason.None) {
     send(root, Type.Activation, false, reason, OFFER.epoch, OFFER.digest);
@@ -246,15 +217,13 @@ function onActivation(root: u32, from: usize, length: usize): bool {
   return true;
 }
 
-function readActivation(size: usize): u32 {
-  READER.open(resourceAt, size);
-  while (READER.next()) {
-    if (READER.is(1, 0)) OFFER.epoch = READER.number;
-    else if (READER.is(2, 0)) OFFER.term = READER.number;
-    else if (READER.is(3, 1)) OFFER.digest = READER.number;
-    else if (READER.is(4, 0)) OFFER.mode = <u32>min<u64>(READER.number, 0xffff);
-  }
-  if (!READER.ok || OFFER.epoch == 0) return Reason.Malformed;
+function readActivation(): u32 {
+  if (!readMessage(resourceAt, resourceLength)) return Reason.Malformed;
+  OFFER.epoch = numberOf(1);
+  OFFER.term = numberOf(2);
+  OFFER.digest = numberOf(3);
+  OFFER.mode = <u32>min<u64>(numberOf(4), 0xffff);
+  if (OFFER.epoch == 0) return Reason.Malformed;
   if (OFFER.mode == Mode.Unspecified || OFFER.mode > Mode.Passthrough)
     return Reason.ModeUnknown;
   if (!readHeader()) return Reason.HandoverFailed;
@@ -331,7 +300,7 @@ function answer(root: u32, type: u32, pending: Pending): void {
   pending.open = false;
   if (reason == Reason.None)
     wire.setVersion(type, pending.epoch, pending.digest);
-  else if (isTableReason(reason)) refusedTables++;
+  else if (isTableReason(reason)) count(Counter.RefusedTables);
   send(root, type, false, reason, pending.epoch, pending.digest);
 }
 

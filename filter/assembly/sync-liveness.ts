@@ -1,6 +1,7 @@
 // The leader's watch over the board: who beats, who is dead, and whether the membership has settled since it leads.
 
 import { WATCH_BYTES, watchBuffer } from "./memory";
+import { gauge, Gauge } from "./metrics";
 import {
   memberAt,
   declareDead,
@@ -9,7 +10,6 @@ import {
   MemberState,
 } from "./sync-board";
 import { DEAD_AFTER_NS, DEAD_AFTER_TICKS } from "./sync-lease";
-
 
 @unmanaged
 class Watch {
@@ -23,12 +23,6 @@ let membership: u64 = 0;
 let unchangedSince: u64 = 0;
 let unchangedTicks: u32 = 0;
 let settled: bool = false;
-
-// Of the last look, for the metrics.
-export let members: u32 = 0;
-export let quarantined: u32 = 0;
-export let lowestStaged: u64 = 0;
-export let lowestActive: u64 = 0;
 
 export function resetMembers(): void {
   memory.fill(watchBuffer(), 0, WATCH_BYTES);
@@ -46,10 +40,10 @@ export function isSettled(): bool {
 /** Once per tick of the leader. */
 export function tickMembers(now: u64): void {
   let hash: u64 = 0;
-  members = 0;
-  quarantined = 0;
-  lowestStaged = u64.MAX_VALUE;
-  lowestActive = u64.MAX_VALUE;
+  let members: u64 = 0;
+  let quarantined: u64 = 0;
+  let lowestStaged: u64 = u64.MAX_VALUE;
+  let lowestActive: u64 = u64.MAX_VALUE;
   for (let number: u32 = 0; number < MAX_MEMBERS; number++) {
     const there = memberAt(number);
     if (there == 0) break;
@@ -80,6 +74,10 @@ export function tickMembers(now: u64): void {
     lowestActive = min(lowestActive, member.activeEpoch);
   }
   if (members == 0) lowestStaged = lowestActive = 0;
+  gauge(Gauge.Members, members);
+  gauge(Gauge.SeedQuarantined, quarantined);
+  gauge(Gauge.EpochStaged, lowestStaged);
+  gauge(Gauge.EpochActive, lowestActive);
   if (hash != membership || unchangedTicks == 0) {
     membership = hash;
     unchangedSince = now;

@@ -4,7 +4,16 @@
 import { compareBytes, isEqual, isName } from "./bytes";
 import { config } from "./config";
 import { indexBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
-import { Reader } from "./proto";
+import {
+  bytes as fieldBytes,
+  bytesLength,
+  bytesOf,
+  field,
+  lengthOf,
+  numberOf,
+  readField,
+  readMessage,
+} from "./proto";
 import { Reason } from "./reason";
 import { memberAt, MemberRecord, MemberState } from "./sync-board";
 import { findDigest, rebuildDirectory, storeTable } from "./sync-directory";
@@ -17,6 +26,7 @@ import {
   readHeader,
   RING_SLOTS,
   seen,
+  SET_REF_BYTES,
   SetRef,
   staged,
   writeHeader,
@@ -40,9 +50,6 @@ let bytes: u64 = 0;
 /** Tables of the list that are not in shared data. */
 export let missing: u32 = 0;
 let open: bool = false;
-
-const OUTER: Reader = changetype<Reader>(memory.data(48, 8));
-const INNER: Reader = changetype<Reader>(memory.data(48, 8));
 
 export function abandonStage(): void {
   open = false;
@@ -79,18 +86,13 @@ export function isSet(ref: SetRef, epoch: u64, digest: u64): bool {
  * (`missing` tables to fetch). Anything else refuses it.
  */
 export function takeStage(message: usize, length: usize): u32 {
-  const next = changetype<SetRef>(NEXT);
-  memory.fill(NEXT, 0, 32);
-  let services: u32 = 0;
-  OUTER.open(message, length);
-  while (OUTER.next()) {
-    if (OUTER.is(1, 0)) next.epoch = OUTER.number;
-    else if (OUTER.is(2, 0)) next.term = OUTER.number;
-    else if (OUTER.is(3, 1)) next.digest = OUTER.number;
-    else if (OUTER.is(4, 2)) services++;
-  }
-  memory.copy(changetype<usize>(offered), NEXT, 32);
-  if (!OUTER.ok || next.epoch == 0) return Reason.Malformed;
+  memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
+  if (!readMessage(message, length)) return Reason.Malformed;
+  const next = offered;
+  next.epoch = numberOf(1);
+  next.term = numberOf(2);
+  next.digest = numberOf(3);
+  if (next.epoch == 0) return Reason.Malformed;
   if (!readHeader()) return Reason.HandoverFailed;
   if (isReused(next.epoch, next.digest)) return Reason.EpochReused;
   const held =
@@ -98,12 +100,9 @@ export function takeStage(message: usize, length: usize): u32 {
     isSet(staged, next.epoch, next.digest);
   if (next.term < seen.term || (next.epoch < seen.epoch && !held))
     return Reason.EpochStale;
-  if (!held && services == 0) return Reason.SetEmpty;
-  if (services > config.maxServices) return Reason.SetTooLarge;
-
   const fault = held ? Reason.None : readList(message, length, next.digest);
   if (fault != Reason.None) return fault;
-  memory.copy(changetype<usize>(incoming), NEXT, 32);
+  memory.copy(changetype<usize>(incoming), changetype<usize>(next), SET_REF_BYTES);
   if (next.term != seen.term || next.epoch > seen.epoch) {
     seen.term = next.term;
     if (next.epoch > seen.epoch) {
@@ -117,7 +116,6 @@ export function takeStage(message: usize, length: usize): u32 {
   if (open) findTables();
   return Reason.None;
 }
-const NEXT = memory.data(32, 8);
 /** The set that the last Stage named, taken or refused: for the NACK's text. */
 export const offered: SetRef = changetype<SetRef>(memory.data(32, 8));
 
@@ -129,37 +127,26 @@ function readList(message: usize, length: usize, digest: u64): u32 {
   let end = names();
   let last: usize = 0;
   let lastLength: usize = 0;
-  OUTER.open(message, length);
-  while (OUTER.next()) {
-    if (!OUTER.is(4, 2)) continue;
-    let name: usize = 0;
-    let nameLength: usize = 0;
-    let table: u64 = 0;
-    INNER.open(OUTER.bytes, OUTER.length);
-    while (INNER.next()) {
-      if (INNER.is(1, 2)) {
-        name = INNER.bytes;
-        nameLength = INNER.length;
-      } else if (INNER.is(2, 1)) table = INNER.number;
-    }
-    if (!INNER.ok) return Reason.Malformed;
+  for (const messageEnd = message + length; message < messageEnd; ) {
+    message = readField(message, messageEnd);
+    if (field != 4) continue;
+    if (!readMessage(fieldBytes, bytesLength)) return Reason.Malformed;
+    const name = bytesOf(1);
+    const nameLength = lengthOf(1);
     if (!isName(name, nameLength)) return Reason.SetName;
-    if (count != 0 && compareBytes(last, lastLength, name, nameLength) >= 0)
-      return Reason.SetOrder;
+    if (count != 0 && compareBytes(last, lastLength, name, nameLength) >= 0) return Reason.SetOrder;
     // Room for this entry and for the indexes of all.
-    if (
-      end + 2 + nameLength + 8 + ((<usize>count + 1) << 2) >
-      stagedManifest() + MANIFEST_BYTES
-    )
-      return Reason.SetTooLarge;
+    const room = end + 2 + nameLength + 8 + ((<usize>count + 1) << 2) <= stagedManifest() + MANIFEST_BYTES;
+    if (count == config.maxServices || !room) return Reason.SetTooLarge;
     store<u16>(end, <u16>nameLength);
     memory.copy(end + 2, name, nameLength);
-    store<u64>(end + 2 + nameLength, table);
+    store<u64>(end + 2 + nameLength, numberOf(2));
     last = end + 2;
     lastLength = nameLength;
     end += 2 + nameLength + 8;
     count++;
   }
+  if (count == 0) return Reason.SetEmpty;
   namesEnd = end;
   return xxh64(names(), end - names(), 0) == digest
     ? Reason.None
@@ -192,17 +179,10 @@ export function nameMissing(): void {
 /** Takes a ballast.v1.WeightTable. One that nobody asked for is checked and left; `tableTaken` names it in a NACK. */
 export function takeTable(message: usize, length: usize): u32 {
   tableTaken = 0;
-  let table: usize = 0;
-  let size: usize = 0;
-  OUTER.open(message, length);
-  while (OUTER.next()) {
-    if (OUTER.is(1, 1)) tableTaken = OUTER.number;
-    else if (OUTER.is(2, 2)) {
-      table = OUTER.bytes;
-      size = OUTER.length;
-    }
-  }
-  if (!OUTER.ok) return Reason.Malformed;
+  if (!readMessage(message, length)) return Reason.Malformed;
+  tableTaken = numberOf(1);
+  const table = bytesOf(2);
+  const size = lengthOf(2);
   const fault = verifyTable(table, size);
   if (fault != Reason.None) return fault;
   if (tableDigest(table) != tableTaken) return Reason.TableDigest;
@@ -258,7 +238,7 @@ export function publishStage(): bool {
   if (!readHeaderKeepingCas() || isRetained(slot)) return false;
   if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas))
     return false;
-  memory.copy(changetype<usize>(staged), changetype<usize>(incoming), 32);
+  memory.copy(changetype<usize>(staged), changetype<usize>(incoming), SET_REF_BYTES);
   staged.slot = slot;
   staged.mode = 0;
   if (!writeHeader()) return false;

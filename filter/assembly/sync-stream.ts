@@ -1,29 +1,27 @@
 // The one xDS stream of this Envoy, held by the leader. It belongs to the root that opened it: when an update makes a new
 // root, calls from the new one cannot reach it, and it dies with the old root without any callback.
 
-import { putText } from "./bytes";
 import { canSubscribe } from "./config";
 import { grpcCancel, grpcClose, grpcStream } from "./host";
-import { message } from "./proto";
+import { requestBuffer } from "./memory";
+import { count, Counter } from "./metrics";
 import { randomU32 } from "./random";
 import { describeService } from "./sync-wire";
+import { ascii, textLength } from "./words";
 
 const LEAST_BACKOFF_NS: u64 = 200_000_000;
 const MOST_BACKOFF_NS: u64 = 5_000_000_000;
 /** A stream whose root has not ticked for so many ticks of the driving root is void. */
 export const VOID_AFTER_TICKS: u32 = 10;
 
-const SERVICE = memory.data(320, 8);
-const NAME = memory.data(64, 8);
-const METHOD = memory.data(32, 8);
+const NAME: usize = ascii("envoy.service.discovery.v3.AggregatedDiscoveryService");
+const METHOD: usize = ascii("StreamAggregatedResources");
 
 let token: u32 = 0;
 let root: u32 = 0;
 let silentTicks: u32 = 0;
 let backoff: u64 = LEAST_BACKOFF_NS;
 let notBefore: u64 = 0;
-/** Streams opened after the first. */
-export let reconnects: u64 = 0;
 let opened: bool = false;
 
 export function isOpen(): bool {
@@ -41,15 +39,10 @@ export function tokenFor(caller: u32): u32 {
 export function openStream(now: u64, caller: u32): bool {
   if (token != 0 || now < notBefore || !canSubscribe()) return false;
   const length = describeService();
-  memory.copy(SERVICE, message(), length);
-  const name =
-    putText(NAME, "envoy.service.discovery.v3.AggregatedDiscoveryService") -
-    NAME;
-  const method = putText(METHOD, "StreamAggregatedResources") - METHOD;
-  if (opened) reconnects++;
+  if (opened) count(Counter.Reconnects);
   opened = true;
   // Set before the call: a close for a stream that never came to be is delivered inside it, under a token we never had.
-  token = grpcStream(SERVICE, length, NAME, name, METHOD, method);
+  token = grpcStream(requestBuffer(), length, NAME, textLength(NAME), METHOD, textLength(METHOD));
   root = caller;
   silentTicks = 0;
   if (token == 0) retryLater(now);
@@ -58,11 +51,7 @@ export function openStream(now: u64, caller: u32): bool {
 
 /** Doubles up to 5 s, each time with up to half of it on top, so that a fleet does not come back in step. */
 function retryLater(now: u64): void {
-  notBefore =
-    now +
-    backoff +
-    (backoff >> 33) * <u64>randomU32() +
-    (((backoff & 0xffffffff) * <u64>randomU32()) >> 33);
+  notBefore = now + backoff + (((backoff >> 10) * <u64>randomU32()) >> 23);
   backoff = min(backoff * 2, MOST_BACKOFF_NS);
 }
 

@@ -6,6 +6,7 @@
 //        sticky[M]   order[M]
 
 import { isEqual, isName } from "./bytes";
+import { targetsBuffer } from "./memory";
 import { Reason } from "./reason";
 import { xxh64 } from "./xxh64";
 
@@ -53,10 +54,13 @@ export function isObserved(flags: u32): bool {
   return (flags & FLAG_OBSERVE) != 0;
 }
 
-// Per target: address of its name's u16 length, and what is left of its two quotas.
-const NAMES = memory.data(255 * 4, 8);
-const ORDER_LEFT = memory.data(255 * 4, 8);
-const STICKY_LEFT = memory.data(255 * 4, 8);
+/** Per target 12 bytes: address of its name's u16 length, and what is left of its order and of its sticky quota. */
+@inline
+function targetAt(i: usize): usize {
+  return targetsBuffer() + i * 12;
+}
+const ORDER_LEFT: usize = 4;
+const STICKY_LEFT: usize = 8;
 
 /** Checks everything; nothing of a table may be used unless this returned None. The bytes are as before afterwards. */
 export function verifyTable(table: usize, length: usize): u32 {
@@ -84,7 +88,8 @@ export function verifyTable(table: usize, length: usize): u32 {
   let order: u32 = 0;
   let sticky: u32 = 0;
   for (let i: usize = 0; i < <usize>targets; i++) {
-    store<u32>(NAMES + (i << 2), at);
+    const target = targetAt(i);
+    store<u32>(target, at);
     if (isDuplicate(at, i, end)) return Reason.TableDuplicate;
     at = afterName(at, end);
     if (at == 0) return nameFault;
@@ -93,8 +98,8 @@ export function verifyTable(table: usize, length: usize): u32 {
     const stickyQuota = <u32>load<u16>(at, 2);
     if ((load<u8>(at, 4) & ~TARGET_FLAG_DRAINING) != 0)
       return Reason.TableFlags;
-    store<u32>(ORDER_LEFT + (i << 2), orderQuota);
-    store<u32>(STICKY_LEFT + (i << 2), stickyQuota);
+    store<u32>(target + ORDER_LEFT, orderQuota);
+    store<u32>(target + STICKY_LEFT, stickyQuota);
     order += orderQuota;
     sticky += stickyQuota;
     at += TARGET_TAIL;
@@ -112,7 +117,7 @@ function verifySlots(from: usize, slots: u32, targets: u32, left: usize): u32 {
   for (let slot: usize = 0; slot < <usize>slots; slot++) {
     const target = <u32>load<u8>(from + slot);
     if (target >= targets) return Reason.TableIndex;
-    const quota = left + (target << 2);
+    const quota = targetAt(target) + left;
     if (load<u32>(quota) == 0) return Reason.TableQuota;
     store<u32>(quota, load<u32>(quota) - 1);
   }
@@ -134,7 +139,7 @@ function afterName(at: usize, end: usize): usize {
 function isDuplicate(at: usize, count: usize, end: usize): bool {
   if (at + 2 > end || at + 2 + <usize>load<u16>(at) > end) return false;
   for (let i: usize = 0; i < count; i++) {
-    const other = <usize>load<u32>(NAMES + (i << 2));
+    const other = <usize>load<u32>(targetAt(i));
     if (isEqual(other + 2, load<u16>(other), at + 2, load<u16>(at)))
       return true;
   }

@@ -1,33 +1,48 @@
-// Words in lists: a literal of its own costs 28 bytes beside its text, a word in a list one separator.
+// Texts as ASCII bytes. `ascii` is a compile-time function (filter/ascii-transform.mjs): the address of the text's bytes with a
+// NUL behind them. A list is one text of words separated by `|`.
 
-/** Writes the nth word of a list separated by `|`, counted from 0; returns the address after it. */
-export function putWord(to: usize, list: string, nth: u32): usize {
-  const from = changetype<usize>(list);
-  const end = from + ((<usize>list.length) << 1);
-  for (let at = from; at < end; at += 2) {
-    const c = load<u8>(at);
-    if (c == 124) {
-      if (nth-- == 0) break;
-    } else if (nth == 0) store<u8>(to++, c);
-  }
-  return to;
+import { putBytes } from "./bytes";
+
+/** Only at the top level: `const NAME: usize = ascii("text")`. */
+export declare function ascii(text: string): usize;
+
+/** Writes a text; returns the address after it. */
+export function putText(to: usize, text: usize): usize {
+  return putBytes(to, text, textLength(text));
 }
 
-const WORD = memory.data(64, 8);
+export function textLength(text: usize): usize {
+  let end = text;
+  while (load<u8>(end) != 0) end++;
+  return end - text;
+}
 
-/** Which word of a list these bytes are, -1 when none. `count` words of at most 64 bytes. */
-export function indexOfWord(
-  from: usize,
-  length: usize,
-  list: string,
-  count: u32,
-): i32 {
-  for (let nth: u32 = 0; nth < count; nth++) {
-    if (
-      putWord(WORD, list, nth) - WORD == length &&
-      memory.compare(WORD, from, length) == 0
-    )
-      return nth;
+// The word found last.
+let word: usize = 0;
+let wordLength: usize = 0;
+
+/** Finds the nth word of a list, counted from 0; false behind the last one. */
+function findWord(list: usize, nth: u32): bool {
+  let c: u32 = 124;
+  for (; c != 0; nth--) {
+    word = list;
+    for (c = load<u8>(list); c != 0 && c != 124; ) c = load<u8>(++list);
+    wordLength = list++ - word;
+    if (nth == 0) return true;
+  }
+  return false;
+}
+
+/** Writes the nth word of a list; returns the address after it. */
+export function putWord(to: usize, list: usize, nth: u32): usize {
+  findWord(list, nth);
+  return putBytes(to, word, wordLength);
+}
+
+/** Which word of a list these bytes are, -1 when none. */
+export function indexOfWord(from: usize, length: usize, list: usize): i32 {
+  for (let nth = 0; findWord(list, nth); nth++) {
+    if (wordLength == length && memory.compare(word, from, length) == 0) return nth;
   }
   return -1;
 }
