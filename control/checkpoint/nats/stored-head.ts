@@ -1,0 +1,50 @@
+import type { StoredMsg } from "@nats-io/jetstream";
+import { BallastError } from "../../../common/errors.ts";
+import { GENESIS } from "../chain.ts";
+import type { Head } from "../store.ts";
+
+/** The newest head message. Every write replaces it by compare-and-swap on its stream sequence, so it also fences. */
+export interface StoredHead {
+  head: Head;
+  /** Stream sequence of the message; 0 before the first. */
+  revision: number;
+}
+
+/** Header of a head message that names the write: to find out whether one without an answer was stored. */
+export const WRITER_HEADER = "Ballast-Write";
+
+export const EMPTY_HEAD: StoredHead = {
+  head: { epoch: 0, seq: 0, reservedEpoch: 0, term: 0, tip: { seq: 0, hash: GENESIS } },
+  revision: 0,
+};
+
+export function encodeHead(head: Head): string {
+  return JSON.stringify({ layout: 1, ...head });
+}
+
+/** STORE_CORRUPT for a message that is not a head; STORE_UNREADABLE for one of a later version. */
+export function decodeHead(message: StoredMsg): StoredHead {
+  let found: Partial<Head> & { layout?: unknown };
+  try {
+    found = message.json();
+  } catch (cause) {
+    throw new BallastError("STORE_CORRUPT", `the head at ${message.seq} is not JSON`, { cause });
+  }
+  const { layout, epoch, seq, reservedEpoch, term, tip } = found;
+  if (layout !== 1)
+    throw new BallastError("STORE_UNREADABLE", `the head at ${message.seq} has layout ${String(layout)}`);
+  const numbers = [epoch, seq, reservedEpoch, term, tip?.seq];
+  if (numbers.some((value) => !Number.isSafeInteger(value) || value! < 0) || typeof tip?.hash !== "string") {
+    throw new BallastError("STORE_CORRUPT", `the head at ${message.seq} is incomplete`);
+  }
+  return {
+    head: {
+      epoch: epoch!,
+      seq: seq!,
+      reservedEpoch: reservedEpoch!,
+      term: term!,
+      tip: { seq: tip.seq, hash: tip.hash },
+    },
+    revision: message.seq,
+  };
+}
