@@ -1,0 +1,60 @@
+import { type Address, controlCluster, socketAddress, targetCluster } from "./clusters.ts";
+import { explain } from "./explained.ts";
+import { type ListenerOptions, listener } from "./listener.ts";
+import { type Json, KILL_SWITCH_KEY } from "./names.ts";
+
+export interface BootstrapOptions {
+  /** xDS node.cluster: the fleet in ballast.yaml. */
+  fleet: string;
+  /** xDS node.id. */
+  nodeId: string;
+  admin: Address;
+  /** Usually one. */
+  listeners: readonly ListenerOptions[];
+  /** Where each target answers. */
+  targets: readonly { name: string; address: Address }[];
+  /** Null: without the control cluster. */
+  control: Address | null;
+  healthCheck?: boolean;
+}
+
+/** A complete bootstrap. */
+export function bootstrap(options: BootstrapOptions): Json {
+  const { admin, control } = options;
+  return explain(
+    {
+      node: { id: options.nodeId, cluster: options.fleet },
+      admin: { address: socketAddress(admin) },
+      stats_flush_interval: "1s",
+      layered_runtime: {
+        layers: [
+          { name: "static", static_layer: {} },
+          { name: "admin", admin_layer: {} },
+        ],
+      },
+      static_resources: {
+        listeners: options.listeners.map(listener),
+        clusters: [
+          ...options.targets.map(({ name, address }) =>
+            targetCluster(name, address, { healthCheck: options.healthCheck ?? true }),
+          ),
+          ...(control === null ? [] : [controlCluster(control)]),
+        ],
+      },
+    },
+    {
+      node:
+        "[ballast] Who this Envoy is. `cluster` is the fleet: all Envoys with the same one share one set of weights, so it must\n" +
+        "equal `fleet` in ballast.yaml. `id` must differ between Envoys.",
+      admin:
+        "The admin endpoint on loopback: Ballast reads health, requests and latency there (envoy.admin in ballast.yaml).",
+      stats_flush_interval:
+        "[ballast] Latency histograms are merged at each flush; the control server reads them every second.",
+      layered_runtime:
+        "[ballast] The kill switch is a runtime key; the admin layer lets you set it without a restart:\n" +
+        `  curl -X POST 'http://127.0.0.1:${admin.port}/runtime_modify?${KILL_SWITCH_KEY}=100'   all traffic on the static routes\n` +
+        `  curl -X POST 'http://127.0.0.1:${admin.port}/runtime_modify?${KILL_SWITCH_KEY}='      back to Ballast\n` +
+        "An RTDS or disk layer does as well.",
+    },
+  );
+}
