@@ -30,7 +30,7 @@ test("arrivals come at the rate in force and repeat with the seed", () => {
     new Arrivals({ startMs: 0, random: seededRandom(5), rateAt: (ms) => (ms < 10_000 ? 100 : 300) });
   const times = drain(make(), 20_000, 20_000);
   const early = times.filter((at) => at < 10_000).length;
-  // Poisson: the standard deviations are 32 and 55.
+  // Far more than the Erlang gaps spread: standard deviations of 8 and 14.
   assert.ok(Math.abs(early - 1000) < 160, `${early}`);
   assert.ok(Math.abs(times.length - early - 3000) < 275, `${times.length - early}`);
   assert.deepEqual(drain(make(), 20_000, 7), times);

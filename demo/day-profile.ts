@@ -42,7 +42,13 @@ export function lastWeek(series: { startMs: number; values: readonly number[] },
 /** Wall time over which a rate counts as constant. Fixed cells, so that the arrivals do not depend on when one asks for them. */
 const CELL_MS = 100;
 
-/** Arrivals of a Poisson process whose rate changes, by rescaling time: unit exponential gaps are used up at the rate in force. */
+/**
+ * Order of the Erlang gaps between arrivals. The demo's second stands for five minutes, in which the noise of single arrivals
+ * averages out; with exponential gaps (order 1) a second would be noisy by 1/√rps, about 9 %, and the planner would chase it.
+ */
+const GAP_ORDER = 16;
+
+/** Random arrivals at a rate that changes, by rescaling time: unit gaps are used up at the rate in force. */
 export class Arrivals {
   readonly #random: () => number;
   readonly #rateAt: (wallMs: number) => number;
@@ -79,6 +85,9 @@ export class Arrivals {
   }
 
   #drawGap(): number {
-    return -Math.log(1 - this.#random());
+    // An Erlang gap of order k: the sum of k exponential ones, each with a k-th of the mean.
+    let product = 1;
+    for (let i = 0; i < GAP_ORDER; i++) product *= 1 - this.#random();
+    return -Math.log(product) / GAP_ORDER;
   }
 }

@@ -33,7 +33,14 @@ async function main(argv: string[]): Promise<number> {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) throw new BallastError("USAGE", `there is no command "${name}"`);
   const { run } = await command.load();
-  return run(args, processIo);
+  try {
+    return await run(args, processIo);
+  } catch (thrown) {
+    // parseArgs: an unknown flag, or a flag without its value.
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code?.startsWith("ERR_PARSE_ARGS") !== true) throw thrown;
+    throw new BallastError("USAGE", (thrown as Error).message, { hint: `Run \`ballast ${name} --help\`.` });
+  }
 }
 
 if (Number(process.versions.node.split(".")[0]) < 24) {

@@ -103,6 +103,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => loop.stop());
 
     Object.assign(routes, apiRoutes({ config, clock, estate, loop, forecaster, store, xds, term: leadership.term }));
+    // Whoever follows the events learns what is in force also after a server died between an activation and its event.
+    if (inForce !== null) options.onEpoch?.({ inForce, atMs: Date.now(), tables: null, skewMs: null, source: "none" });
     loop.start();
     log.info(
       { xds: xds.port, api: api.port, epoch: inForce?.epoch ?? 0, term: leadership.term },
