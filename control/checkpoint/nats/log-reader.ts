@@ -73,6 +73,8 @@ export class LogReader {
     if (sha256Hex(line) !== hash) throw corrupt(seq, "does not hash to its hash");
     const entry = unseal(line, hash);
     if (entry.seq !== seq) throw corrupt(seq, `says of itself that it is number ${entry.seq}`);
+    if (this.#layout.entrySubject(seq, entry.body, 0) !== first.subject)
+      throw corrupt(seq, `stands under ${first.subject}`);
     return entry;
   }
 
