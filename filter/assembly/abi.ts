@@ -49,12 +49,7 @@ export declare function proxy_set_tick_period_milliseconds(period: u32): u32;
 
 
 @external("env", "proxy_get_property")
-export declare function proxy_get_property(
-  path: usize,
-  pathLength: usize,
-  outPointer: usize,
-  outLength: usize,
-): u32;
+export declare function proxy_get_property(path: usize, pathLength: usize, outPointer: usize, outLength: usize): u32;
 
 
 @external("env", "proxy_get_buffer_bytes")
@@ -108,27 +103,15 @@ export declare function proxy_set_shared_data(
 
 
 @external("env", "proxy_register_shared_queue")
-export declare function proxy_register_shared_queue(
-  name: usize,
-  nameLength: usize,
-  outToken: usize,
-): u32;
+export declare function proxy_register_shared_queue(name: usize, nameLength: usize, outToken: usize): u32;
 
 
 @external("env", "proxy_enqueue_shared_queue")
-export declare function proxy_enqueue_shared_queue(
-  token: u32,
-  value: usize,
-  valueLength: usize,
-): u32;
+export declare function proxy_enqueue_shared_queue(token: u32, value: usize, valueLength: usize): u32;
 
 
 @external("env", "proxy_dequeue_shared_queue")
-export declare function proxy_dequeue_shared_queue(
-  token: u32,
-  outPointer: usize,
-  outLength: usize,
-): u32;
+export declare function proxy_dequeue_shared_queue(token: u32, outPointer: usize, outLength: usize): u32;
 
 
 @external("env", "proxy_grpc_stream")
@@ -146,12 +129,7 @@ export declare function proxy_grpc_stream(
 
 
 @external("env", "proxy_grpc_send")
-export declare function proxy_grpc_send(
-  token: u32,
-  message: usize,
-  messageLength: usize,
-  endOfStream: u32,
-): u32;
+export declare function proxy_grpc_send(token: u32, message: usize, messageLength: usize, endOfStream: u32): u32;
 
 
 @external("env", "proxy_grpc_close")
@@ -163,12 +141,7 @@ export declare function proxy_grpc_cancel(token: u32): u32;
 
 
 @external("env", "proxy_define_metric")
-export declare function proxy_define_metric(
-  type: u32,
-  name: usize,
-  nameLength: usize,
-  outId: usize,
-): u32;
+export declare function proxy_define_metric(type: u32, name: usize, nameLength: usize, outId: usize): u32;
 
 
 @external("env", "proxy_increment_metric")
@@ -180,11 +153,7 @@ export declare function proxy_record_metric(id: u32, value: i64): u32;
 
 
 @external("wasi_snapshot_preview1", "clock_time_get")
-export declare function clock_time_get(
-  clock: u32,
-  precision: u64,
-  outTime: usize,
-): u32;
+export declare function clock_time_get(clock: u32, precision: u64, outTime: usize): u32;
 
 
 @external("wasi_snapshot_preview1", "random_get")

@@ -24,22 +24,12 @@ export function putDecimal(to: usize, value: u64): usize {
   return to + digits;
 }
 
-export function isEqual(
-  a: usize,
-  aLength: usize,
-  b: usize,
-  bLength: usize,
-): bool {
+export function isEqual(a: usize, aLength: usize, b: usize, bLength: usize): bool {
   return aLength == bLength && memory.compare(a, b, aLength) == 0;
 }
 
 /** Byte order; a prefix comes first. */
-export function compareBytes(
-  a: usize,
-  aLength: usize,
-  b: usize,
-  bLength: usize,
-): i32 {
+export function compareBytes(a: usize, aLength: usize, b: usize, bLength: usize): i32 {
   const order = memory.compare(a, b, min(aLength, bLength));
   return order != 0 ? order : aLength < bLength ? -1 : <i32>(aLength > bLength);
 }
@@ -54,8 +44,7 @@ export function isName(from: usize, length: usize): bool {
     const c = <u32>load<u8>(from + i);
     const letter = (c | 32) - 97 < 26;
     const digitOrColon = c - 48 < 11;
-    if (!letter && !digitOrColon && c != 46 && c != 95 && c != 124 && c != 45)
-      return false;
+    if (!letter && !digitOrColon && c != 46 && c != 95 && c != 124 && c != 45) return false;
   }
   return true;
 }

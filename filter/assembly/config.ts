@@ -62,10 +62,12 @@ let blockEnd: usize = 0;
 function keyBuffer(): usize {
   return messageBuffer();
 }
+
 @inline
 function textBuffer(): usize {
   return messageBuffer() + 256;
 }
+
 @inline
 function serviceBuffer(): usize {
   return messageBuffer() + 512;
@@ -104,12 +106,7 @@ export function canSubscribe(): bool {
 }
 
 /** Address of the u16-prefixed value to write for a target, 0 when `values` has none. */
-export function findValue(
-  service: usize,
-  serviceLength: usize,
-  target: usize,
-  targetLength: usize,
-): usize {
+export function findValue(service: usize, serviceLength: usize, target: usize, targetLength: usize): usize {
   for (let at = config.values; at < config.valuesEnd;) {
     const name = at + 2 + <usize>load<u16>(at);
     const text = name + 2 + <usize>load<u16>(name);
@@ -244,7 +241,7 @@ function keepText(next: Config, field: u32, length: usize): void {
 
 /** Copies a text into the block and points its pair there. */
 function keep(next: Config, field: u32, from: usize, length: usize): void {
-  const pair = changetype<usize>(next) + (<usize>field << 3);
+  const pair = changetype<usize>(next) + ((<usize>field) << 3);
   store<u32>(pair, blockAt);
   store<u32>(pair, length, 4);
   put(from, length);

@@ -39,12 +39,6 @@ export function valueCas(): u32 {
   return load<u32>(OUT_WORD);
 }
 
-// The host leaves pointer and length alone when it returns an empty value through some calls: never read old ones.
-@inline
-function clearOut(): void {
-  store<u64>(OUT_POINTER, 0);
-}
-
 export function monotonicNs(): u64 {
   abi.clock_time_get(abi.CLOCK_MONOTONIC, 1, OUT_U64);
   return load<u64>(OUT_U64);
@@ -74,107 +68,51 @@ export function setTickPeriod(milliseconds: u32): void {
 
 /** True when the property is there; an empty one counts. */
 export function getProperty(path: usize, length: usize): bool {
-  clearOut();
-  return (
-    abi.proxy_get_property(path, length, OUT_POINTER, OUT_LENGTH) ==
-    abi.Status.Ok
-  );
+  return abi.proxy_get_property(path, length, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
 }
 
 
 @inline
 export function getRequestHeader(key: usize, length: usize): bool {
-  clearOut();
-  return (
-    abi.proxy_get_header_map_value(
-      abi.HeaderMap.Request,
-      key,
-      length,
-      OUT_POINTER,
-      OUT_LENGTH,
-    ) == abi.Status.Ok
-  );
+  return abi.proxy_get_header_map_value(abi.HeaderMap.Request, key, length, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
 }
 
 
 @inline
-export function replaceRequestHeader(
-  key: usize,
-  keyLength: usize,
-  text: usize,
-  length: usize,
-): void {
-  abi.proxy_replace_header_map_value(
-    abi.HeaderMap.Request,
-    key,
-    keyLength,
-    text,
-    length,
-  );
+export function replaceRequestHeader(key: usize, keyLength: usize, text: usize, length: usize): void {
+  abi.proxy_replace_header_map_value(abi.HeaderMap.Request, key, keyLength, text, length);
 }
 
 export function getConfiguration(size: usize): bool {
-  clearOut();
   return (
+    size != 0 &&
     size <= SCRATCH_BYTES &&
-    abi.proxy_get_buffer_bytes(
-      abi.Buffer.PluginConfiguration,
-      0,
-      size,
-      OUT_POINTER,
-      OUT_LENGTH,
-    ) == abi.Status.Ok
+    abi.proxy_get_buffer_bytes(abi.Buffer.PluginConfiguration, 0, size, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok
   );
 }
 
 /** Reads a received gRPC message into its own buffer; false when it is too large. */
 export function getMessage(size: usize): bool {
-  clearOut();
-  if (size > MESSAGE_BYTES) return false;
+  if (size == 0 || size > MESSAGE_BYTES) return false;
   receiving = true;
-  const status = abi.proxy_get_buffer_bytes(
-    abi.Buffer.GrpcReceive,
-    0,
-    size,
-    OUT_POINTER,
-    OUT_LENGTH,
-  );
+  const status = abi.proxy_get_buffer_bytes(abi.Buffer.GrpcReceive, 0, size, OUT_POINTER, OUT_LENGTH);
   receiving = false;
   return status == abi.Status.Ok;
 }
 
 /** Ok, NotFound, or what the host says. */
 export function getShared(key: usize, length: usize): u32 {
-  clearOut();
-  return abi.proxy_get_shared_data(
-    key,
-    length,
-    OUT_POINTER,
-    OUT_LENGTH,
-    OUT_WORD,
-  );
+  return abi.proxy_get_shared_data(key, length, OUT_POINTER, OUT_LENGTH, OUT_WORD);
 }
 
 /** `cas` is never 0, which would overwrite whatever is there: either the one that was read, or CAS_CREATE. */
-export function setShared(
-  key: usize,
-  length: usize,
-  from: usize,
-  size: usize,
-  cas: u32,
-): bool {
-  return (
-    cas != 0 &&
-    abi.proxy_set_shared_data(key, length, from, size, cas) == abi.Status.Ok
-  );
+export function setShared(key: usize, length: usize, from: usize, size: usize, cas: u32): bool {
+  return cas != 0 && abi.proxy_set_shared_data(key, length, from, size, cas) == abi.Status.Ok;
 }
 
 /** The queue's token, 0 when the host refuses. Wakes the last registrant of the name only. */
 export function registerQueue(name: usize, length: usize): u32 {
-  return abi.proxy_register_shared_queue(name, length, OUT_WORD) ==
-    abi.Status.Ok
-    ? load<u32>(OUT_WORD)
-    : 0;
+  return abi.proxy_register_shared_queue(name, length, OUT_WORD) == abi.Status.Ok ? load<u32>(OUT_WORD) : 0;
 }
 
 /** Wakes the owner of a queue. Taking an entry out first keeps the host's unbounded queue at one entry. */
@@ -187,10 +125,7 @@ export function wake(queue: u32): void {
 
 /** Takes one entry out of one's own queue. */
 export function drainQueue(queue: u32): bool {
-  return (
-    abi.proxy_dequeue_shared_queue(queue, OUT_POINTER, OUT_LENGTH) ==
-    abi.Status.Ok
-  );
+  return abi.proxy_dequeue_shared_queue(queue, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
 }
 
 /** `service` is a serialized GrpcService: a bare cluster name that happens to parse as one can abort Envoy. Token or 0. */
@@ -202,17 +137,7 @@ export function grpcStream(
   method: usize,
   methodLength: usize,
 ): u32 {
-  const status = abi.proxy_grpc_stream(
-    service,
-    serviceLength,
-    name,
-    nameLength,
-    method,
-    methodLength,
-    0,
-    0,
-    OUT_WORD,
-  );
+  const status = abi.proxy_grpc_stream(service, serviceLength, name, nameLength, method, methodLength, 0, 0, OUT_WORD);
   return status == abi.Status.Ok ? load<u32>(OUT_WORD) : 0;
 }
 
@@ -233,10 +158,7 @@ export function grpcCancel(token: u32): void {
 /** Defines `ballast.<nth word>`: the metric's id, 0 when the host refuses. */
 export function defineMetric(type: u32, names: usize, nth: u32): u32 {
   const end = putWord(putText(LINE, METRIC_PREFIX), names, nth);
-  return abi.proxy_define_metric(type, LINE, end - LINE, OUT_WORD) ==
-    abi.Status.Ok
-    ? load<u32>(OUT_WORD)
-    : 0;
+  return abi.proxy_define_metric(type, LINE, end - LINE, OUT_WORD) == abi.Status.Ok ? load<u32>(OUT_WORD) : 0;
 }
 
 export function incrementMetric(id: u32, by: u64): void {

@@ -76,13 +76,7 @@ export function take(mark: u32): bool {
 
 export function expect(mark: u32): void {
   if (!take(mark)) {
-    fail(
-      mark == 123
-        ? Fault.NoObject
-        : mark == 34
-          ? Fault.NoString
-          : Fault.NotJson,
-    );
+    fail(mark == 123 ? Fault.NoObject : mark == 34 ? Fault.NoString : Fault.NotJson);
   }
 }
 
@@ -128,11 +122,7 @@ function readEscape(): u32 {
 export function readNumber(least: u32, most: u32): u32 {
   let number: u64 = 0;
   let digits = 0;
-  for (
-    let c = peek();
-    isOk() && c - 48 < 10 && digits < 12;
-    c = at < end ? <u32>load<u8>(at) : 0
-  ) {
+  for (let c = peek(); isOk() && c - 48 < 10 && digits < 12; c = at < end ? <u32>load<u8>(at) : 0) {
     number = number * 10 + (c - 48);
     at++;
     digits++;

@@ -4,16 +4,7 @@
 import { CONTINUE, LogLevel } from "./abi";
 import { putDecimal } from "./bytes";
 import { canSubscribe, config, readConfig } from "./config";
-import {
-  drainQueue,
-  getConfiguration,
-  log,
-  monotonicNs,
-  setTickPeriod,
-  value,
-  valueLength,
-  wake,
-} from "./host";
+import { drainQueue, getConfiguration, log, monotonicNs, setTickPeriod, value, valueLength, wake } from "./host";
 import { putWhyNot, whereNot } from "./json";
 import { scratch } from "./memory";
 import * as metrics from "./metrics";
@@ -23,26 +14,13 @@ import { seedRandom } from "./random";
 import * as requests from "./request";
 import { seed, tickSeed } from "./seed";
 import { layOut, relinkAll } from "./store";
-import {
-  claimSlot,
-  isRegistered,
-  newIncarnation,
-  openQueue,
-  own,
-  publish,
-} from "./sync-board";
+import { claimSlot, isRegistered, newIncarnation, openQueue, own, publish } from "./sync-board";
 import { directoryBytes, placeDirectory } from "./sync-directory";
 import { setPrefix } from "./sync-keys";
 import * as leader from "./sync-leader";
 import { isLeader, tickLease } from "./sync-lease";
 import * as liveness from "./sync-liveness";
-import {
-  advance,
-  rejoin,
-  resetMember,
-  reuseRegion,
-  serving,
-} from "./sync-member";
+import { advance, rejoin, resetMember, reuseRegion, serving } from "./sync-member";
 import * as stream from "./sync-stream";
 import { ascii, putText } from "./words";
 
@@ -65,7 +43,8 @@ let wasLeader: bool = false;
 
 /** 0 only for an invalid configuration: in a canary that refuses the update, anywhere else it would only do harm. */
 export function proxy_on_configure(root: u32, size: u32): u32 {
-  if (!getConfiguration(size) || !readConfig(value(), valueLength())) {
+  const length = getConfiguration(size) ? valueLength() : 0;
+  if (!readConfig(value(), length)) {
     explain();
     return 0;
   }
@@ -76,12 +55,7 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
   }
   setFleet(config.fleet, config.fleetLength);
   const moved = setPrefix();
-  if (
-    !started ||
-    moved ||
-    servicesAllowed != config.maxServices ||
-    bytesAllowed != config.maxSetBytes
-  ) {
+  if (!started || moved || servicesAllowed != config.maxServices || bytesAllowed != config.maxSetBytes) {
     servicesAllowed = config.maxServices;
     bytesAllowed = config.maxSetBytes;
     if (started && moved) newIncarnation();
@@ -108,11 +82,7 @@ function explain(): void {
   log(LogLevel.Error, line, end - line);
 }
 
-export function proxy_on_request_headers(
-  context: u32,
-  headers: u32,
-  endOfStream: u32,
-): u32 {
+export function proxy_on_request_headers(context: u32, headers: u32, endOfStream: u32): u32 {
   requests.onRequestHeaders();
   return CONTINUE;
 }
@@ -166,8 +136,7 @@ function work(root: u32): void {
   if (!isRegistered()) return;
   let more = advance();
   // Bounded: a stage and an activation may follow each other, no more.
-  for (let i = 0; i < 3 && isLeader() && leader.evaluate(root); i++)
-    more = advance();
+  for (let i = 0; i < 3 && isLeader() && leader.evaluate(root); i++) more = advance();
   if (more) wake(own.queue);
   else if (isLeader()) leader.evaluate(root);
 }

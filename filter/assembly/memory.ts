@@ -26,44 +26,53 @@ export function scratch(): usize {
   return __heap_base;
 }
 
+
 @inline
 export function messageBuffer(): usize {
   return scratch() + SCRATCH_BYTES;
 }
+
 
 @inline
 export function loadedManifest(): usize {
   return messageBuffer() + MESSAGE_BYTES;
 }
 
+
 @inline
 export function stagedManifest(): usize {
   return loadedManifest() + MANIFEST_BYTES;
 }
+
 
 @inline
 export function requestBuffer(): usize {
   return stagedManifest() + MANIFEST_BYTES;
 }
 
+
 @inline
 export function configBlocks(): usize {
   return requestBuffer() + REQUEST_BYTES;
 }
+
 
 @inline
 export function indexBuffer(): usize {
   return configBlocks() + 2 * CONFIG_BYTES;
 }
 
+
 @inline
 export function watchBuffer(): usize {
   return indexBuffer() + INDEX_BYTES;
 }
+
 @inline
 export function seedLog(): usize {
   return watchBuffer() + WATCH_BYTES;
 }
+
 @inline
 export function targetsBuffer(): usize {
   return seedLog() + SEED_LOG_BYTES;

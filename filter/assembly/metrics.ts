@@ -36,13 +36,15 @@ const IDS = memory.data(15 * 4, 8);
 /** No gauge has this value: the next flush writes it. */
 const NEVER: u64 = u64.MAX_VALUE;
 
+
 @inline
 export function gauge(which: u32, value: u64): void {
-  store<u64>(VALUES + (<usize>which << 4), value);
+  store<u64>(VALUES + ((<usize>which) << 4), value);
 }
+
 @inline
 export function count(which: u32): void {
-  const at = VALUES + (<usize>which << 4);
+  const at = VALUES + ((<usize>which) << 4);
   store<u64>(at, load<u64>(at) + 1);
 }
 
@@ -54,8 +56,8 @@ export function refreshGauges(): void {
 /** Only changes cross into the host; gauges about the whole Envoy only from its leader. */
 export function flushMetrics(isLeader: bool): void {
   for (let which: u32 = 0; which < COUNT; which++) {
-    const at = VALUES + (<usize>which << 4);
-    const id = IDS + (<usize>which << 2);
+    const at = VALUES + ((<usize>which) << 4);
+    const id = IDS + ((<usize>which) << 2);
     const isGauge = which <= Gauge.Unsubscribed;
     if (load<u32>(id) == 0) {
       store<u32>(id, defineMetric(isGauge ? MetricType.Gauge : MetricType.Counter, NAMES, which));

@@ -12,11 +12,7 @@ export function setFleet(name: usize, length: usize): void {
 
 /** The address of the u16-prefixed value to write. Sessions keep the target that owns their slot. */
 @inline
-export function pickSticky(
-  table: TableRecord,
-  key: usize,
-  length: usize,
-): usize {
+export function pickSticky(table: TableRecord, key: usize, length: usize): usize {
   const slot = <usize>(xxh64(key, length, fleetSeed) >> (<u64>table.shift));
   return value(table, load<u8>(table.sticky + slot));
 }

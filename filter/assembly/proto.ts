@@ -60,28 +60,31 @@ const FIELDS = memory.data(8 * 16, 8);
 /** Reads all fields of a message; those of numbers below 8 can be asked for until the next call. False when it is malformed. */
 export function readMessage(from: usize, length: usize): bool {
   memory.fill(FIELDS, 0, 8 * 16);
-  for (const end = from + length; from < end; ) {
+  for (const end = from + length; from < end;) {
     from = readField(from, end);
     if (from == 0) return false;
     if (field >= 8) continue;
-    const entry = FIELDS + (<usize>field << 4);
+    const entry = FIELDS + ((<usize>field) << 4);
     store<u64>(entry, number);
     store<u32>(entry, bytes, 8);
     store<u32>(entry, bytesLength, 12);
   }
   return true;
 }
+
 @inline
 export function numberOf(field: u32): u64 {
-  return load<u64>(FIELDS + (<usize>field << 4));
+  return load<u64>(FIELDS + ((<usize>field) << 4));
 }
+
 @inline
 export function bytesOf(field: u32): usize {
-  return load<u32>(FIELDS + (<usize>field << 4), 8);
+  return load<u32>(FIELDS + ((<usize>field) << 4), 8);
 }
+
 @inline
 export function lengthOf(field: u32): usize {
-  return load<u32>(FIELDS + (<usize>field << 4), 12);
+  return load<u32>(FIELDS + ((<usize>field) << 4), 12);
 }
 
 let at: usize = 0;
@@ -96,7 +99,7 @@ export function messageLength(): usize {
 /** A varint, left out when it does not fit. */
 function putVarint(value: u64): void {
   if (at + 10 > requestBuffer() + REQUEST_BYTES) return;
-  for (; value > 127; value >>= 7) store<u8>(at++, <u32>value | 128);
+  for (; value > 127; value >>= 7) store<u8>(at++, (<u32>value) | 128);
   store<u8>(at++, <u32>value);
 }
 

@@ -2,13 +2,7 @@
 // counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
 
 import { config, ServiceFrom, SessionFrom } from "./config";
-import {
-  getProperty,
-  getRequestHeader,
-  replaceRequestHeader,
-  value,
-  valueLength,
-} from "./host";
+import { getProperty, getRequestHeader, replaceRequestHeader, value, valueLength } from "./host";
 import { count, Counter } from "./metrics";
 import { pickNext, pickSticky } from "./pick";
 import { findTable, Region, TableRecord } from "./store";
@@ -44,9 +38,7 @@ export function useRegion(r: Region | null, to: u32): void {
   active = r;
   gate = r === null ? Gate.Pass : to;
   fixedTable =
-    r !== null && config.serviceFrom == ServiceFrom.Fixed
-      ? findTable(r, config.service, config.serviceLength)
-      : null;
+    r !== null && config.serviceFrom == ServiceFrom.Fixed ? findTable(r, config.service, config.serviceLength) : null;
 }
 
 export function onRequestHeaders(): void {
@@ -64,12 +56,7 @@ export function onRequestHeaders(): void {
     return;
   }
   const text = hasSession() ? pickSession(table) : pickNext(table);
-  replaceRequestHeader(
-    config.steer,
-    config.steerLength,
-    text + 2,
-    load<u16>(text),
-  );
+  replaceRequestHeader(config.steer, config.steerLength, text + 2, load<u16>(text));
   count(Counter.Steered);
 }
 
@@ -103,10 +90,7 @@ function hasSession(): bool {
     keyLength = valueLength();
     return keyLength != 0;
   }
-  return (
-    getRequestHeader(COOKIE, COOKIE_LENGTH) &&
-    findCookie(value(), valueLength())
-  );
+  return getRequestHeader(COOKIE, COOKIE_LENGTH) && findCookie(value(), valueLength());
 }
 
 function pickSession(table: TableRecord): usize {
@@ -123,11 +107,7 @@ function findCookie(at: usize, length: usize): bool {
     while (at < end && (load<u8>(at) == 32 || load<u8>(at) == 9)) at++;
     const start = at;
     while (at < end && load<u8>(at) != 59) at++;
-    if (
-      at - start > nameLength &&
-      load<u8>(start + nameLength) == 61 &&
-      memory.compare(start, name, nameLength) == 0
-    ) {
+    if (at - start > nameLength && load<u8>(start + nameLength) == 61 && memory.compare(start, name, nameLength) == 0) {
       key = start + nameLength + 1;
       keyLength = at - key;
       return keyLength != 0;

@@ -104,11 +104,7 @@ function note(state: u32): void {
       }
       const best = entry(mine);
       // A free one, else the one that has been silent longest.
-      if (
-        best.state != SeedState.Free &&
-        (e.state == SeedState.Free || e.lastSign < best.lastSign)
-      )
-        mine = i;
+      if (best.state != SeedState.Free && (e.state == SeedState.Free || e.lastSign < best.lastSign)) mine = i;
     }
     const e = entry(mine);
     e.incarnation = own.incarnation;

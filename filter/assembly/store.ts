@@ -68,13 +68,7 @@ export function region(which: u32): Region {
 
 /** Room for records beside `max_set_bytes` of tables: 8 targets cost about 110 bytes, and wide tables an eighth. */
 function bytesForSet(): usize {
-  return (
-    (<usize>config.maxSetBytes +
-      ((<usize>config.maxSetBytes) >> 3) +
-      <usize>config.maxServices * 128 +
-      7) &
-    ~7
-  );
+  return (<usize>config.maxSetBytes + ((<usize>config.maxSetBytes) >> 3) + <usize>config.maxServices * 128 + 7) & ~7;
 }
 
 function indexEntries(services: u32): u32 {
@@ -117,11 +111,7 @@ export function empty(r: Region): void {
 export function addTable(r: Region, table: usize, length: usize): u32 {
   const targets = <usize>tableTargets(table);
   const size = (offsetof<TableRecord>() + (targets << 2) + length + 7) & ~7;
-  if (
-    r.count >= config.maxServices ||
-    r.bytes + <u32>length > config.maxSetBytes
-  )
-    return Reason.SetTooLarge;
+  if (r.count >= config.maxServices || r.bytes + <u32>length > config.maxSetBytes) return Reason.SetTooLarge;
   if (r.used + size > regionBytes) return Reason.SetTooLarge;
   const record = changetype<TableRecord>(r.base + r.used);
   record.values = changetype<usize>(record) + offsetof<TableRecord>();
@@ -146,15 +136,7 @@ export function addTable(r: Region, table: usize, length: usize): u32 {
     const other = <usize>load<u32>(r.index + ((<usize>entry) << 2));
     if (other == 0) break;
     const service = changetype<TableRecord>(other).service;
-    if (
-      isEqual(
-        service + 2,
-        load<u16>(service),
-        record.service + 2,
-        load<u16>(record.service),
-      )
-    )
-      return Reason.SetOrder;
+    if (isEqual(service + 2, load<u16>(service), record.service + 2, load<u16>(record.service))) return Reason.SetOrder;
   }
   const fault = linkValues(record);
   if (fault != Reason.None) return fault;
@@ -191,19 +173,13 @@ export function relinkAll(): void {
       const at = <usize>load<u32>(r.index + (i << 2));
       if (at == 0) continue;
       const record = changetype<TableRecord>(at);
-      record.observed =
-        linkValues(record) != Reason.None ||
-        isObserved(tableFlags(record.table));
+      record.observed = linkValues(record) != Reason.None || isObserved(tableFlags(record.table));
     }
   }
 }
 
 /** The record of a service, or null. */
-export function findTable(
-  r: Region,
-  name: usize,
-  length: usize,
-): TableRecord | null {
+export function findTable(r: Region, name: usize, length: usize): TableRecord | null {
   if (regionBytes == 0) return null;
   const hash = xxh64(name, length, 0);
   let entry = (<u32>hash) & indexMask;
@@ -211,11 +187,7 @@ export function findTable(
   let at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
   while (at != 0) {
     const record = changetype<TableRecord>(at);
-    if (
-      record.hash == hash &&
-      isEqual(record.service + 2, load<u16>(record.service), name, length)
-    )
-      return record;
+    if (record.hash == hash && isEqual(record.service + 2, load<u16>(record.service), name, length)) return record;
     entry = (entry + 1) & indexMask;
     at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
   }
@@ -228,11 +200,7 @@ export function carryPhases(from: Region, to: Region): void {
     const at = <usize>load<u32>(to.index + (i << 2));
     if (at == 0) continue;
     const record = changetype<TableRecord>(at);
-    const before = findTable(
-      from,
-      record.service + 2,
-      load<u16>(record.service),
-    );
+    const before = findTable(from, record.service + 2, load<u16>(record.service));
     if (before !== null) record.phase = before.phase;
   }
 }

@@ -3,11 +3,12 @@
 // the board.
 //
 //     0 u32 state   4 u32 queue   8 u64 incarnation   16 u64 beats
-//    24 u64 staged epoch   32 u64 staged digest   40 u64 active epoch   48 u64 active digest   56 u32 mode
-//    60 i32 ring slot being read   64 u64 refused epoch   72 u64 refused digest   80 u32 reason   84 u32 quarantined
+//    24 staged   40 active   56 refused (each u64 epoch, u64 digest)
+//    72 u32 mode   76 i32 ring slot being read   80 u32 reason   84 u32 quarantined
 
-import { Status } from "./abi";
+import { CAS_CREATE, Status } from "./abi";
 import { randomU64, registerQueue, value, valueLength } from "./host";
+import { SetId } from "./sync-header";
 import { key, Kind, lengthOfKey } from "./sync-keys";
 import * as shared from "./sync-shared";
 
@@ -33,16 +34,32 @@ export class MemberRecord {
   stagedDigest: u64;
   activeEpoch: u64;
   activeDigest: u64;
+  refusedEpoch: u64;
+  refusedDigest: u64;
   mode: u32;
   /** Ring slot whose manifest or tables are being copied, -1 when none: the leader does not reuse it. */
   reading: i32;
-  refusedEpoch: u64;
-  refusedDigest: u64;
   reason: u32;
   quarantined: u32;
+
+
+  @inline
+  get staged(): SetId {
+    return changetype<SetId>(changetype<usize>(this) + offsetof<MemberRecord>("stagedEpoch"));
+  }
+
+  @inline
+  get active(): SetId {
+    return changetype<SetId>(changetype<usize>(this) + offsetof<MemberRecord>("activeEpoch"));
+  }
+
+  @inline
+  get refused(): SetId {
+    return changetype<SetId>(changetype<usize>(this) + offsetof<MemberRecord>("refusedEpoch"));
+  }
 }
 
-const RECORD_BYTES: usize = 88;
+export const RECORD_BYTES: usize = 88;
 const OWN = memory.data(88, 8);
 /** This VM's own record; `publish` makes it seen. */
 export const own: MemberRecord = changetype<MemberRecord>(OWN);
@@ -64,12 +81,14 @@ export function ownSlot(): i32 {
   return slot;
 }
 
-/** The record of a slot in the scratch buffer, 0 at the end of the board. */
+/** The record of a slot in the scratch buffer, 0 at the end of the board or when the host fails: see `isBoardEnd`. */
 export function memberAt(number: u32): usize {
-  return shared.read(Kind.Member, number) == Status.Ok &&
-    valueLength() == RECORD_BYTES
-    ? value()
-    : 0;
+  return shared.read(Kind.Member, number) == Status.Ok && valueLength() == RECORD_BYTES ? value() : 0;
+}
+
+/** After `memberAt` returned 0: true when the board really ends there. */
+export function isBoardEnd(): bool {
+  return shared.cas == CAS_CREATE;
 }
 
 /** Claims the lowest slot that is absent or free. False when others were quicker or the board is full: try at the next tick. */
@@ -103,11 +122,9 @@ export function publish(): bool {
   const cas = shared.cas;
   if (there != 0) {
     const record = changetype<MemberRecord>(there);
-    const ours =
-      record.state != MemberState.Free && record.incarnation == own.incarnation;
+    const ours = record.state != MemberState.Free && record.incarnation == own.incarnation;
     // Only this VM and a leader that declares it dead write here: a failed write is such a declaration.
-    if (ours && shared.write(Kind.Member, slot, OWN, RECORD_BYTES, cas))
-      return true;
+    if (ours && shared.write(Kind.Member, slot, OWN, RECORD_BYTES, cas)) return true;
   }
   slot = -1;
   return false;

@@ -5,17 +5,7 @@
 
 import { Status } from "./abi";
 import { config } from "./config";
-import {
-  active,
-  kept,
-  KEPT_SETS,
-  manifestCount,
-  manifestNames,
-  MANIFEST_HEADER,
-  readManifest,
-  SetRef,
-  staged,
-} from "./sync-header";
+import { KEPT_SETS, manifestCount, manifestNames, MANIFEST_HEADER, readManifest, refAt, REFS } from "./sync-header";
 import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
 
@@ -49,13 +39,11 @@ export function rebuildDirectory(): void {
   if (entries == 0) return;
   memory.fill(digests, 0, directoryBytes());
   cursor = 0;
-  addManifest(staged);
-  addManifest(active);
-  for (let i: u32 = 0; i < KEPT_SETS; i++) addManifest(kept(i));
+  for (let i: u32 = 1; i < REFS; i++) addManifest(refAt(i).slot);
 }
 
-function addManifest(ref: SetRef): void {
-  const manifest = readManifest(ref.slot);
+function addManifest(slot: i32): void {
+  const manifest = readManifest(slot);
   if (manifest == 0) return;
   const count = manifestCount(manifest);
   const end = manifest + MANIFEST_HEADER + manifestNames(manifest);
@@ -87,8 +75,7 @@ export function findDigest(digest: u64): i32 {
   let slot = (<u32>digest) & mask;
   let there = load<u32>(slots + ((<usize>slot) << 2));
   while (there != 0) {
-    if (load<u64>(digests + ((<usize>(there - 1)) << 3)) == digest)
-      return there - 1;
+    if (load<u64>(digests + ((<usize>(there - 1)) << 3)) == digest) return there - 1;
     slot = (slot + 1) & mask;
     there = load<u32>(slots + ((<usize>slot) << 2));
   }
@@ -100,8 +87,7 @@ export function findDigest(digest: u64): i32 {
  * there, so that a leader that was paused before this write cannot put its table over the one of its successor.
  */
 export function storeTable(digest: u64, table: usize, length: usize): i32 {
-  while (cursor < entries && load<u64>(digests + ((<usize>cursor) << 3)) != 0)
-    cursor++;
+  while (cursor < entries && load<u64>(digests + ((<usize>cursor) << 3)) != 0) cursor++;
   if (cursor >= entries) return -1;
   const status = shared.read(Kind.Table, cursor);
   if (status != Status.Ok && status != Status.NotFound) return -1;

@@ -18,43 +18,52 @@ export const KEPT_SETS: u32 = 3;
 /** Ring slots for manifests: staged, kept, the next, and some that members may still be reading. */
 export const RING_SLOTS: u32 = 8;
 
-
+/** What names a set: no two of one epoch, and one digest for equal sets. */
 @unmanaged
-export class SetRef {
-  term: u64;
+export class SetId {
   epoch: u64;
   digest: u64;
-  /** -1 when there is none. */
+}
+
+@unmanaged
+export class SetRef extends SetId {
+  term: u64;
+  /** Ring slot of the manifest, -1 when there is no set. */
   slot: i32;
   /** Of the active set: ballast.v1.Mode. */
   mode: u32;
 }
+export const SET_ID_BYTES: usize = 16;
 export const SET_REF_BYTES: usize = 32;
+
+export function isSame(a: SetId, b: SetId): bool {
+  return a.epoch == b.epoch && a.digest == b.digest;
+}
+export function copyId(to: SetId, from: SetId): void {
+  memory.copy(changetype<usize>(to), changetype<usize>(from), SET_ID_BYTES);
+}
 
 const HEADER_BYTES: usize = 6 * 32;
 const HEADER = memory.data(192, 8);
 
-/** The highest stage ever seen, refused or not: an epoch belongs to one digest for ever. */
+/** The highest stage ever seen, refused or not: an epoch belongs to one digest for ever. Its slot means nothing. */
 export const seen: SetRef = changetype<SetRef>(HEADER);
 export const staged: SetRef = changetype<SetRef>(HEADER + 32);
 export const active: SetRef = changetype<SetRef>(HEADER + 64);
-export function kept(i: u32): SetRef {
-  return changetype<SetRef>(HEADER + 96 + i * 32);
+
+/** 0 seen, 1 staged, 2 active, 3 to 5 kept. */
+export const REFS: u32 = 6;
+export function refAt(i: u32): SetRef {
+  return changetype<SetRef>(HEADER + <usize>i * SET_REF_BYTES);
 }
 
 let cas: u32 = 0;
-
-function none(ref: SetRef): void {
-  ref.slot = -1;
-}
 
 /** Copies the header in. An absent one reads as no sets. False only when the host fails. */
 export function readHeader(): bool {
   const there = shared.readRecord(Kind.Header, 0, HEADER, HEADER_BYTES);
   cas = shared.cas;
-  if (!there)
-    for (let i: usize = 0; i < 6; i++)
-      none(changetype<SetRef>(HEADER + i * SET_REF_BYTES));
+  if (!there) for (let i: u32 = 0; i < REFS; i++) refAt(i).slot = -1;
   return cas != 0;
 }
 
@@ -63,36 +72,28 @@ export function writeHeader(): bool {
   return shared.write(Kind.Header, 0, HEADER, HEADER_BYTES, cas);
 }
 
-/** True when the header still says that this set lies in this slot. Reads the header anew (the seqlock's second look). */
-export function stillThere(slot: i32, digest: u64): bool {
-  if (!readHeader()) return false;
-  return (
-    (staged.slot == slot && staged.digest == digest) ||
-    (active.slot == slot && active.digest == digest)
-  );
+/** True when this set is there, and in this ring slot. */
+export function isSet(ref: SetRef, id: SetId): bool {
+  return ref.slot >= 0 && isSame(ref, id);
+}
+
+/** True when a known epoch comes with another digest than the one it belongs to. */
+export function isReused(id: SetId): bool {
+  for (let i: u32 = 0; i < REFS; i++) if (refAt(i).epoch == id.epoch && refAt(i).digest != id.digest) return true;
+  return false;
 }
 
 /** True for a slot that holds the staged, the active or a kept set. */
 export function isRetained(slot: i32): bool {
-  for (let i: usize = 1; i < 6; i++)
-    if (changetype<SetRef>(HEADER + i * SET_REF_BYTES).slot == slot)
-      return true;
+  for (let i: u32 = 1; i < REFS; i++) if (refAt(i).slot == slot) return true;
   return false;
 }
 
 /** Makes the staged set the active one, keeping those before it. */
-export function activateStaged(term: u64, mode: u32): void {
-  if (active.slot != staged.slot || active.epoch != staged.epoch) {
-    memory.copy(
-      HEADER + 96 + 32,
-      HEADER + 96,
-      (<usize>KEPT_SETS - 1) * SET_REF_BYTES,
-    );
-    memory.copy(HEADER + 64, HEADER + 32, SET_REF_BYTES);
-    memory.copy(HEADER + 96, HEADER + 64, SET_REF_BYTES);
-  }
-  active.term = term;
-  active.mode = mode;
+export function activateStaged(): void {
+  memory.copy(HEADER + 4 * SET_REF_BYTES, HEADER + 3 * SET_REF_BYTES, (<usize>KEPT_SETS - 1) * SET_REF_BYTES);
+  memory.copy(HEADER + 2 * SET_REF_BYTES, HEADER + SET_REF_BYTES, SET_REF_BYTES);
+  memory.copy(HEADER + 3 * SET_REF_BYTES, HEADER + SET_REF_BYTES, SET_REF_BYTES);
 }
 
 export const MANIFEST_HEADER: usize = 16;
@@ -103,10 +104,12 @@ export function manifestDigest(manifest: usize): u64 {
   return load<u64>(manifest);
 }
 
+
 @inline
 export function manifestCount(manifest: usize): u32 {
   return load<u32>(manifest, 8);
 }
+
 
 @inline
 export function manifestNames(manifest: usize): u32 {

@@ -3,29 +3,20 @@
 // the membership was unchanged for a second after the start or a takeover: until then a member may be overlooked.
 
 import { CAS_CREATE, Status } from "./abi";
-import {
-  getMessage,
-  monotonicNs,
-  randomU64,
-  value,
-  valueLength,
-  wake,
-} from "./host";
+import { getMessage, monotonicNs, randomU64, value, valueLength, wake } from "./host";
 import { count, Counter } from "./metrics";
-import { numberOf, readMessage } from "./proto";
+import { numberOf } from "./proto";
 import { isTableReason, Reason } from "./reason";
-import {
-  isRegistered,
-  memberAt,
-  MemberRecord,
-  MemberState,
-  ownSlot,
-} from "./sync-board";
+import { isBoardEnd, isRegistered, memberAt, MemberRecord, MemberState, ownSlot } from "./sync-board";
 import {
   active,
   activateStaged,
+  isReused,
+  isSame,
+  isSet,
   readHeader,
   SET_REF_BYTES,
+  SetId,
   SetRef,
   staged,
   writeHeader,
@@ -37,14 +28,12 @@ import { Mode } from "./sync-member";
 import * as shared from "./sync-shared";
 import {
   abandonStage,
-  incoming,
-  isReused,
-  isSet,
   isStaging,
   missing,
   nameMissing,
   offered,
   publishStage,
+  readOffer,
   tableTaken,
   takeStage,
   takeTable,
@@ -60,12 +49,8 @@ const STRAGGLERS_NS: u64 = 2_000_000_000;
 
 /** A Stage or Activation that is not answered yet. */
 @unmanaged
-class Pending {
-  epoch: u64;
-  digest: u64;
-  term: u64;
+class Pending extends SetRef {
   since: u64;
-  mode: u32;
   open: bool;
 }
 const stage: Pending = changetype<Pending>(memory.data(48, 8));
@@ -74,6 +59,7 @@ const activation: Pending = changetype<Pending>(memory.data(48, 8));
 export function startLeading(): void {
   resetMembers();
   forgetStream();
+  wire.forgetVersions();
 }
 
 /** A stream ended: what was not answered on it never will be. The server says it again on the next one. */
@@ -81,73 +67,55 @@ export function forgetStream(): void {
   stage.open = false;
   activation.open = false;
   abandonStage();
-  wire.forgetSubscriptions();
+  wire.forgetNonces();
 }
 
 /** Lost the lease: another member speaks now. */
 export function stopLeading(root: u32): void {
   dropLease();
-  forgetStream();
+  giveUp(root);
+}
+
+function giveUp(root: u32): void {
   resetStream(monotonicNs(), root);
+  forgetStream();
 }
 
-/** The first requests of a new stream. What is held is claimed only if it could be acknowledged now. */
+/** The first requests of a new stream. They claim what this leader acknowledged last, and nothing after a takeover. */
 export function greet(root: u32): void {
-  wire.forgetSubscriptions();
   wire.describeNode(instanceId());
-  if (isSettled() && readHeader()) {
-    if (
-      active.slot >= 0 &&
-      survey(active.epoch, active.digest, true, active.mode)
-    ) {
-      wire.setVersion(Type.Activation, active.epoch, active.digest);
-      wire.setVersion(Type.Stage, active.epoch, active.digest);
-    }
-    if (staged.slot >= 0 && survey(staged.epoch, staged.digest, false, 0)) {
-      wire.setVersion(Type.Stage, staged.epoch, staged.digest);
-    }
-  }
-  if (!send(root, Type.Stage, true, Reason.None, 0, 0)) return;
-  send(root, Type.Activation, true, Reason.None, 0, 0);
+  send(root, Type.Stage, true, Reason.None, stage);
+  send(root, Type.Activation, true, Reason.None, stage);
 }
 
-function send(
-  root: u32,
-  type: u32,
-  withNode: bool,
-  reason: u32,
-  epoch: u64,
-  digest: u64,
-): bool {
+/** ACK for Reason.None, NACK about a set or table else. */
+function send(root: u32, type: u32, withNode: bool, reason: u32, about: SetId): void {
   const token = tokenFor(root);
-  if (token == 0) return false;
+  if (token == 0) return;
+  if (isTableReason(reason) && type == Type.Stage) count(Counter.RefusedTables);
   wire.startRequest(type, withNode);
   if (type == Type.Table) nameMissing();
-  if (wire.finishRequest(token, type, reason, epoch, digest)) return true;
-  resetStream(monotonicNs(), root);
-  forgetStream();
-  return false;
+  if (!wire.finishRequest(token, type, reason, about)) giveUp(root);
 }
 
-/** A message on the stream. True when the members have something new to follow. */
-export function onMessage(root: u32, size: usize): bool {
-  if (!stillHolds()) {
-    stopLeading(root);
-    return false;
-  }
-  const read = getMessage(size);
-  const from = value();
-  const length = valueLength();
-  if (!read || !wire.readResponse(from, length)) {
-    // Without a readable envelope there is no nonce to refuse: begin anew.
-    resetStream(monotonicNs(), root);
-    forgetStream();
-    return false;
-  }
+/** A message on the stream. */
+export function onMessage(root: u32, size: usize): void {
+  if (!stillHolds()) return stopLeading(root);
+  // Without a readable envelope there is no nonce to refuse: begin anew.
+  if (!getMessage(size) || !wire.readResponse(value(), valueLength())) return giveUp(root);
   streamWorks();
-  if (wire.responseType == Type.Stage) return onStage(root);
   if (wire.responseType == Type.Table) return onTables(root);
-  return onActivation(root);
+  const isStage = wire.responseType == Type.Stage;
+  const pending = isStage ? stage : activation;
+  pending.open = false;
+  memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
+  let reason: u32 = Reason.Malformed;
+  if (isOnlyResource()) reason = isStage ? takeStage(resourceAt, resourceLength) : checkActivation();
+  if (reason != Reason.None) return send(root, wire.responseType, false, reason, offered);
+  memory.copy(changetype<usize>(pending), changetype<usize>(offered), SET_REF_BYTES);
+  pending.since = monotonicNs();
+  pending.open = true;
+  if (isStage && missing != 0) send(root, Type.Table, false, Reason.None, offered);
 }
 
 /** A Stage or Activation response has exactly one resource. */
@@ -160,80 +128,28 @@ function isOnlyResource(): bool {
 let resourceAt: usize = 0;
 let resourceLength: usize = 0;
 
-function onStage(root: u32): bool {
-  memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
-  const reason = isOnlyResource() ? takeStage(resourceAt, resourceLength) : Reason.Malformed;
-  stage.open = false;
-  if (reason != Reason.None) {
-    send(root, Type.Stage, false, reason, offered.epoch, offered.digest);
-    return false;
-  }
-  open(stage, incoming);
-  if (isStaging() && missing != 0) send(root, Type.Table, false, Reason.None, 0, 0);
-  return true;
-}
-
-function open(pending: Pending, ref: SetRef): void {
-  pending.epoch = ref.epoch;
-  pending.digest = ref.digest;
-  pending.term = ref.term;
-  pending.mode = ref.mode;
-  pending.since = monotonicNs();
-  pending.open = true;
-}
-
-function onTables(root: u32): bool {
+function onTables(root: u32): void {
   let reason: u32 = Reason.None;
   while (reason == Reason.None && wire.nextResource()) {
     reason = wire.resourceOk ? takeTable(wire.resource, wire.resourceLength) : Reason.Malformed;
   }
-  if (reason != Reason.None) {
-    if (isTableReason(reason)) count(Counter.RefusedTables);
-    // A set is refused as a whole when one of its tables is.
-    abandonStage();
-    if (!send(root, Type.Table, false, reason, 0, tableTaken)) return false;
-    if (stage.open) {
-      stage.open = false;
-      send(root, Type.Stage, false, reason, stage.epoch, stage.digest);
-    }
-    return false;
-  }
-  wire.adoptVersion(Type.Table);
-  send(root, Type.Table, false, Reason.None, 0, 0);
-  return true;
+  // A set is refused as a whole when one of its tables is.
+  if (reason != Reason.None) abandonStage();
+  else wire.adoptVersion(Type.Table);
+  send(root, Type.Table, false, reason, tableTaken);
+  if (reason == Reason.None || !stage.open) return;
+  stage.open = false;
+  send(root, Type.Stage, false, reason, stage);
 }
 
-const OFFER: SetRef = changetype<SetRef>(memory.data(32, 8));
-
-function onActivation(root: u32): bool {
-  memory.fill(changetype<usize>(OFFER), 0, SET_REF_BYTES);
-  const reason = isOnlyResource() ? readActivation() : Reason.Malformed;
-  activation.open = false;
-  if (reason != Reason.None) {
-    send(root, Type.Activation, false, reason, OFFER.epoch, OFFER.digest);
-    return false;
-  }
-  open(activation, OFFER);
-  return true;
-}
-
-function readActivation(): u32 {
-  if (!readMessage(resourceAt, resourceLength)) return Reason.Malformed;
-  OFFER.epoch = numberOf(1);
-  OFFER.term = numberOf(2);
-  OFFER.digest = numberOf(3);
-  OFFER.mode = <u32>min<u64>(numberOf(4), 0xffff);
-  if (OFFER.epoch == 0) return Reason.Malformed;
-  if (OFFER.mode == Mode.Unspecified || OFFER.mode > Mode.Passthrough)
-    return Reason.ModeUnknown;
+function checkActivation(): u32 {
+  if (!readOffer(resourceAt, resourceLength)) return Reason.Malformed;
+  offered.mode = <u32>min<u64>(numberOf(4), 0xffff);
+  if (offered.mode == Mode.Unspecified || offered.mode > Mode.Passthrough) return Reason.ModeUnknown;
   if (!readHeader()) return Reason.HandoverFailed;
-  if (isReused(OFFER.epoch, OFFER.digest)) return Reason.EpochReused;
-  if (
-    active.slot >= 0 &&
-    (OFFER.epoch < active.epoch || OFFER.term < active.term)
-  )
-    return Reason.EpochStale;
-  return Reason.None;
+  if (isReused(offered)) return Reason.EpochReused;
+  const stale = active.slot >= 0 && (offered.epoch < active.epoch || offered.term < active.term);
+  return stale ? Reason.EpochStale : Reason.None;
 }
 
 /** Publishes a stage that is complete and an activation that is due, then answers what can be answered. */
@@ -257,80 +173,51 @@ function publishAndWake(): bool {
 function tryActivate(root: u32): bool {
   if (!activation.open || !readHeader()) return false;
   const waited = monotonicNs() - activation.since;
-  if (isSet(active, activation.epoch, activation.digest)) {
-    if (active.mode == activation.mode && active.term == activation.term)
-      return false;
-  } else if (isSet(staged, activation.epoch, activation.digest)) {
-    const all = survey(activation.epoch, activation.digest, false, 0);
-    if (surveyReason != Reason.None || (!all && waited < STRAGGLERS_NS))
-      return false;
+  if (isSet(active, activation)) {
+    if (active.mode == activation.mode && active.term == activation.term) return false;
+  } else if (isSet(staged, activation)) {
+    if (!survey(activation, false) && (surveyReason != Reason.None || waited < STRAGGLERS_NS)) return false;
+    activateStaged();
   } else {
-    if (waited > PENDING_NS) {
-      activation.open = false;
-      send(
-        root,
-        Type.Activation,
-        false,
-        Reason.SetUnknown,
-        activation.epoch,
-        activation.digest,
-      );
-    }
+    if (waited <= PENDING_NS) return false;
+    activation.open = false;
+    send(root, Type.Activation, false, Reason.SetUnknown, activation);
     return false;
   }
-  if (isSet(active, activation.epoch, activation.digest)) {
-    active.mode = activation.mode;
-    active.term = activation.term;
-  } else activateStaged(activation.term, activation.mode);
+  active.mode = activation.mode;
+  active.term = activation.term;
   if (!writeHeader()) return false;
   wakeMembers();
   return true;
 }
 
 function answer(root: u32, type: u32, pending: Pending): void {
-  if (!pending.open) return;
-  const all = survey(
-    pending.epoch,
-    pending.digest,
-    type == Type.Activation,
-    pending.mode,
-  );
-  const reason = surveyReason;
-  if (!all && reason == Reason.None) return;
+  if (!pending.open || (!survey(pending, type == Type.Activation) && surveyReason == Reason.None)) return;
   pending.open = false;
-  if (reason == Reason.None)
-    wire.setVersion(type, pending.epoch, pending.digest);
-  else if (isTableReason(reason)) count(Counter.RefusedTables);
-  send(root, type, false, reason, pending.epoch, pending.digest);
+  if (surveyReason == Reason.None) wire.setVersion(type, pending);
+  send(root, type, false, surveyReason, pending);
 }
 
 /** Why a live member refuses the set of the last survey; None when none does. */
 let surveyReason: u32 = Reason.None;
 
-/** Goes over the board: true when every counting member holds the set (or uses it, in this mode). */
-function survey(epoch: u64, digest: u64, mustUse: bool, mode: u32): bool {
+/** Goes over the board: true when every counting member holds the set (or uses it, in its mode). */
+function survey(ref: SetRef, mustUse: bool): bool {
   surveyReason = Reason.None;
   let all = true;
   let members = 0;
-  for (let number: u32 = 0; ; number++) {
-    const there = memberAt(number);
-    if (there == 0) break;
+  let there = memberAt(0);
+  for (let number: u32 = 1; there != 0; there = memberAt(number++)) {
     const member = changetype<MemberRecord>(there);
     if (member.state != MemberState.Counting) continue;
+    const uses = isSame(member.active, ref);
+    const proves = mustUse ? uses && member.mode == ref.mode : uses || isSame(member.staged, ref);
+    if (!proves) all = false;
     members++;
-    const uses = member.activeEpoch == epoch && member.activeDigest == digest;
-    const holds = member.stagedEpoch == epoch && member.stagedDigest == digest;
-    if (mustUse ? !uses || member.mode != mode : !uses && !holds) all = false;
-    if (
-      member.reason != Reason.None &&
-      member.refusedEpoch == epoch &&
-      member.refusedDigest == digest &&
-      !uses
-    ) {
-      surveyReason = member.reason;
-    }
+    if (member.reason != Reason.None && !uses && isSame(member.refused, ref)) surveyReason = member.reason;
   }
-  return all && members != 0 && surveyReason == Reason.None;
+  // A board that cannot be read to its end proves nothing.
+  return all && members != 0 && isBoardEnd() && surveyReason == Reason.None;
 }
 
 function wakeMembers(): void {
@@ -338,19 +225,16 @@ function wakeMembers(): void {
     const there = memberAt(number);
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
-    if (member.state != MemberState.Free && <i32>number != ownSlot())
-      wake(member.queue);
+    if (member.state != MemberState.Free && <i32>number != ownSlot()) wake(member.queue);
   }
 }
 
 /** Random per Envoy process: the first leader makes it, all later ones find it. */
 function instanceId(): u64 {
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (shared.read(Kind.Instance, 0) == Status.Ok && valueLength() == 8)
-      return load<u64>(value());
+    if (shared.read(Kind.Instance, 0) == Status.Ok && valueLength() == 8) return load<u64>(value());
     store<u64>(INSTANCE, randomU64());
-    if (shared.write(Kind.Instance, 0, INSTANCE, 8, CAS_CREATE))
-      return load<u64>(INSTANCE);
+    if (shared.write(Kind.Instance, 0, INSTANCE, 8, CAS_CREATE)) return load<u64>(INSTANCE);
   }
   return 0;
 }

@@ -61,8 +61,7 @@ export function tickLease(now: u64, root: u32): void {
         seenTicks = 0;
         return;
       }
-      if (++seenTicks < DEAD_AFTER_TICKS || now - seenSince < DEAD_AFTER_NS)
-        return;
+      if (++seenTicks < DEAD_AFTER_TICKS || now - seenSince < DEAD_AFTER_NS) return;
     }
     write(beats + 1, root, cas);
   } else {

@@ -2,14 +2,9 @@
 
 import { WATCH_BYTES, watchBuffer } from "./memory";
 import { gauge, Gauge } from "./metrics";
-import {
-  memberAt,
-  declareDead,
-  MAX_MEMBERS,
-  MemberRecord,
-  MemberState,
-} from "./sync-board";
+import { memberAt, declareDead, MAX_MEMBERS, MemberRecord, MemberState } from "./sync-board";
 import { DEAD_AFTER_NS, DEAD_AFTER_TICKS } from "./sync-lease";
+
 
 @unmanaged
 class Watch {
@@ -49,21 +44,13 @@ export function tickMembers(now: u64): void {
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
     if (member.state == MemberState.Free) continue;
-    const watch = changetype<Watch>(
-      watchBuffer() + <usize>number * offsetof<Watch>(),
-    );
-    if (
-      watch.incarnation != member.incarnation ||
-      watch.beats != member.beats
-    ) {
+    const watch = changetype<Watch>(watchBuffer() + <usize>number * offsetof<Watch>());
+    if (watch.incarnation != member.incarnation || watch.beats != member.beats) {
       watch.incarnation = member.incarnation;
       watch.beats = member.beats;
       watch.since = now;
       watch.ticks = 0;
-    } else if (
-      ++watch.ticks >= DEAD_AFTER_TICKS &&
-      now - watch.since >= DEAD_AFTER_NS
-    ) {
+    } else if (++watch.ticks >= DEAD_AFTER_TICKS && now - watch.since >= DEAD_AFTER_NS) {
       if (declareDead(number, watch.incarnation, watch.beats)) continue;
     }
     hash = rotl(hash, 9) ^ watch.incarnation ^ (<u64>number);
@@ -83,9 +70,5 @@ export function tickMembers(now: u64): void {
     unchangedSince = now;
     unchangedTicks = 0;
   }
-  if (
-    ++unchangedTicks > DEAD_AFTER_TICKS &&
-    now - unchangedSince >= DEAD_AFTER_NS
-  )
-    settled = true;
+  if (++unchangedTicks > DEAD_AFTER_TICKS && now - unchangedSince >= DEAD_AFTER_NS) settled = true;
 }

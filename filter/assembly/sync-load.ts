@@ -14,9 +14,9 @@ import {
   manifestDigest,
   manifestNames,
   MANIFEST_HEADER,
+  readHeader,
   readManifest,
   SetRef,
-  stillThere,
 } from "./sync-header";
 import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
@@ -55,12 +55,7 @@ export function abandonLoad(): void {
  * Goes on copying the set of `ref` into `spare`; begins anew when it is another set than at the last call. Tables that
  * `inUse` holds with the same digest are copied from there. `whole` copies all in one call (seeding, before any request).
  */
-export function loadSet(
-  ref: SetRef,
-  spare: Region,
-  inUse: Region | null,
-  whole: bool,
-): u32 {
+export function loadSet(ref: SetRef, spare: Region, inUse: Region | null, whole: bool): u32 {
   if (!loading || slot != ref.slot || digest != ref.digest) {
     loading = false;
     empty(spare);
@@ -86,25 +81,14 @@ function beginLoad(ref: SetRef): u32 {
   const wantedSlot = ref.slot;
   const wantedDigest = ref.digest;
   const manifest = readManifest(wantedSlot);
-  if (manifest == 0 || manifestDigest(manifest) != wantedDigest)
-    return Loaded.Torn;
-  const size =
-    MANIFEST_HEADER +
-    manifestNames(manifest) +
-    ((<usize>manifestCount(manifest)) << 2);
+  if (manifest == 0 || manifestDigest(manifest) != wantedDigest) return Loaded.Torn;
+  const size = MANIFEST_HEADER + manifestNames(manifest) + ((<usize>manifestCount(manifest)) << 2);
   if (size > MANIFEST_BYTES) return Loaded.Torn;
   memory.copy(loadedManifest(), manifest, size);
-  if (
-    xxh64(
-      loadedManifest() + MANIFEST_HEADER,
-      manifestNames(loadedManifest()),
-      0,
-    ) != wantedDigest
-  )
-    return Loaded.Torn;
-  if (!stillThere(wantedSlot, wantedDigest)) return Loaded.Torn;
-  if (manifestCount(loadedManifest()) > config.maxServices)
-    return refuse(Reason.SetTooLarge);
+  if (xxh64(loadedManifest() + MANIFEST_HEADER, manifestNames(loadedManifest()), 0) != wantedDigest) return Loaded.Torn;
+  // The second look: the header, read anew into what `ref` points at, must still say the same.
+  if (!readHeader() || ref.slot != wantedSlot || ref.digest != wantedDigest) return Loaded.Torn;
+  if (manifestCount(loadedManifest()) > config.maxServices) return refuse(Reason.SetTooLarge);
   if (manifestCount(loadedManifest()) == 0) return refuse(Reason.SetEmpty);
   loading = true;
   slot = wantedSlot;
@@ -121,8 +105,7 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
   let tables: u32 = 0;
   let bytes: u32 = 0;
   while (next < count) {
-    if (!whole && (tables >= TABLES_PER_CALL || bytes >= BYTES_PER_CALL))
-      return Loaded.More;
+    if (!whole && (tables >= TABLES_PER_CALL || bytes >= BYTES_PER_CALL)) return Loaded.More;
     // The names were hashed as a whole, but by what a leader wrote: lengths are checked all the same.
     if (nameAt + 2 > namesEnd) return Loaded.Torn;
     const nameLength = <usize>load<u16>(nameAt);
@@ -135,25 +118,16 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
       bytes += <u32>known.tableLength;
       fault = addTable(spare, known.table, known.tableLength);
     } else {
-      if (
-        shared.read(Kind.Table, load<u32>(namesEnd + ((<usize>next) << 2))) !=
-        Status.Ok
-      )
-        return Loaded.Torn;
+      if (shared.read(Kind.Table, load<u32>(namesEnd + ((<usize>next) << 2))) != Status.Ok) return Loaded.Torn;
       const table = value();
       const length = valueLength();
       bytes += <u32>length;
       fault = verifyTable(table, length);
       // The leader verified the same bytes before it wrote them: other bytes mean that the place is being reused.
-      if (
-        fault == Reason.TableDigest ||
-        (fault == Reason.None && tableDigest(table) != wanted)
-      )
-        return Loaded.Torn;
+      if (fault == Reason.TableDigest || (fault == Reason.None && tableDigest(table) != wanted)) return Loaded.Torn;
       if (fault != Reason.None) return refuse(fault);
       const service = tableService(table);
-      if (!isEqual(service + 2, load<u16>(service), name, nameLength))
-        return refuse(Reason.TableService);
+      if (!isEqual(service + 2, load<u16>(service), name, nameLength)) return refuse(Reason.TableService);
       fault = addTable(spare, table, length);
     }
     if (fault != Reason.None) return refuse(fault);

@@ -6,8 +6,8 @@ import { logReason, wake } from "./host";
 import { Reason } from "./reason";
 import { Gate, useRegion } from "./request";
 import { carryPhases, empty, Region, region } from "./store";
-import { MemberState, newIncarnation, own, publish } from "./sync-board";
-import { active, readHeader, SetRef, staged } from "./sync-header";
+import { MemberState, newIncarnation, own, publish, RECORD_BYTES } from "./sync-board";
+import { active, copyId, isSame, readHeader, SetId, SetRef, staged } from "./sync-header";
 import { holderQueue } from "./sync-lease";
 import { abandonLoad, Loaded, loadFault, loadSet } from "./sync-load";
 
@@ -25,16 +25,17 @@ const TORN_LIMIT: u32 = 50;
 /** Region in use: 0, 1, or -1 before the first activation. */
 let inUse: i32 = -1;
 let torn: u32 = 0;
-/** The epoch that this VM must not touch, see seed.ts; 0 when there is none. */
-let quarantineEpoch: u64 = 0;
-let quarantineDigest: u64 = 0;
+/** The set that this VM must not touch, see seed.ts. */
+let isQuarantined: bool = false;
+const quarantinedSet: SetId = changetype<SetId>(memory.data(16, 8));
+const BEFORE = memory.data(88, 8);
 /** What a steering set opens: Steer (0), while seeding FirstSeeded. */
 let gateAfterSeed: u32 = 0;
 
 export function resetMember(): void {
   inUse = -1;
   torn = 0;
-  quarantineEpoch = 0;
+  isQuarantined = false;
   abandonLoad();
   useRegion(null, Gate.Pass);
 }
@@ -49,8 +50,8 @@ function spare(): Region {
 
 /** Starts empty: the active set is left alone until another epoch is activated. */
 export function quarantine(): void {
-  quarantineEpoch = active.epoch;
-  quarantineDigest = active.digest;
+  isQuarantined = true;
+  copyId(quarantinedSet, active);
   own.quarantined = 1;
   refuse(active, Reason.SeedQuarantined);
 }
@@ -65,60 +66,35 @@ export function seedSets(): void {
 /** A new root may have brought another `service_from`: look the fixed table up again, keep the gate. */
 export function reuseRegion(): void {
   const r = serving();
-  if (r !== null && quarantineEpoch == 0) useRegion(r, gateOf(own.mode));
+  if (r !== null && !isQuarantined) useRegion(r, gateOf(own.mode));
 }
 
 /** One bounded step. True when there is more to do at once. */
 export function advance(): bool {
-  const stagedEpoch = own.stagedEpoch;
-  const stagedDigest = own.stagedDigest;
-  const activeEpoch = own.activeEpoch;
-  const mode = own.mode;
-  const reason = own.reason;
-  const reading = own.reading;
-  const state = own.state;
+  memory.copy(BEFORE, changetype<usize>(own), RECORD_BYTES);
   const outcome = step(false);
-  // Adopting comes before counting. A quarantined member counts: it must be seen.
-  if (own.state == MemberState.Joining && (isAdopted() || own.quarantined != 0))
+  // Adopting comes before counting. One that must leave the active set alone counts all the same: it has to be seen.
+  if (own.state == MemberState.Joining && (active.slot < 0 || isSame(own.active, active) || isRefused(active))) {
     own.state = MemberState.Counting;
-  const told =
-    own.stagedEpoch != stagedEpoch ||
-    own.stagedDigest != stagedDigest ||
-    own.activeEpoch != activeEpoch ||
-    own.mode != mode ||
-    own.reason != reason ||
-    own.state != state;
-  if (told || own.reading != reading) publish();
-  if (told && holderQueue != own.queue) wake(holderQueue);
+  }
+  if (memory.compare(BEFORE, changetype<usize>(own), RECORD_BYTES) != 0) {
+    publish();
+    if (holderQueue != own.queue) wake(holderQueue);
+  }
   return outcome == Loaded.More;
-}
-
-function isAdopted(): bool {
-  return (
-    active.slot < 0 ||
-    (own.activeEpoch == active.epoch && own.activeDigest == active.digest) ||
-    isRefused(active)
-  );
 }
 
 function step(whole: bool): u32 {
   if (!readHeader()) return Loaded.Torn;
-  if (
-    active.slot >= 0 &&
-    !isRefused(active) &&
-    active.epoch != quarantineEpoch
-  ) {
+  if (active.slot >= 0 && !isRefused(active)) {
     const outcome = obtain(active, whole);
-    if (outcome == Loaded.Refused) refuse(active, loadFault);
     if (outcome != Loaded.Done) return outcome;
     activate();
   }
   if (staged.slot >= 0 && !isRefused(staged)) {
     const outcome = obtain(staged, whole);
-    if (outcome == Loaded.Refused) refuse(staged, loadFault);
     if (outcome != Loaded.Done) return outcome;
-    own.stagedEpoch = staged.epoch;
-    own.stagedDigest = staged.digest;
+    copyId(own.staged, staged);
   }
   return Loaded.Done;
 }
@@ -130,50 +106,39 @@ function obtain(ref: SetRef, whole: bool): u32 {
   const other = spare();
   if (other.complete && other.digest == ref.digest) return Loaded.Done;
   // The spare region is about to be filled anew: what was staged there is no longer held.
-  if (current === null || own.stagedDigest != current.digest) {
-    own.stagedEpoch = 0;
-    own.stagedDigest = 0;
-  }
-  const outcome = loadSet(ref, other, current, whole);
-  if (outcome == Loaded.Torn && !whole) {
-    if (++torn < TORN_LIMIT) return outcome;
-    refuse(ref, Reason.HandoverFailed);
-  }
+  if (current === null || own.stagedDigest != current.digest) own.stagedEpoch = own.stagedDigest = 0;
+  let outcome = loadSet(ref, other, current, whole);
   if (outcome != Loaded.Torn) torn = 0;
+  else if (!whole && ++torn >= TORN_LIMIT) outcome = Loaded.Refused;
+  if (outcome == Loaded.Refused) refuse(ref, torn != 0 ? Reason.HandoverFailed : loadFault);
   return outcome;
 }
 
 function activate(): void {
   const current = serving();
   if (current === null || current.digest != active.digest) {
-    const next = spare();
-    if (current !== null) carryPhases(current, next);
+    if (current !== null) carryPhases(current, spare());
     inUse = inUse == 0 ? 1 : 0;
-  } else if (own.activeEpoch == active.epoch && own.mode == active.mode) return;
-  own.activeEpoch = active.epoch;
-  own.activeDigest = active.digest;
+  } else if (isSame(own.active, active) && own.mode == active.mode) return;
+  copyId(own.active, active);
   own.mode = active.mode;
   own.quarantined = 0;
-  quarantineEpoch = 0;
-  useRegion(serving(), gateOf(active.mode));
+  isQuarantined = false;
+  reuseRegion();
 }
 
 function gateOf(mode: u32): u32 {
   return mode == Mode.Steer ? gateAfterSeed : Gate.Pass;
 }
 
+/** A quarantined set counts as refused whatever was refused since. */
 function isRefused(ref: SetRef): bool {
-  return (
-    own.reason != Reason.None &&
-    own.refusedEpoch == ref.epoch &&
-    own.refusedDigest == ref.digest
-  );
+  return (own.reason != Reason.None && isSame(own.refused, ref)) || (isQuarantined && isSame(quarantinedSet, ref));
 }
 
 /** A refused set is not tried again under the same epoch; what serves goes on serving. */
-function refuse(ref: SetRef, reason: u32): void {
-  own.refusedEpoch = ref.epoch;
-  own.refusedDigest = ref.digest;
+function refuse(ref: SetId, reason: u32): void {
+  copyId(own.refused, ref);
   own.reason = reason;
   logReason(LogLevel.Warn, reason);
 }
@@ -182,9 +147,7 @@ function refuse(ref: SetRef, reason: u32): void {
 export function rejoin(): void {
   newIncarnation();
   abandonLoad();
-  if (quarantineEpoch == 0) return;
+  if (!isQuarantined) return;
   own.quarantined = 1;
-  own.refusedEpoch = quarantineEpoch;
-  own.refusedDigest = quarantineDigest;
-  own.reason = Reason.SeedQuarantined;
+  refuse(quarantinedSet, Reason.SeedQuarantined);
 }

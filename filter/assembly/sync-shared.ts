@@ -11,22 +11,12 @@ export let cas: u32 = 0;
 export function read(kind: u32, number: u32): u32 {
   const name = key(kind, number);
   const status = getShared(name, lengthOfKey());
-  cas =
-    status == Status.Ok
-      ? valueCas()
-      : status == Status.NotFound
-        ? CAS_CREATE
-        : 0;
+  cas = status == Status.Ok ? valueCas() : status == Status.NotFound ? CAS_CREATE : 0;
   return status;
 }
 
 /** Copies a record of exactly `size` bytes to `to`; false (and zeroes) when it is absent or of another size. */
-export function readRecord(
-  kind: u32,
-  number: u32,
-  to: usize,
-  size: usize,
-): bool {
+export function readRecord(kind: u32, number: u32, to: usize, size: usize): bool {
   if (read(kind, number) == Status.Ok && valueLength() == size) {
     memory.copy(to, value(), size);
     return true;
@@ -36,13 +26,7 @@ export function readRecord(
 }
 
 /** Writes if nothing wrote since the read that gave `cas`. */
-export function write(
-  kind: u32,
-  number: u32,
-  from: usize,
-  size: usize,
-  cas: u32,
-): bool {
+export function write(kind: u32, number: u32, from: usize, size: usize, cas: u32): bool {
   const name = key(kind, number);
   return setShared(name, lengthOfKey(), from, size, cas);
 }

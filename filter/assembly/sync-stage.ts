@@ -4,29 +4,21 @@
 import { compareBytes, isEqual, isName } from "./bytes";
 import { config } from "./config";
 import { indexBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
-import {
-  bytes as fieldBytes,
-  bytesLength,
-  bytesOf,
-  field,
-  lengthOf,
-  numberOf,
-  readField,
-  readMessage,
-} from "./proto";
+import { bytes as fieldBytes, bytesLength, bytesOf, field, lengthOf, numberOf, readField, readMessage } from "./proto";
 import { Reason } from "./reason";
-import { memberAt, MemberRecord, MemberState } from "./sync-board";
+import { isBoardEnd, memberAt, MemberRecord, MemberState } from "./sync-board";
 import { findDigest, rebuildDirectory, storeTable } from "./sync-directory";
 import {
   active,
   isRetained,
-  kept,
-  KEPT_SETS,
+  isReused,
+  isSet,
   MANIFEST_HEADER,
   readHeader,
   RING_SLOTS,
   seen,
   SET_REF_BYTES,
+  SetId,
   SetRef,
   staged,
   writeHeader,
@@ -43,7 +35,8 @@ function names(): usize {
   return stagedManifest() + MANIFEST_HEADER;
 }
 
-export const incoming: SetRef = changetype<SetRef>(memory.data(32, 8));
+/** The set that is being staged. */
+const incoming: SetRef = changetype<SetRef>(memory.data(32, 8));
 let count: u32 = 0;
 let namesEnd: usize = 0;
 let bytes: u64 = 0;
@@ -61,24 +54,13 @@ export function isStaging(): bool {
   return open;
 }
 
-/** True when a known epoch comes with another digest than the one it belongs to. */
-export function isReused(epoch: u64, digest: u64): bool {
-  if (
-    belies(seen, epoch, digest) ||
-    belies(staged, epoch, digest) ||
-    belies(active, epoch, digest)
-  )
-    return true;
-  for (let i: u32 = 0; i < KEPT_SETS; i++)
-    if (belies(kept(i), epoch, digest)) return true;
-  return false;
-}
-function belies(ref: SetRef, epoch: u64, digest: u64): bool {
-  return ref.epoch == epoch && ref.epoch != 0 && ref.digest != digest;
-}
-
-export function isSet(ref: SetRef, epoch: u64, digest: u64): bool {
-  return ref.slot >= 0 && ref.epoch == epoch && ref.digest == digest;
+/** Reads what Stage and Activation have in common into `offered`. */
+export function readOffer(message: usize, length: usize): bool {
+  if (!readMessage(message, length)) return false;
+  offered.epoch = numberOf(1);
+  offered.term = numberOf(2);
+  offered.digest = numberOf(3);
+  return offered.epoch != 0;
 }
 
 /**
@@ -86,20 +68,12 @@ export function isSet(ref: SetRef, epoch: u64, digest: u64): bool {
  * (`missing` tables to fetch). Anything else refuses it.
  */
 export function takeStage(message: usize, length: usize): u32 {
-  memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
-  if (!readMessage(message, length)) return Reason.Malformed;
+  if (!readOffer(message, length)) return Reason.Malformed;
   const next = offered;
-  next.epoch = numberOf(1);
-  next.term = numberOf(2);
-  next.digest = numberOf(3);
-  if (next.epoch == 0) return Reason.Malformed;
   if (!readHeader()) return Reason.HandoverFailed;
-  if (isReused(next.epoch, next.digest)) return Reason.EpochReused;
-  const held =
-    isSet(active, next.epoch, next.digest) ||
-    isSet(staged, next.epoch, next.digest);
-  if (next.term < seen.term || (next.epoch < seen.epoch && !held))
-    return Reason.EpochStale;
+  if (isReused(next)) return Reason.EpochReused;
+  const held = isSet(active, next) || isSet(staged, next);
+  if (next.term < seen.term || (next.epoch < seen.epoch && !held)) return Reason.EpochStale;
   const fault = held ? Reason.None : readList(message, length, next.digest);
   if (fault != Reason.None) return fault;
   memory.copy(changetype<usize>(incoming), changetype<usize>(next), SET_REF_BYTES);
@@ -116,7 +90,7 @@ export function takeStage(message: usize, length: usize): u32 {
   if (open) findTables();
   return Reason.None;
 }
-/** The set that the last Stage named, taken or refused: for the NACK's text. */
+/** What the last Stage or Activation named, taken or refused. */
 export const offered: SetRef = changetype<SetRef>(memory.data(32, 8));
 
 /** Turns the list into the names of a manifest, which are also what the set's digest is over. */
@@ -127,7 +101,7 @@ function readList(message: usize, length: usize, digest: u64): u32 {
   let end = names();
   let last: usize = 0;
   let lastLength: usize = 0;
-  for (const messageEnd = message + length; message < messageEnd; ) {
+  for (const messageEnd = message + length; message < messageEnd;) {
     message = readField(message, messageEnd);
     if (field != 4) continue;
     if (!readMessage(fieldBytes, bytesLength)) return Reason.Malformed;
@@ -148,9 +122,7 @@ function readList(message: usize, length: usize, digest: u64): u32 {
   }
   if (count == 0) return Reason.SetEmpty;
   namesEnd = end;
-  return xxh64(names(), end - names(), 0) == digest
-    ? Reason.None
-    : Reason.SetDigest;
+  return xxh64(names(), end - names(), 0) == digest ? Reason.None : Reason.SetDigest;
 }
 
 function findTables(): void {
@@ -178,35 +150,28 @@ export function nameMissing(): void {
 
 /** Takes a ballast.v1.WeightTable. One that nobody asked for is checked and left; `tableTaken` names it in a NACK. */
 export function takeTable(message: usize, length: usize): u32 {
-  tableTaken = 0;
+  tableTaken.digest = 0;
   if (!readMessage(message, length)) return Reason.Malformed;
-  tableTaken = numberOf(1);
+  const digest = numberOf(1);
+  tableTaken.digest = digest;
   const table = bytesOf(2);
   const size = lengthOf(2);
   const fault = verifyTable(table, size);
   if (fault != Reason.None) return fault;
-  if (tableDigest(table) != tableTaken) return Reason.TableDigest;
-  const place = placeOf(tableTaken);
+  if (tableDigest(table) != digest) return Reason.TableDigest;
+  const place = placeOf(digest);
   if (place < 0) return Reason.None;
   const service = tableService(table);
-  if (
-    !isEqual(
-      service + 2,
-      load<u16>(service),
-      placeName + 2,
-      load<u16>(placeName),
-    )
-  )
-    return Reason.TableService;
+  if (!isEqual(service + 2, load<u16>(service), placeName + 2, load<u16>(placeName))) return Reason.TableService;
   bytes += size;
   if (bytes > <u64>config.maxSetBytes) return Reason.SetTooLarge;
-  const index = storeTable(tableTaken, table, size);
+  const index = storeTable(digest, table, size);
   if (index < 0) return Reason.HandoverFailed;
   store<i32>(indexBuffer() + ((<usize>place) << 2), index);
   missing--;
   return Reason.None;
 }
-export let tableTaken: u64 = 0;
+export const tableTaken: SetId = changetype<SetId>(memory.data(16, 8));
 
 /** Where the list misses this digest, -1 when it does not. Responses come in the order asked for, so looking goes on from there. */
 function placeOf(digest: u64): i32 {
@@ -215,8 +180,7 @@ function placeOf(digest: u64): i32 {
   for (let i: usize = 0; i < <usize>count; i++) {
     placeName = at;
     at += 2 + <usize>load<u16>(at);
-    if (load<u64>(at) == digest && load<i32>(indexBuffer() + (i << 2)) < 0)
-      return <i32>i;
+    if (load<u64>(at) == digest && load<i32>(indexBuffer() + (i << 2)) < 0) return <i32>i;
     at += 8;
   }
   return -1;
@@ -236,8 +200,7 @@ export function publishStage(): bool {
   // Read for its cas first: a leader that was paused here cannot overwrite what its successor put into the slot.
   shared.read(Kind.Manifest, slot);
   if (!readHeaderKeepingCas() || isRetained(slot)) return false;
-  if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas))
-    return false;
+  if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas)) return false;
   memory.copy(changetype<usize>(staged), changetype<usize>(incoming), SET_REF_BYTES);
   staged.slot = slot;
   staged.mode = 0;
@@ -259,10 +222,9 @@ function freeRingSlot(): i32 {
     const there = memberAt(number);
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
-    if (member.state != MemberState.Free && member.reading >= 0)
-      busy |= 1 << (member.reading & 31);
+    if (member.state != MemberState.Free && member.reading >= 0) busy |= 1 << (member.reading & 31);
   }
-  for (let slot: i32 = 0; slot < <i32>RING_SLOTS; slot++) {
+  for (let slot: i32 = 0; slot < <i32>RING_SLOTS && isBoardEnd(); slot++) {
     if (!isRetained(slot) && ((busy >> slot) & 1) == 0) return slot;
   }
   return -1;

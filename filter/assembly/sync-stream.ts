@@ -84,8 +84,7 @@ export function tickOldRoot(caller: u32): bool {
 
 /** A tick of the driving root: notices that the stream died with another root. True when it did. */
 export function tickStream(caller: u32): bool {
-  if (token == 0 || caller == root || ++silentTicks < VOID_AFTER_TICKS)
-    return false;
+  if (token == 0 || caller == root || ++silentTicks < VOID_AFTER_TICKS) return false;
   token = 0;
   return true;
 }

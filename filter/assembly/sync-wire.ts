@@ -20,6 +20,7 @@ import {
   startMessage,
 } from "./proto";
 import { putReason, Reason } from "./reason";
+import { SetId } from "./sync-header";
 import { ascii, indexOfWord, putText, putWord, textLength } from "./words";
 
 /** "<module version>/<layout of shared data>/", to which the instance id comes. */
@@ -59,9 +60,7 @@ const SUBSCRIPTION_BYTES: usize = 16 + 3 * 128;
 const SUBSCRIPTIONS = memory.data(3 * (16 + 3 * 128), 8);
 
 function subscription(type: u32): Subscription {
-  return changetype<Subscription>(
-    SUBSCRIPTIONS + <usize>type * SUBSCRIPTION_BYTES,
-  );
+  return changetype<Subscription>(SUBSCRIPTIONS + <usize>type * SUBSCRIPTION_BYTES);
 }
 function nonceOf(s: Subscription): usize {
   return changetype<usize>(s) + 16;
@@ -73,28 +72,31 @@ function offeredOf(s: Subscription): usize {
   return changetype<usize>(s) + 16 + 2 * ECHO_BYTES;
 }
 
-export function forgetSubscriptions(): void {
+/** Another leader may have spoken since: what this VM said that it holds is not known to be so. */
+export function forgetVersions(): void {
   memory.fill(SUBSCRIPTIONS, 0, 3 * SUBSCRIPTION_BYTES);
 }
+/** Nonces do not survive streams. */
+export function forgetNonces(): void {
+  for (let type: u32 = 0; type < 3; type++) subscription(type).nonceLength = 0;
+}
 
-/** What is held, as told to the server: "<epoch>-<set digest>", or nothing for epoch 0. */
-export function setVersion(type: u32, epoch: u64, digest: u64): void {
+/** What is held, as told to the server: "<epoch>-<set digest>". */
+export function setVersion(type: u32, id: SetId): void {
   const s = subscription(type);
-  s.versionLength =
-    epoch == 0 ? 0 : putEpoch(versionOf(s), epoch, digest) - versionOf(s);
+  s.versionLength = putId(versionOf(s), id) - versionOf(s);
 }
 
 /** An accepted table response: its own version is what we hold. */
 export function adoptVersion(type: u32): void {
   const s = subscription(type);
-  s.versionLength =
-    putBytes(versionOf(s), offeredOf(s), s.offeredLength) - versionOf(s);
+  s.versionLength = putBytes(versionOf(s), offeredOf(s), s.offeredLength) - versionOf(s);
 }
 
-function putEpoch(to: usize, epoch: u64, digest: u64): usize {
-  const end = putDecimal(to, epoch);
+function putId(to: usize, id: SetId): usize {
+  const end = putDecimal(to, id.epoch);
   store<u8>(end, 45);
-  return putHex(end + 1, digest);
+  return putHex(end + 1, id.digest);
 }
 
 const NODE = memory.data(768, 8);
@@ -131,14 +133,14 @@ export function putDigestName(digest: u64): void {
 const COLON: usize = ascii(": ");
 
 /** Ends and sends a request: ACK for Reason.None, else NACK "REASON: epoch-digest", or "REASON: digest" of a table. */
-export function finishRequest(token: u32, type: u32, reason: u32, epoch: u64, digest: u64): bool {
+export function finishRequest(token: u32, type: u32, reason: u32, about: SetId): bool {
   const s = subscription(type);
   let end = putWord(putText(TEXT, TYPE_PREFIX), TYPES, type);
   putBytesField(4, TEXT, end - TEXT);
   putBytesField(5, nonceOf(s), s.nonceLength);
   if (reason != Reason.None) {
     end = putText(putReason(TEXT, reason), COLON);
-    end = type == Type.Table ? putHex(end, digest) : putEpoch(end, epoch, digest);
+    end = type == Type.Table ? putHex(end, about.digest) : putId(end, about);
     // google.rpc.Status{code: INVALID_ARGUMENT, message}: 2 bytes, and 2 before a message shorter than 128.
     openField(6, end - TEXT + 4);
     putNumberField(1, 3);

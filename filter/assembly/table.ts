@@ -29,15 +29,18 @@ export function tableFlags(table: usize): u32 {
   return load<u16>(table, 6);
 }
 
+
 @inline
 export function tableSlots(table: usize): u32 {
   return load<u16>(table, 8);
 }
 
+
 @inline
 export function tableTargets(table: usize): u32 {
   return load<u16>(table, 10);
 }
+
 
 @inline
 export function tableDigest(table: usize): u64 {
@@ -48,6 +51,7 @@ export function tableDigest(table: usize): u64 {
 export function tableService(table: usize): usize {
   return table + TABLE_HEADER;
 }
+
 
 @inline
 export function isObserved(flags: u32): bool {
@@ -64,8 +68,7 @@ const STICKY_LEFT: usize = 8;
 
 /** Checks everything; nothing of a table may be used unless this returned None. The bytes are as before afterwards. */
 export function verifyTable(table: usize, length: usize): u32 {
-  if (length < TABLE_HEADER || length > MAX_TABLE_BYTES)
-    return Reason.TableLength;
+  if (length < TABLE_HEADER || length > MAX_TABLE_BYTES) return Reason.TableLength;
   if (load<u32>(table) != MAGIC) return Reason.TableMagic;
   if (load<u16>(table, 4) != VERSION) return Reason.TableVersion;
   if (load<u32>(table, 12) != <u32>length) return Reason.TableLength;
@@ -77,8 +80,7 @@ export function verifyTable(table: usize, length: usize): u32 {
 
   if ((tableFlags(table) & ~FLAG_OBSERVE) != 0) return Reason.TableFlags;
   const slots = tableSlots(table);
-  if (slots < MIN_SLOTS || slots > MAX_SLOTS || popcnt(slots) != 1)
-    return Reason.TableSlots;
+  if (slots < MIN_SLOTS || slots > MAX_SLOTS || popcnt(slots) != 1) return Reason.TableSlots;
   const targets = tableTargets(table);
   if (targets == 0 || targets > MAX_TARGETS) return Reason.TableTargets;
 
@@ -96,8 +98,7 @@ export function verifyTable(table: usize, length: usize): u32 {
     if (at + TARGET_TAIL > end) return Reason.TableLength;
     const orderQuota = <u32>load<u16>(at);
     const stickyQuota = <u32>load<u16>(at, 2);
-    if ((load<u8>(at, 4) & ~TARGET_FLAG_DRAINING) != 0)
-      return Reason.TableFlags;
+    if ((load<u8>(at, 4) & ~TARGET_FLAG_DRAINING) != 0) return Reason.TableFlags;
     store<u32>(target + ORDER_LEFT, orderQuota);
     store<u32>(target + STICKY_LEFT, stickyQuota);
     order += orderQuota;
@@ -107,9 +108,7 @@ export function verifyTable(table: usize, length: usize): u32 {
   if (order != slots || sticky != slots) return Reason.TableQuota;
   if (at + 2 * <usize>slots != end) return Reason.TableLength;
   const fault = verifySlots(at, slots, targets, STICKY_LEFT);
-  return fault != Reason.None
-    ? fault
-    : verifySlots(at + slots, slots, targets, ORDER_LEFT);
+  return fault != Reason.None ? fault : verifySlots(at + slots, slots, targets, ORDER_LEFT);
 }
 
 /** Every index names a target, and every quota is used up exactly: none may go below zero, and they sum to the slots. */
@@ -140,8 +139,7 @@ function isDuplicate(at: usize, count: usize, end: usize): bool {
   if (at + 2 > end || at + 2 + <usize>load<u16>(at) > end) return false;
   for (let i: usize = 0; i < count; i++) {
     const other = <usize>load<u32>(targetAt(i));
-    if (isEqual(other + 2, load<u16>(other), at + 2, load<u16>(at)))
-      return true;
+    if (isEqual(other + 2, load<u16>(other), at + 2, load<u16>(at))) return true;
   }
   return false;
 }

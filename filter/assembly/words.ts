@@ -26,7 +26,7 @@ function findWord(list: usize, nth: u32): bool {
   let c: u32 = 124;
   for (; c != 0; nth--) {
     word = list;
-    for (c = load<u8>(list); c != 0 && c != 124; ) c = load<u8>(++list);
+    for (c = load<u8>(list); c != 0 && c != 124;) c = load<u8>(++list);
     wordLength = list++ - word;
     if (nth == 0) return true;
   }
