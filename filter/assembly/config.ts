@@ -63,10 +63,12 @@ function keyBuffer(): usize {
   return messageBuffer();
 }
 
+
 @inline
 function textBuffer(): usize {
   return messageBuffer() + 256;
 }
+
 
 @inline
 function serviceBuffer(): usize {

@@ -68,10 +68,12 @@ export function watchBuffer(): usize {
   return indexBuffer() + INDEX_BYTES;
 }
 
+
 @inline
 export function seedLog(): usize {
   return watchBuffer() + WATCH_BYTES;
 }
+
 
 @inline
 export function targetsBuffer(): usize {

@@ -42,6 +42,7 @@ export function gauge(which: u32, value: u64): void {
   store<u64>(VALUES + ((<usize>which) << 4), value);
 }
 
+
 @inline
 export function count(which: u32): void {
   const at = VALUES + ((<usize>which) << 4);

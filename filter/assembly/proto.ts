@@ -72,15 +72,18 @@ export function readMessage(from: usize, length: usize): bool {
   return true;
 }
 
+
 @inline
 export function numberOf(field: u32): u64 {
   return load<u64>(FIELDS + ((<usize>field) << 4));
 }
 
+
 @inline
 export function bytesOf(field: u32): usize {
   return load<u32>(FIELDS + ((<usize>field) << 4), 8);
 }
+
 
 @inline
 export function lengthOf(field: u32): usize {

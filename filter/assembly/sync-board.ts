@@ -48,10 +48,12 @@ export class MemberRecord {
     return changetype<SetId>(changetype<usize>(this) + offsetof<MemberRecord>("stagedEpoch"));
   }
 
+
   @inline
   get active(): SetId {
     return changetype<SetId>(changetype<usize>(this) + offsetof<MemberRecord>("activeEpoch"));
   }
+
 
   @inline
   get refused(): SetId {

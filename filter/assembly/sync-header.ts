@@ -25,6 +25,7 @@ export class SetId {
   digest: u64;
 }
 
+
 @unmanaged
 export class SetRef extends SetId {
   term: u64;
