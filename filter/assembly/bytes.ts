@@ -28,6 +28,11 @@ export function isEqual(a: usize, aLength: usize, b: usize, bLength: usize): boo
   return aLength == bLength && memory.compare(a, b, aLength) == 0;
 }
 
+/** Two texts with their u16 lengths in front. */
+export function isSameText(a: usize, b: usize): bool {
+  return isEqual(a + 2, load<u16>(a), b + 2, load<u16>(b));
+}
+
 /** Byte order; a prefix comes first. */
 export function compareBytes(a: usize, aLength: usize, b: usize, bLength: usize): i32 {
   const order = memory.compare(a, b, min(aLength, bLength));

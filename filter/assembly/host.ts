@@ -39,9 +39,10 @@ export function valueCas(): u32 {
   return load<u32>(OUT_WORD);
 }
 
-export function monotonicNs(): u64 {
+/** Wraps after 49 days: only differences mean anything, and those of shorter spans are right. */
+export function monotonicMs(): u32 {
   abi.clock_time_get(abi.CLOCK_MONOTONIC, 1, OUT_U64);
-  return load<u64>(OUT_U64);
+  return <u32>(load<u64>(OUT_U64) / 1_000_000);
 }
 
 export function randomU64(): u64 {

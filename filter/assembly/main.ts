@@ -4,7 +4,7 @@
 import { CONTINUE, LogLevel } from "./abi";
 import { putDecimal } from "./bytes";
 import { canSubscribe, config, readConfig } from "./config";
-import { drainQueue, getConfiguration, log, monotonicNs, setTickPeriod, value, valueLength, wake } from "./host";
+import { drainQueue, getConfiguration, log, monotonicMs, setTickPeriod, value, valueLength, wake } from "./host";
 import { putWhyNot, whereNot } from "./json";
 import { scratch } from "./memory";
 import * as metrics from "./metrics";
@@ -94,7 +94,7 @@ export function proxy_on_tick(root: u32): void {
     driver = root;
   }
   missedTicks = 0;
-  const now = monotonicNs();
+  const now = monotonicMs();
   if (stream.tickStream(root)) leader.forgetStream();
   beat(root);
   if (isRegistered() && canSubscribe()) tickLease(now, root);
@@ -157,7 +157,7 @@ export function proxy_on_grpc_receive(root: u32, token: u32, size: u32): void {
 export function proxy_on_grpc_close(root: u32, token: u32, status: u32): void {
   // A stream that failed to start is closed under a token that nobody was given.
   if (!stream.isStream(token)) return;
-  stream.streamClosed(monotonicNs());
+  stream.streamClosed(monotonicMs());
   leader.forgetStream();
 }
 

@@ -11,10 +11,10 @@ export const MANIFEST_BYTES: usize = 256 << 10;
 export const REQUEST_BYTES: usize = 96 << 10;
 /** One block of a configuration's texts, of which there are two. */
 export const CONFIG_BYTES: usize = 96 << 10;
-/** Store index per service of the set being staged. */
-export const INDEX_BYTES: usize = 4096 * 4;
-/** Seed log: 64 entries of 32 bytes. */
-export const SEED_LOG_BYTES: usize = 64 * 32;
+/** 16 bytes per service of the set being staged. */
+export const ENTRIES_BYTES: usize = 4096 * 16;
+/** Seed log: 256 entries of 16 bytes. */
+export const SEED_LOG_BYTES: usize = 256 * 16;
 /** Three words per target of the table being verified. */
 export const TARGETS_BYTES: usize = 3 * 256 * 4;
 /** What the leader knows of each member. */
@@ -58,14 +58,14 @@ export function configBlocks(): usize {
 
 
 @inline
-export function indexBuffer(): usize {
+export function entriesBuffer(): usize {
   return configBlocks() + 2 * CONFIG_BYTES;
 }
 
 
 @inline
 export function watchBuffer(): usize {
-  return indexBuffer() + INDEX_BYTES;
+  return entriesBuffer() + ENTRIES_BYTES;
 }
 
 

@@ -1,6 +1,7 @@
 // The pick: one load for a session, one load and an increment without. Both arrays were made by the control server.
 
 import { TableRecord } from "./store";
+import { tableOrder, tableSlots } from "./table";
 import { xxh64 } from "./xxh64";
 
 /** XXH64 of the fleet's name: the same key lies in the same slot on every Envoy of the fleet, and elsewhere in another. */
@@ -12,20 +13,20 @@ export function setFleet(name: usize, length: usize): void {
 
 /** The address of the u16-prefixed value to write. Sessions keep the target that owns their slot. */
 @inline
-export function pickSticky(table: TableRecord, key: usize, length: usize): usize {
-  const slot = <usize>(xxh64(key, length, fleetSeed) >> (<u64>table.shift));
-  return value(table, load<u8>(table.sticky + slot));
+export function pickSticky(record: TableRecord, key: usize, length: usize): usize {
+  const slots = tableSlots(record.table);
+  const slot = <usize>(xxh64(key, length, fleetSeed) >> <u64>(64 - ctz(slots)));
+  return value(record, tableOrder(record.table) - slots + slot);
 }
 
 /** Any M picks in a row of one VM hit the quotas exactly, since they walk `order` once round. */
 @inline
-export function pickNext(table: TableRecord): usize {
-  const slot = <usize>(table.phase++ & table.mask);
-  return value(table, load<u8>(table.order + slot));
+export function pickNext(record: TableRecord): usize {
+  const slot = record.phase++ & (tableSlots(record.table) - 1);
+  return value(record, tableOrder(record.table) + slot);
 }
 
-
 @inline
-function value(table: TableRecord, target: u32): usize {
-  return load<u32>(table.values + ((<usize>target) << 2));
+function value(record: TableRecord, slot: usize): usize {
+  return load<u32>(record.values + ((<usize>load<u8>(slot)) << 2));
 }

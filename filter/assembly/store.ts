@@ -5,18 +5,9 @@
 //
 // A record with its table: [TableRecord][value address u32 × targets][bytes of the table], each record on 8 bytes.
 
-import { isEqual } from "./bytes";
+import { isEqual, isSameText } from "./bytes";
 import { config, findValue } from "./config";
-import {
-  isObserved,
-  TABLE_HEADER,
-  tableDigest,
-  tableFlags,
-  tableService,
-  tableSlots,
-  tableTargets,
-  TARGET_TAIL,
-} from "./table";
+import { isObserved, tableFlags, tableService, tableTargets, TARGET_TAIL } from "./table";
 import { afterBuffers } from "./memory";
 import { Reason } from "./reason";
 import { randomU32 } from "./random";
@@ -25,24 +16,24 @@ import { xxh64 } from "./xxh64";
 
 @unmanaged
 export class TableRecord {
-  digest: u64;
+  /** XXH64 of the service's name. */
   hash: u64;
-  /** u16-prefixed service name. */
-  service: usize;
-  sticky: usize;
-  order: usize;
-  /** Per target: address of the u16-prefixed value to write. */
-  values: usize;
-  mask: u32;
-  /** 64 - log2 M. */
-  shift: u32;
+  table: usize;
   /** Next position in `order`; wraps at 2^32, of which every M is a divisor. */
   phase: u32;
   observed: bool;
-  table: usize;
-  tableLength: usize;
-}
 
+  /** Per target: address of the u16-prefixed value to write. */
+  @inline
+  get values(): usize {
+    return changetype<usize>(this) + offsetof<TableRecord>();
+  }
+  /** u16-prefixed. */
+  @inline
+  get service(): usize {
+    return tableService(this.table);
+  }
+}
 
 @unmanaged
 export class Region {
@@ -114,29 +105,18 @@ export function addTable(r: Region, table: usize, length: usize): u32 {
   if (r.count >= config.maxServices || r.bytes + <u32>length > config.maxSetBytes) return Reason.SetTooLarge;
   if (r.used + size > regionBytes) return Reason.SetTooLarge;
   const record = changetype<TableRecord>(r.base + r.used);
-  record.values = changetype<usize>(record) + offsetof<TableRecord>();
-  record.table = record.values + (targets << 2);
-  record.tableLength = length;
-  memory.copy(record.table, table, length);
-  table = record.table;
-
-  const slots = tableSlots(table);
-  record.digest = tableDigest(table);
-  record.service = tableService(table);
+  const copy = record.values + (targets << 2);
+  memory.copy(copy, table, length);
+  record.table = copy;
   record.hash = xxh64(record.service + 2, load<u16>(record.service), 0);
-  record.mask = slots - 1;
-  record.shift = 64 - ctz(slots);
-  record.observed = isObserved(tableFlags(table));
-  record.order = table + length - <usize>slots;
-  record.sticky = record.order - <usize>slots;
+  record.observed = isObserved(tableFlags(copy));
   record.phase = randomU32();
 
   let entry = (<u32>record.hash) & indexMask;
   for (; ; entry = (entry + 1) & indexMask) {
     const other = <usize>load<u32>(r.index + ((<usize>entry) << 2));
     if (other == 0) break;
-    const service = changetype<TableRecord>(other).service;
-    if (isEqual(service + 2, load<u16>(service), record.service + 2, load<u16>(record.service))) return Reason.SetOrder;
+    if (isSameText(changetype<TableRecord>(other).service, record.service)) return Reason.SetOrder;
   }
   const fault = linkValues(record);
   if (fault != Reason.None) return fault;

@@ -3,7 +3,7 @@
 // the membership was unchanged for a second after the start or a takeover: until then a member may be overlooked.
 
 import { CAS_CREATE, Status } from "./abi";
-import { getMessage, monotonicNs, randomU64, value, valueLength, wake } from "./host";
+import { getMessage, monotonicMs, randomU64, value, valueLength, wake } from "./host";
 import { count, Counter } from "./metrics";
 import { numberOf } from "./proto";
 import { isTableReason, Reason } from "./reason";
@@ -43,14 +43,14 @@ import * as wire from "./sync-wire";
 import { Type } from "./sync-wire";
 
 /** How long the activation of a set that is not staged yet may wait for it. */
-const PENDING_NS: u64 = 30_000_000_000;
+const PENDING_MS: u32 = 30_000;
 /** How long an activation waits for members that have not staged its set yet; dead ones are off the board by then. */
-const STRAGGLERS_NS: u64 = 2_000_000_000;
+const STRAGGLERS_MS: u32 = 2_000;
 
 /** A Stage or Activation that is not answered yet. */
 @unmanaged
 class Pending extends SetRef {
-  since: u64;
+  since: u32;
   open: bool;
 }
 const stage: Pending = changetype<Pending>(memory.data(48, 8));
@@ -77,7 +77,7 @@ export function stopLeading(root: u32): void {
 }
 
 function giveUp(root: u32): void {
-  resetStream(monotonicNs(), root);
+  resetStream(monotonicMs(), root);
   forgetStream();
 }
 
@@ -113,7 +113,7 @@ export function onMessage(root: u32, size: usize): void {
   if (isOnlyResource()) reason = isStage ? takeStage(resourceAt, resourceLength) : checkActivation();
   if (reason != Reason.None) return send(root, wire.responseType, false, reason, offered);
   memory.copy(changetype<usize>(pending), changetype<usize>(offered), SET_REF_BYTES);
-  pending.since = monotonicNs();
+  pending.since = monotonicMs();
   pending.open = true;
   if (isStage && missing != 0) send(root, Type.Table, false, Reason.None, offered);
 }
@@ -172,14 +172,14 @@ function publishAndWake(): bool {
 /** Names the activation's set as the active one, once its members hold it or had time enough. */
 function tryActivate(root: u32): bool {
   if (!activation.open || !readHeader()) return false;
-  const waited = monotonicNs() - activation.since;
+  const waited = monotonicMs() - activation.since;
   if (isSet(active, activation)) {
     if (active.mode == activation.mode && active.term == activation.term) return false;
   } else if (isSet(staged, activation)) {
-    if (!survey(activation, false) && (surveyReason != Reason.None || waited < STRAGGLERS_NS)) return false;
+    if (!survey(activation, false) && (surveyReason != Reason.None || waited < STRAGGLERS_MS)) return false;
     activateStaged();
   } else {
-    if (waited <= PENDING_NS) return false;
+    if (waited <= PENDING_MS) return false;
     activation.open = false;
     send(root, Type.Activation, false, Reason.SetUnknown, activation);
     return false;

@@ -10,7 +10,7 @@ import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
 
 /** Dead: beats unchanged for so long … */
-export const DEAD_AFTER_NS: u64 = 1_000_000_000;
+export const DEAD_AFTER_MS: u32 = 1_000;
 /** … and over so many of the observer's own ticks, so that an observer that was paused itself does not misjudge. */
 export const DEAD_AFTER_TICKS: u32 = 10;
 
@@ -32,7 +32,7 @@ export let holderQueue: u32 = 0;
 // What was last seen of the holder, and since when.
 let seenIncarnation: u64 = 0;
 let seenBeats: u64 = 0;
-let seenSince: u64 = 0;
+let seenSince: u32 = 0;
 let seenTicks: u32 = 0;
 
 export function isLeader(): bool {
@@ -44,7 +44,7 @@ export function dropLease(): void {
 }
 
 /** Once per tick: renews, observes or takes over. */
-export function tickLease(now: u64, root: u32): void {
+export function tickLease(now: u32, root: u32): void {
   const status = shared.read(Kind.Lease, 0);
   const cas = shared.cas;
   if (status == Status.Ok && valueLength() == RECORD_BYTES) {
@@ -61,7 +61,7 @@ export function tickLease(now: u64, root: u32): void {
         seenTicks = 0;
         return;
       }
-      if (++seenTicks < DEAD_AFTER_TICKS || now - seenSince < DEAD_AFTER_NS) return;
+      if (++seenTicks < DEAD_AFTER_TICKS || now - seenSince < DEAD_AFTER_MS) return;
     }
     write(beats + 1, root, cas);
   } else {

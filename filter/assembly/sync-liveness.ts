@@ -3,19 +3,19 @@
 import { WATCH_BYTES, watchBuffer } from "./memory";
 import { gauge, Gauge } from "./metrics";
 import { memberAt, declareDead, MAX_MEMBERS, MemberRecord, MemberState } from "./sync-board";
-import { DEAD_AFTER_NS, DEAD_AFTER_TICKS } from "./sync-lease";
+import { DEAD_AFTER_MS, DEAD_AFTER_TICKS } from "./sync-lease";
 
 
 @unmanaged
 class Watch {
   incarnation: u64;
   beats: u64;
-  since: u64;
+  since: u32;
   ticks: u32;
 }
 
 let membership: u64 = 0;
-let unchangedSince: u64 = 0;
+let unchangedSince: u32 = 0;
 let unchangedTicks: u32 = 0;
 let settled: bool = false;
 
@@ -33,7 +33,7 @@ export function isSettled(): bool {
 }
 
 /** Once per tick of the leader. */
-export function tickMembers(now: u64): void {
+export function tickMembers(now: u32): void {
   let hash: u64 = 0;
   let members: u64 = 0;
   let quarantined: u64 = 0;
@@ -50,7 +50,7 @@ export function tickMembers(now: u64): void {
       watch.beats = member.beats;
       watch.since = now;
       watch.ticks = 0;
-    } else if (++watch.ticks >= DEAD_AFTER_TICKS && now - watch.since >= DEAD_AFTER_NS) {
+    } else if (++watch.ticks >= DEAD_AFTER_TICKS && now - watch.since >= DEAD_AFTER_MS) {
       if (declareDead(number, watch.incarnation, watch.beats)) continue;
     }
     hash = rotl(hash, 9) ^ watch.incarnation ^ (<u64>number);
@@ -70,5 +70,5 @@ export function tickMembers(now: u64): void {
     unchangedSince = now;
     unchangedTicks = 0;
   }
-  if (++unchangedTicks > DEAD_AFTER_TICKS && now - unchangedSince >= DEAD_AFTER_NS) settled = true;
+  if (++unchangedTicks > DEAD_AFTER_TICKS && now - unchangedSince >= DEAD_AFTER_MS) settled = true;
 }

@@ -20,7 +20,7 @@ import {
 } from "./sync-header";
 import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
-import { tableDigest, tableService, verifyTable } from "./table";
+import { tableDigest, tableLength, tableService, verifyTable } from "./table";
 import { xxh64 } from "./xxh64";
 
 export namespace Loaded {
@@ -114,9 +114,9 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
     const wanted = load<u64>(name + nameLength);
     const known = inUse !== null ? findTable(inUse, name, nameLength) : null;
     let fault: u32;
-    if (known !== null && known.digest == wanted) {
-      bytes += <u32>known.tableLength;
-      fault = addTable(spare, known.table, known.tableLength);
+    if (known !== null && tableDigest(known.table) == wanted) {
+      bytes += <u32>tableLength(known.table);
+      fault = addTable(spare, known.table, tableLength(known.table));
     } else {
       if (shared.read(Kind.Table, load<u32>(namesEnd + ((<usize>next) << 2))) != Status.Ok) return Loaded.Torn;
       const table = value();

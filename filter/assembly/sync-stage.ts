@@ -1,9 +1,9 @@
 // The leader's side of a stage: take the list of a set, find out which tables are not in shared data yet, put those in as
 // they arrive, then publish: tables first, manifest next, header last.
 
-import { compareBytes, isEqual, isName } from "./bytes";
+import { compareBytes, isName, isSameText } from "./bytes";
 import { config } from "./config";
-import { indexBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
+import { entriesBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
 import { bytes as fieldBytes, bytesLength, bytesOf, field, lengthOf, numberOf, readField, readMessage } from "./proto";
 import { Reason } from "./reason";
 import { isBoardEnd, memberAt, MemberRecord, MemberState } from "./sync-board";
@@ -33,6 +33,19 @@ import { xxh64 } from "./xxh64";
 @inline
 function names(): usize {
   return stagedManifest() + MANIFEST_HEADER;
+}
+
+/** One service of the set that is being staged. */
+@unmanaged
+class Entry {
+  digest: u64;
+  /** Store index of its table, -1 while that is missing. */
+  index: i32;
+  /** u16-prefixed, in the manifest. */
+  name: usize;
+}
+function entryAt(i: u32): Entry {
+  return changetype<Entry>(entriesBuffer() + <usize>i * offsetof<Entry>());
 }
 
 /** The set that is being staged. */
@@ -115,6 +128,9 @@ function readList(message: usize, length: usize, digest: u64): u32 {
     store<u16>(end, <u16>nameLength);
     memory.copy(end + 2, name, nameLength);
     store<u64>(end + 2 + nameLength, numberOf(2));
+    const entry = entryAt(count);
+    entry.digest = numberOf(2);
+    entry.name = end;
     last = end + 2;
     lastLength = nameLength;
     end += 2 + nameLength + 8;
@@ -127,25 +143,16 @@ function readList(message: usize, length: usize, digest: u64): u32 {
 
 function findTables(): void {
   rebuildDirectory();
-  let at = names();
-  for (let i: usize = 0; i < <usize>count; i++) {
-    at += 2 + <usize>load<u16>(at);
-    const index = findDigest(load<u64>(at));
-    store<i32>(indexBuffer() + (i << 2), index);
-    if (index < 0) missing++;
-    at += 8;
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryAt(i);
+    entry.index = findDigest(entry.digest);
+    if (entry.index < 0) missing++;
   }
 }
 
 /** Puts the names of the missing tables into the request being built. */
 export function nameMissing(): void {
-  if (!open || missing == 0) return;
-  let at = names();
-  for (let i: usize = 0; i < <usize>count; i++) {
-    at += 2 + <usize>load<u16>(at);
-    if (load<i32>(indexBuffer() + (i << 2)) < 0) putDigestName(load<u64>(at));
-    at += 8;
-  }
+  for (let i: u32 = 0; i < count && missing != 0; i++) if (entryAt(i).index < 0) putDigestName(entryAt(i).digest);
 }
 
 /** Takes a ballast.v1.WeightTable. One that nobody asked for is checked and left; `tableTaken` names it in a NACK. */
@@ -159,33 +166,26 @@ export function takeTable(message: usize, length: usize): u32 {
   const fault = verifyTable(table, size);
   if (fault != Reason.None) return fault;
   if (tableDigest(table) != digest) return Reason.TableDigest;
-  const place = placeOf(digest);
-  if (place < 0) return Reason.None;
-  const service = tableService(table);
-  if (!isEqual(service + 2, load<u16>(service), placeName + 2, load<u16>(placeName))) return Reason.TableService;
+  const entry = findMissing(digest);
+  if (entry === null) return Reason.None;
+  if (!isSameText(tableService(table), entry.name)) return Reason.TableService;
   bytes += size;
   if (bytes > <u64>config.maxSetBytes) return Reason.SetTooLarge;
-  const index = storeTable(digest, table, size);
-  if (index < 0) return Reason.HandoverFailed;
-  store<i32>(indexBuffer() + ((<usize>place) << 2), index);
+  entry.index = storeTable(digest, table, size);
+  if (entry.index < 0) return Reason.HandoverFailed;
   missing--;
   return Reason.None;
 }
 export const tableTaken: SetId = changetype<SetId>(memory.data(16, 8));
 
-/** Where the list misses this digest, -1 when it does not. Responses come in the order asked for, so looking goes on from there. */
-function placeOf(digest: u64): i32 {
-  if (!open || missing == 0) return -1;
-  let at = names();
-  for (let i: usize = 0; i < <usize>count; i++) {
-    placeName = at;
-    at += 2 + <usize>load<u16>(at);
-    if (load<u64>(at) == digest && load<i32>(indexBuffer() + (i << 2)) < 0) return <i32>i;
-    at += 8;
+/** The entry that misses this digest, null when none does. */
+function findMissing(digest: u64): Entry | null {
+  for (let i: u32 = 0; i < count && missing != 0; i++) {
+    const entry = entryAt(i);
+    if (entry.digest == digest && entry.index < 0) return entry;
   }
-  return -1;
+  return null;
 }
-let placeName: usize = 0;
 
 /** All tables lie in shared data: writes the manifest into a free ring slot and then names it in the header. */
 export function publishStage(): bool {
@@ -195,7 +195,7 @@ export function publishStage(): bool {
   store<u64>(stagedManifest(), incoming.digest);
   store<u32>(stagedManifest(), count, 8);
   store<u32>(stagedManifest(), <u32>(namesEnd - names()), 12);
-  memory.copy(namesEnd, indexBuffer(), (<usize>count) << 2);
+  for (let i: u32 = 0; i < count; i++) store<i32>(namesEnd + ((<usize>i) << 2), entryAt(i).index);
   const size = namesEnd - stagedManifest() + ((<usize>count) << 2);
   // Read for its cas first: a leader that was paused here cannot overwrite what its successor put into the slot.
   shared.read(Kind.Manifest, slot);

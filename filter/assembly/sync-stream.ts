@@ -9,8 +9,8 @@ import { randomU32 } from "./random";
 import { describeService } from "./sync-wire";
 import { ascii, textLength } from "./words";
 
-const LEAST_BACKOFF_NS: u64 = 200_000_000;
-const MOST_BACKOFF_NS: u64 = 5_000_000_000;
+const LEAST_BACKOFF_MS: u32 = 200;
+const MOST_BACKOFF_MS: u32 = 5_000;
 /** A stream whose root has not ticked for so many ticks of the driving root is void. */
 export const VOID_AFTER_TICKS: u32 = 10;
 
@@ -20,8 +20,9 @@ const METHOD: usize = ascii("StreamAggregatedResources");
 let token: u32 = 0;
 let root: u32 = 0;
 let silentTicks: u32 = 0;
-let backoff: u64 = LEAST_BACKOFF_NS;
-let notBefore: u64 = 0;
+let backoff: u32 = LEAST_BACKOFF_MS;
+let failedAt: u32 = 0;
+let wait: u32 = 0;
 let opened: bool = false;
 
 export function isOpen(): bool {
@@ -36,8 +37,8 @@ export function tokenFor(caller: u32): u32 {
 }
 
 /** Tries to open. True when a new stream is there and the first requests are due. */
-export function openStream(now: u64, caller: u32): bool {
-  if (token != 0 || now < notBefore || !canSubscribe()) return false;
+export function openStream(now: u32, caller: u32): bool {
+  if (token != 0 || now - failedAt < wait || !canSubscribe()) return false;
   const length = describeService();
   if (opened) count(Counter.Reconnects);
   opened = true;
@@ -50,25 +51,26 @@ export function openStream(now: u64, caller: u32): bool {
 }
 
 /** Doubles up to 5 s, each time with up to half of it on top, so that a fleet does not come back in step. */
-function retryLater(now: u64): void {
-  notBefore = now + backoff + (((backoff >> 10) * <u64>randomU32()) >> 23);
-  backoff = min(backoff * 2, MOST_BACKOFF_NS);
+function retryLater(now: u32): void {
+  failedAt = now;
+  wait = backoff + (randomU32() % (backoff >> 1));
+  backoff = min(backoff * 2, MOST_BACKOFF_MS);
 }
 
 /** The server answered: the next failure begins with a short wait again. */
 export function streamWorks(): void {
-  backoff = LEAST_BACKOFF_NS;
+  backoff = LEAST_BACKOFF_MS;
 }
 
 /** The peer closed: the host still holds its side. */
-export function streamClosed(now: u64): void {
+export function streamClosed(now: u32): void {
   grpcClose(token);
   token = 0;
   retryLater(now);
 }
 
 /** Gives the stream up: malformed answers, a lost lease, a send that failed. Reachable only from its own root. */
-export function resetStream(now: u64, caller: u32): void {
+export function resetStream(now: u32, caller: u32): void {
   if (token != 0 && caller == root) grpcCancel(token);
   token = 0;
   retryLater(now);
