@@ -76,12 +76,13 @@ export function connectionManager(options: ListenerOptions): Json {
   );
 }
 
-/** The filter with the values that the form needs. */
+/** The filter with the values that the form header_name needs. */
 export function completeFilter(
-  options: Pick<ListenerOptions, "services" | "routes">,
+  { services, routes }: Pick<ListenerOptions, "services" | "routes">,
   filter: FilterOptions,
 ): FilterOptions {
-  return options.routes.form === "header-name" ? { ...filter, values: valuesOf(options.services) } : filter;
+  const values = valuesOf(services, routes.form);
+  return values === undefined ? filter : { ...filter, values };
 }
 
 function chainEntry(options: ListenerOptions): Json[] {

@@ -12,6 +12,8 @@ export interface SteeredService {
   name: string;
   /** In the order of the route; the names are cluster names. Weights are the user's own, in parts of their sum. */
   targets: readonly WeightedTarget[];
+  /** What is other for this service than for the rest of the listener. */
+  routes?: Partial<Pick<RouteOptions, "form" | "match" | "timeout" | "retry">>;
 }
 
 export interface RouteOptions {
@@ -28,11 +30,26 @@ export interface RouteOptions {
   issue?: Issue;
 }
 
-/** Repeats only what never reached the upstream: safe for requests that must not be done twice. */
-export const SAFE_RETRY: Json = { retry_on: "connect-failure,refused-stream", num_retries: 1 };
+/**
+ * Repeats only what never reached the upstream: safe for requests that must not be done twice. It stays in the chosen cluster, and
+ * there goes to a host that was not tried.
+ */
+export const SAFE_RETRY: Json = {
+  retry_on: "connect-failure,refused-stream",
+  num_retries: 1,
+  retry_host_predicate: [
+    {
+      name: "envoy.retry_host_predicates.previous_hosts",
+      typed_config: { "@type": `${TYPE}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
+    },
+  ],
+  // Draws until it meets such a host: with one of two hosts dead, all 16 meet the dead one once in 65,000 retries.
+  host_selection_retry_max_attempts: 16,
+};
 
 /** The routes of one service in their order: the kill switch, what the form adds, and the user's own static route. */
-export function serviceRoutes(service: SteeredService, options: RouteOptions): Json[] {
+export function serviceRoutes(service: SteeredService, common: RouteOptions): Json[] {
+  const options = { ...common, ...service.routes };
   const match = options.match ?? { prefix: `/${service.name}` };
   const policy = { timeout: options.timeout ?? "10s", retry_policy: { ...(options.retry ?? SAFE_RETRY) } };
   const weights = { clusters: service.targets.map(({ name, weight }) => ({ name, weight })) };
@@ -124,9 +141,14 @@ function byValue(weights: Json, policy: Json): Json {
   return { weighted_clusters: { ...weights, header_name: STEER_HEADER }, ...policy };
 }
 
-/** `values` of the plugin configuration for the services that are steered by header_name. */
-export function valuesOf(services: readonly SteeredService[]): Record<string, Record<string, string>> {
-  return Object.fromEntries(services.map(({ name, targets }) => [name, Object.fromEntries(chooseValues(targets))]));
+/** `values` of the plugin configuration for the services that are steered by header_name; undefined when there are none. */
+export function valuesOf(
+  services: readonly SteeredService[],
+  form: SteeringForm,
+): Record<string, Record<string, string>> | undefined {
+  const byNumber = services.filter(({ routes }) => (routes?.form ?? form) === "header-name");
+  if (byNumber.length === 0) return undefined;
+  return Object.fromEntries(byNumber.map(({ name, targets }) => [name, Object.fromEntries(chooseValues(targets))]));
 }
 
 /** The user's match with a route's own conditions on top. */
