@@ -6,7 +6,7 @@ import { getProperty, value, valueLength } from "./host";
 import * as json from "./json";
 import { Fault } from "./json";
 import { CONFIG_BYTES, configBlocks, messageBuffer } from "./memory";
-import { ascii, indexOfWord, putText, textLength } from "./words";
+import { ascii, indexOfWord, textLength } from "./words";
 
 export const MAX_CONFIG_BYTES: usize = 64 << 10;
 const LEAST_SET_BYTES: u32 = 64 << 10;
@@ -107,6 +107,11 @@ export function canSubscribe(): bool {
   return config.fleetLength != 0 && config.nodeLength != 0;
 }
 
+/** Tables are linked to the values of the configuration in force. */
+export function hasValues(): bool {
+  return config.values != config.valuesEnd;
+}
+
 /** Address of the u16-prefixed value to write for a target, 0 when `values` has none. */
 export function findValue(service: usize, serviceLength: usize, target: usize, targetLength: usize): usize {
   for (let at = config.values; at < config.valuesEnd;) {
@@ -122,15 +127,12 @@ export function findValue(service: usize, serviceLength: usize, target: usize, t
 
 /** Keeps a property of Envoy's bootstrap; without a node there the host answers with empty ones. */
 function keepProperty(next: Config, field: u32, path: usize, length: usize): void {
-  const end = putText(textBuffer(), path);
-  // Segments of a path are split by NUL, which a literal cannot hold.
-  for (let at = textBuffer(); at < end; at++) if (load<u8>(at) == 46) store<u8>(at, 0);
-  if (getProperty(textBuffer(), length)) keep(next, field, value(), min(valueLength(), MAX_TEXT));
+  if (getProperty(path, length)) keep(next, field, value(), min(valueLength(), MAX_TEXT));
 }
 
 const STEER_HEADER: usize = ascii("x-ballast-target");
-const NODE_CLUSTER: usize = ascii("xds.node.cluster");
-const NODE_ID: usize = ascii("xds.node.id");
+const NODE_CLUSTER: usize = ascii("xds\0node\0cluster");
+const NODE_ID: usize = ascii("xds\0node\0id");
 
 const FIELDS: usize = ascii(
   "control_cluster|fleet|node|service_from|session_from|steer_header|values|max_services|max_set_bytes",
@@ -157,7 +159,7 @@ function readFields(next: Config): void {
     seen |= 1 << field;
     if (field < SERVICE_FROM) keepText(next, field, readText());
     else if (field < STEER) readSource(next, field);
-    else if (field == STEER) keepText(next, field, readToken());
+    else if (field == STEER) keepText(next, field, readName());
     else if (field == VALUES) readValues(next);
     else if (field == SERVICES) next.maxServices = json.readNumber(1, MAX_SERVICES);
     else next.maxSetBytes = json.readNumber(LEAST_SET_BYTES, MAX_SET_BYTES);
@@ -181,7 +183,7 @@ function readSource(next: Config, field: u32): void {
   if (from <= 0) json.fail(fault);
   if (isService) next.serviceFrom = from;
   else next.sessionFrom = from;
-  keepText(next, field, isService && from == ServiceFrom.Fixed ? readName() : readToken());
+  keepText(next, field, readName());
   json.expect(OBJECT_END);
 }
 
@@ -220,17 +222,7 @@ function readText(): usize {
   return length;
 }
 
-/** A header or cookie name. */
-function readToken(): usize {
-  const length = readText();
-  for (let i: usize = 0; i < length; i++) {
-    const c = <u32>load<u8>(textBuffer() + i);
-    // The separators that end a name in a Cookie header, and what no header name holds.
-    if (c <= 32 || c >= 127 || c == 58 || c == 59 || c == 61 || c == 44 || c == 34) json.fail(Fault.Token);
-  }
-  return length;
-}
-
+/** A service, target, header or cookie name, or a value: what needs no quoting anywhere. */
 function readName(): usize {
   const length = readText();
   if (!isName(textBuffer(), length)) json.fail(Fault.Name);

@@ -15,16 +15,15 @@ export namespace Fault {
   export const UnknownField: u32 = 8;
   export const Twice: u32 = 9;
   export const EmptyText: u32 = 10;
-  export const Token: u32 = 11;
-  export const Name: u32 = 12;
-  export const ServiceFrom: u32 = 13;
-  export const SessionFrom: u32 = 14;
-  export const TooLarge: u32 = 15;
-  export const NoCluster: u32 = 16;
+  export const Name: u32 = 11;
+  export const ServiceFrom: u32 = 12;
+  export const SessionFrom: u32 = 13;
+  export const TooLarge: u32 = 14;
+  export const NoCluster: u32 = 15;
 }
 // In the order of the numbers above.
 const WORDS: usize = ascii(
-  "|not JSON|expected an object|expected a string|expected a whole number|number out of range|string too long|escape not supported|unknown field|field appears twice|text is empty|not a header or cookie name|not a service or target name|service_from: expected route_name, header or fixed|session_from: expected cookie or header|configuration too large|control_cluster is missing",
+  "|not JSON|expected an object|expected a string|expected a whole number|number out of range|string too long|escape not supported|unknown field|field appears twice|text is empty|not a name|service_from: expected route_name, header or fixed|session_from: expected cookie or header|configuration too large|control_cluster is missing",
 );
 
 let at: usize = 0;
@@ -128,8 +127,6 @@ export function readNumber(least: u32, most: u32): u32 {
     digits++;
   }
   if (digits == 0) fail(Fault.NoNumber);
-  // Envoy prints the numbers of a Struct through a double: accept the .0 that some versions add.
-  if (at + 1 < end && load<u16>(at) == 0x302e) at += 2;
   if (isOk() && (number < least || number > most)) fail(Fault.OutOfRange);
   return <u32>number;
 }

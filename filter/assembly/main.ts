@@ -3,7 +3,7 @@
 
 import { CONTINUE, LogLevel } from "./abi";
 import { putDecimal } from "./bytes";
-import { canSubscribe, config, readConfig } from "./config";
+import { canSubscribe, config, hasValues, readConfig } from "./config";
 import { drainQueue, getConfiguration, log, monotonicMs, setTickPeriod, value, valueLength, wake } from "./host";
 import { putWhyNot, whereNot } from "./json";
 import { scratch } from "./memory";
@@ -13,7 +13,7 @@ import { setFleet } from "./pick";
 import { seedRandom } from "./random";
 import * as requests from "./request";
 import { seed, tickSeed } from "./seed";
-import { layOut, relinkAll } from "./store";
+import { layOut } from "./store";
 import { claimSlot, isRegistered, newIncarnation, openQueue, own, publish } from "./sync-board";
 import { directoryBytes, placeDirectory } from "./sync-directory";
 import { setPrefix } from "./sync-keys";
@@ -33,9 +33,7 @@ const TICK_MS: u32 = 100;
 /** Another root takes over when the driving one missed so many of its ticks. */
 const MISSED_TICKS: u32 = 10;
 
-let started: bool = false;
-let servicesAllowed: u32 = 0;
-let bytesAllowed: u32 = 0;
+let layoutHash: u64 = 0;
 let driver: u32 = 0;
 let missedTicks: u32 = 0;
 let queueRoot: u32 = 0;
@@ -48,25 +46,17 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
     explain();
     return 0;
   }
-  if (!started) {
+  setFleet(config.fleet, config.fleetLength);
+  // Where the sets lie. An update that changes nothing of it, nor what tables are linked to, keeps what is held.
+  const hash = setPrefix() ^ ((<u64>config.maxServices << 32) | config.maxSetBytes);
+  if (hash != layoutHash || hasValues()) {
+    layoutHash = hash;
     seedRandom();
     newIncarnation();
-    requests.prepareRequests();
-  }
-  setFleet(config.fleet, config.fleetLength);
-  const moved = setPrefix();
-  if (!started || moved || servicesAllowed != config.maxServices || bytesAllowed != config.maxSetBytes) {
-    servicesAllowed = config.maxServices;
-    bytesAllowed = config.maxSetBytes;
-    if (started && moved) newIncarnation();
     resetMember();
     placeDirectory(layOut(directoryBytes()));
     seed();
-  } else {
-    relinkAll();
-    reuseRegion();
-  }
-  started = true;
+  } else reuseRegion();
   driver = root;
   missedTicks = 0;
   setTickPeriod(TICK_MS);
@@ -97,7 +87,7 @@ export function proxy_on_tick(root: u32): void {
   const now = monotonicMs();
   if (stream.tickStream(root)) leader.forgetStream();
   beat(root);
-  if (isRegistered() && canSubscribe()) tickLease(now, root);
+  if (isRegistered() && canSubscribe()) tickLease(now);
   noteLease(root);
   if (isLeader()) {
     liveness.tickMembers(now);

@@ -17,8 +17,8 @@ export const ENTRIES_BYTES: usize = 4096 * 16;
 export const SEED_LOG_BYTES: usize = 256 * 16;
 /** Three words per target of the table being verified. */
 export const TARGETS_BYTES: usize = 3 * 256 * 4;
-/** What the leader knows of each member. */
-export const WATCH_BYTES: usize = 256 * 32;
+/** What the leader knows of each member, and of the membership. */
+export const WATCH_BYTES: usize = 257 * 16;
 
 
 @inline

@@ -1,6 +1,7 @@
 // The request path: find the service, pick, replace one header. No allocation, no shared data, no metric, no log; the
 // counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
 
+import { compare } from "./bytes";
 import { config, ServiceFrom, SessionFrom } from "./config";
 import { getProperty, getRequestHeader, replaceRequestHeader, value, valueLength } from "./host";
 import { count, Counter } from "./metrics";
@@ -25,13 +26,8 @@ let fixedTable: TableRecord | null = null;
 
 const COOKIE: usize = ascii("cookie");
 const COOKIE_LENGTH: usize = 6;
-const ROUTE_NAME: usize = ascii("xds.route_name");
+const ROUTE_NAME: usize = ascii("xds\0route_name");
 const ROUTE_NAME_LENGTH: usize = 14;
-
-/** Segments of a property's path are split by NUL, which a literal cannot hold. */
-export function prepareRequests(): void {
-  store<u8>(ROUTE_NAME, 0, 3);
-}
 
 /** Puts a set in use. `fixedTable` saves the look-up when the service does not depend on the request. */
 export function useRegion(r: Region | null, to: u32): void {
@@ -107,7 +103,7 @@ function findCookie(at: usize, length: usize): bool {
     while (at < end && (load<u8>(at) == 32 || load<u8>(at) == 9)) at++;
     const start = at;
     while (at < end && load<u8>(at) != 59) at++;
-    if (at - start > nameLength && load<u8>(start + nameLength) == 61 && memory.compare(start, name, nameLength) == 0) {
+    if (at - start > nameLength && load<u8>(start + nameLength) == 61 && compare(start, name, nameLength) == 0) {
       key = start + nameLength + 1;
       keyLength = at - key;
       return keyLength != 0;

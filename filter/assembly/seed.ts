@@ -3,7 +3,7 @@
 // a log in shared data, and a VM that finds an earlier seeding of the same set that died starts empty instead.
 //
 // An entry dies with its VM. Seeding: the VM trapped while copying and verifying. Serving: it ticked or took a request and
-// then fell silent before 100 good ticks. Seeded, and neither ticked nor asked, is a canary: it proves nothing.
+// then fell silent before 100 good ticks. One that was seeded and neither ticked nor asked is a canary and proves nothing.
 //
 //     256 entries: 0 u64 set digest   8 u32 monotonic ms of the last sign   12 u32 state
 //
@@ -18,11 +18,11 @@ import { Kind } from "./sync-keys";
 import { quarantine, seedSets } from "./sync-member";
 import * as shared from "./sync-shared";
 
+/** Seeding and Serving count when they fall silent; everything else is Free. */
 export namespace SeedState {
   export const Free: u32 = 0;
   export const Seeding: u32 = 1;
-  export const Seeded: u32 = 2;
-  export const Serving: u32 = 3;
+  export const Serving: u32 = 2;
 }
 
 
@@ -59,7 +59,7 @@ export function seed(): void {
   goodTicks = 0;
   note(SeedState.Seeding);
   seedSets();
-  note(SeedState.Seeded);
+  note(SeedState.Free);
 }
 
 /** At the first request of a seeded VM, if it comes before the first tick. */
@@ -83,8 +83,7 @@ function hasDied(digest: u64): bool {
   const now = monotonicMs();
   for (let i: u64 = 0; i < ENTRIES; i++) {
     const e = entry(i);
-    const open = e.state == SeedState.Seeding || e.state == SeedState.Serving;
-    if (open && e.digest == digest && now - e.lastSign > SILENT_AFTER_MS) return true;
+    if (e.state != SeedState.Free && e.digest == digest && now - e.lastSign > SILENT_AFTER_MS) return true;
   }
   return false;
 }

@@ -145,19 +145,6 @@ function linkValues(record: TableRecord): u32 {
   return found != 0 && missing != 0 ? Reason.ValueMissing : Reason.None;
 }
 
-/** After a change of `values`: points every record of both regions anew. A record that lacks a value is left alone by requests. */
-export function relinkAll(): void {
-  for (let which: u32 = 0; which < 2; which++) {
-    const r = region(which);
-    for (let i: usize = 0; regionBytes != 0 && i <= <usize>indexMask; i++) {
-      const at = <usize>load<u32>(r.index + (i << 2));
-      if (at == 0) continue;
-      const record = changetype<TableRecord>(at);
-      record.observed = linkValues(record) != Reason.None || isObserved(tableFlags(record.table));
-    }
-  }
-}
-
 /** The record of a service, or null. */
 export function findTable(r: Region, name: usize, length: usize): TableRecord | null {
   if (regionBytes == 0) return null;

@@ -131,14 +131,3 @@ export function publish(): bool {
   slot = -1;
   return false;
 }
-
-/** Declares a member dead, unless it gave a sign since. For the leader. */
-export function declareDead(number: u32, incarnation: u64, beats: u64): bool {
-  const there = memberAt(number);
-  const cas = shared.cas;
-  if (there == 0) return false;
-  const record = changetype<MemberRecord>(there);
-  if (record.incarnation != incarnation || record.beats != beats) return false;
-  record.state = MemberState.Free;
-  return shared.write(Kind.Member, number, there, RECORD_BYTES, cas);
-}

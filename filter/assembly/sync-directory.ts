@@ -48,9 +48,8 @@ function addManifest(slot: i32): void {
   const count = manifestCount(manifest);
   const end = manifest + MANIFEST_HEADER + manifestNames(manifest);
   let at = manifest + MANIFEST_HEADER;
-  for (let i: usize = 0; i < <usize>count && at + 2 <= end; i++) {
+  for (let i: usize = 0; i < <usize>count && at < end; i++) {
     at += 2 + <usize>load<u16>(at);
-    if (at + 8 > end) return;
     put(load<u64>(at), load<u32>(end + (i << 2)));
     at += 8;
   }

@@ -20,20 +20,17 @@ const PREFIX: usize = ascii("ballast/1/");
 
 const KEY = memory.data(48, 8);
 let prefixLength: usize = 0;
-let prefixHash: u64 = 0;
 
-/** Derives the prefix from the configuration in force; true when it is another one than before. */
-export function setPrefix(): bool {
+/** Derives the prefix from the configuration in force; returns its hash. */
+export function setPrefix(): u64 {
   let end = putBytes(scratch(), config.cluster, config.clusterLength);
   store<u8>(end++, 0);
   end = putBytes(end, config.fleet, config.fleetLength);
   const hash = xxh64(scratch(), end - scratch(), LAYOUT);
-  const changed = prefixLength == 0 || hash != prefixHash;
-  prefixHash = hash;
   end = putHex(putText(KEY, PREFIX), hash);
   store<u8>(end++, 47);
   prefixLength = end - KEY;
-  return changed;
+  return hash;
 }
 
 let keyLength: usize = 0;

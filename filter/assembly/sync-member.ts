@@ -2,6 +2,7 @@
 // leader. `advance` is one bounded step of that and is called on every tick and every wake-up.
 
 import { LogLevel } from "./abi";
+import { compare } from "./bytes";
 import { logReason, wake } from "./host";
 import { Reason } from "./reason";
 import { Gate, useRegion } from "./request";
@@ -77,7 +78,7 @@ export function advance(): bool {
   if (own.state == MemberState.Joining && (active.slot < 0 || isSame(own.active, active) || isRefused(active))) {
     own.state = MemberState.Counting;
   }
-  if (memory.compare(BEFORE, changetype<usize>(own), RECORD_BYTES) != 0) {
+  if (compare(BEFORE, changetype<usize>(own), RECORD_BYTES) != 0) {
     publish();
     if (holderQueue != own.queue) wake(holderQueue);
   }

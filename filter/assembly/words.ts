@@ -1,9 +1,9 @@
 // Texts as ASCII bytes. `ascii` is a compile-time function (filter/ascii-transform.mjs): the address of the text's bytes with a
 // NUL behind them. A list is one text of words separated by `|`.
 
-import { putBytes } from "./bytes";
+import { isEqual, putBytes } from "./bytes";
 
-/** Only at the top level: `const NAME: usize = ascii("text")`. */
+/** Only at the top level: `const NAME: usize = ascii("text")`. A text may hold NULs, if its length is known otherwise. */
 export declare function ascii(text: string): usize;
 
 /** Writes a text; returns the address after it. */
@@ -42,7 +42,7 @@ export function putWord(to: usize, list: usize, nth: u32): usize {
 /** Which word of a list these bytes are, -1 when none. */
 export function indexOfWord(from: usize, length: usize, list: usize): i32 {
   for (let nth = 0; findWord(list, nth); nth++) {
-    if (wordLength == length && memory.compare(word, from, length) == 0) return nth;
+    if (isEqual(word, wordLength, from, length)) return nth;
   }
   return -1;
 }
