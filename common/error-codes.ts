@@ -7,9 +7,52 @@ export const ERROR_CODES = {
   API_BAD_REQUEST: { exit: 2, http: 400, hint: "Send a JSON object as docs/reference/api.md describes it." },
   API_FORBIDDEN: { exit: 3, http: 403, hint: "Call the API from a program, not from a web page." },
   API_NOT_FOUND: { exit: 2, http: 404, hint: "See docs/reference/api.md for the operations." },
+  API_ROLE_MISSING: {
+    exit: 3,
+    http: 403,
+    hint: "Ask somebody who has the role; access in ballast.yaml gives roles to tokens and certificates.",
+  },
+  API_TLS_REQUIRED: {
+    exit: 2,
+    hint: "Bind a loopback address, or name a certificate and a key in server.apiTls of ballast.yaml.",
+  },
+  API_UNAUTHORIZED: {
+    exit: 3,
+    http: 401,
+    hint: "Send a token of access in ballast.yaml: BALLAST_TOKEN for the CLI, `Authorization: Bearer` for programs.",
+  },
+  AUDIT_FAILED: {
+    exit: 5,
+    hint: "Stop writing to the store, keep the file as it is, and compare the hash of the last sound entry with a copy kept elsewhere.",
+  },
   BENCH_DATA: {
     exit: 6,
     hint: "Put the reference data beside the repository, or name its folder in BALLAST_SHARED_DATA.",
+  },
+  CHANGES_FULL: {
+    exit: 3,
+    http: 429,
+    hint: "Approve or refuse some of the waiting changes, or raise changeControl.normal.maxPending.",
+  },
+  CHANGE_EMPTY: { exit: 3, hint: "What you asked for is in force already." },
+  CHANGE_EXPIRED: { exit: 3, hint: "Propose it again; the weights in force may have changed since." },
+  CHANGE_FROZEN: {
+    exit: 3,
+    hint: "Wait for the end of the freeze, or give --break-glass with a reason; it is recorded.",
+  },
+  CHANGE_INVALID: {
+    exit: 2,
+    http: 400,
+    hint: "No approval can set these rules aside: every target one of ballast.yaml, each once, shares that sum to 100 %.",
+  },
+  CHANGE_IN_FLIGHT: {
+    exit: 3,
+    hint: "One change of a service is in flight at a time: approve or refuse the one that waits (`ballast status`).",
+  },
+  CHANGE_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast status` lists what waits for approval, by epoch." },
+  CHANGE_STALE: {
+    exit: 3,
+    hint: "The change was refused. Look at `ballast diff` and propose it again against what is in force now.",
   },
   CHECKPOINT_ILLEGAL_MOVE: {
     exit: 3,
@@ -48,6 +91,12 @@ export const ERROR_CODES = {
     exit: 2,
     hint: "estate.servicenow in ballast.yaml names the folder with the exported tables (docs/reference/ballast-yaml.md).",
   },
+  FLEET_MISMATCH: { exit: 3, hint: "One store serves one fleet: check `fleet` and `store` in ballast.yaml." },
+  FREEZE_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast freeze list` shows the windows and their ids." },
+  FREEZE_NOT_YOURS: {
+    exit: 3,
+    hint: "Only a freeze that an operator added can be lifted. Change the policy or the calendar, or break the glass (`ballast freeze break`).",
+  },
   HISTORY_INVALID: {
     exit: 2,
     hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step.",
@@ -74,6 +123,7 @@ export const ERROR_CODES = {
     exit: 4,
     hint: "Install Python 3.9 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
   },
+  SELF_APPROVAL: { exit: 3, http: 403, hint: "Somebody other than the author must approve it." },
   SERVER_REFUSED: { exit: 3, hint: "The answer of the control server says what to do." },
   SERVER_UNREACHABLE: {
     exit: 4,
@@ -113,6 +163,7 @@ export const ERROR_CODES = {
     hint: "The last lines of the failed step are above; run the command again, it goes on where it stopped.",
   },
   TFX_UNSUPPORTED: { exit: 6, hint: "Train on Linux x86-64 with glibc 2.38 or newer, or as root on Debian or Ubuntu." },
+  TOKEN_FILE_UNSAFE: { exit: 2, hint: "chmod 600 the file; it must belong to the user that runs the server." },
   TRAIN_ENVIRONMENT_FAILED: {
     exit: 4,
     hint: "Check the network and pip's index settings; the packages are pinned in models/trees/requirements.txt.",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { occurrences, type Schedule } from "../../common/recurrence.ts";
 import { type Exemption, FreezeCalendar, type FreezeWindow } from "./freeze.ts";
-import { occurrences, type Schedule } from "./recurrence.ts";
 
 const at = Date.parse;
 const once = (start: string, end: string, zone = "UTC"): Schedule => ({ zone, start, end, repeat: null });

@@ -1,4 +1,4 @@
-import { type Occurrence, occurrences, type Schedule } from "./recurrence.ts";
+import { type Occurrence, occurrences, type Schedule } from "../../common/recurrence.ts";
 
 /** A span in which weights stay as they are (deny), or outside of which they do (allow). Plain JSON. */
 export interface FreezeWindow {

@@ -50,6 +50,8 @@ export interface ServiceChange {
   mode: "observe" | "steer";
   why: string;
   targets: readonly TargetChange[];
+  /** A person's weights, which the planner leaves alone until `resume`; carried from epoch to epoch. */
+  pinned?: { by: string; epoch: number };
 }
 
 /** The immutable content of one checkpoint. Times are milliseconds since the Unix epoch; shares are ppm. */
@@ -86,6 +88,8 @@ export interface CheckpointRecord {
   model?: string;
   /** For a rollback: the epoch whose tables are named again. */
   rollbackOf?: number;
+  /** The epoch under which this change waited for its approval, when it was carried out under another one. */
+  change?: number;
 }
 
 /** A table as a record names it: XXH64 as on the wire, SHA-256 because that one cannot be forged. */

@@ -1,4 +1,6 @@
 import type { Position } from "../../common/errors.ts";
+import type { Access, TlsFiles } from "./access.ts";
+import type { ChangeControl } from "./change-control.ts";
 
 /**
  * What ballast.yaml says, checked as a whole: a value of this type has passed every rule of docs/reference/ballast-yaml.md.
@@ -12,17 +14,21 @@ export interface BallastConfig {
   fleet: string;
   /** A planning calendar of its own; null: the wall clock. */
   clock: { startMs: number; rate: number } | null;
-  server: { xds: SocketAddress; api: SocketAddress };
+  /** `apiTls` null: the API speaks clear text, on loopback only. */
+  server: { xds: SocketAddress; api: SocketAddress; apiTls: TlsFiles | null };
   store: { sqlite: string };
   /** Base URLs of Envoy admin endpoints, without a slash at the end. */
   envoy: { admin: readonly string[] };
-  estate: { servicenow: string };
+  /** An estate read longer ago than maxAgeMs makes the server not ready; it goes on planning with it. */
+  estate: { servicenow: string; maxAgeMs: number };
   history: { csv: string; stepMs: number } | null;
   /** Folder with the model and its manifest; null: the forecast starts at its first fall-back. */
   model: string | null;
   tables: { slots: number };
   /** The policy of services that override nothing. */
   policy: Policy;
+  changeControl: ChangeControl;
+  access: Access;
   services: ReadonlyMap<string, ServiceConfig>;
 }
 

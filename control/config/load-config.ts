@@ -1,5 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { BallastError } from "../../common/errors.ts";
+import { ACCESS_FIELDS, readAccess, readTls } from "./access.ts";
+import { CHANGE_CONTROL_FIELDS, readChangeControl } from "./change-control.ts";
 import { checkBounds } from "./check-bounds.ts";
 import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
@@ -28,16 +30,20 @@ export const FIELDS = {
     "model",
     "tables",
     "policy",
+    "changeControl",
+    "access",
     "services",
   ],
   clock: ["start", "rate"],
-  server: ["xds", "api"],
+  server: ["xds", "api", "apiTls"],
   store: ["sqlite"],
   envoy: ["admin"],
-  estate: ["servicenow"],
+  estate: ["servicenow", "maxAge"],
   history: ["csv", "step"],
   tables: ["slots"],
   policy: POLICY_FIELDS,
+  ...CHANGE_CONTROL_FIELDS,
+  ...ACCESS_FIELDS,
   service: ["ci", "mode", "sessions", "capacity", "policy", "targets"],
   sessions: ["moveBefore"],
   capacity: ["rpsPerCore", "referenceMhz"],
@@ -94,7 +100,13 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const sqlite = store === undefined ? ".ballast/ballast.db" : store.value("sqlite", path, REQUIRED);
   const envoy = root.section("envoy", FIELDS.envoy);
   const admin = envoy === undefined ? [] : envoy.list("admin", v.adminUrl, MAX_ADMIN_URLS);
-  const servicenow = root.section("estate", FIELDS.estate, REQUIRED)?.value("servicenow", path, REQUIRED);
+  const estate = root.section("estate", FIELDS.estate, REQUIRED);
+  const servicenow = estate?.value("servicenow", path, REQUIRED);
+  const maxAgeMs = estate?.value(
+    "maxAge",
+    v.duration({ minMs: 1000, maxMs: 365 * DAY_MS, range: "1s to 365d" }),
+    7 * DAY_MS,
+  );
   const history = readHistory(root);
   const model = root.has("model") ? root.value("model", path, REQUIRED) : null;
   const tables = root.section("tables", FIELDS.tables);
@@ -102,10 +114,13 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const policySection = root.section("policy", FIELDS.policy);
   const policy = readPolicy(policySection, null);
   const services = readServices(root, policy, policySection);
+  const changeControl = readChangeControl(root, services === undefined ? null : [...services.keys()]);
+  const access = readAccess(root);
 
   const complete =
     version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && sqlite !== undefined;
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
+  if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
   if (!complete || !rest || slots === undefined || services === undefined || !isComplete(policy)) return undefined;
   return {
     file,
@@ -115,11 +130,13 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     server,
     store: { sqlite },
     envoy: { admin },
-    estate: { servicenow },
+    estate: { servicenow, maxAgeMs },
     history,
     model,
     tables: { slots },
     policy,
+    changeControl,
+    access,
     services,
   };
 }
@@ -134,17 +151,22 @@ function readClock(root: Section): BallastConfig["clock"] | undefined {
 }
 
 function readServer(root: Section): BallastConfig["server"] | undefined {
-  const defaults = { xds: { host: "127.0.0.1", port: 18_000 }, api: { host: "127.0.0.1", port: 18_001 } };
+  const defaults = {
+    xds: { host: "127.0.0.1", port: 18_000 },
+    api: { host: "127.0.0.1", port: 18_001 },
+    apiTls: null,
+  };
   if (!root.has("server")) return defaults;
   const section = root.section("server", FIELDS.server);
   if (section === undefined) return undefined;
   const xds = section.value("xds", v.listenAddress, defaults.xds);
-  const api = section.value("api", v.listenAddress, defaults.api);
-  if (xds === undefined || api === undefined) return undefined;
+  const apiTls = readTls(section);
+  const api = section.value("api", apiTls === null ? v.listenAddress : v.tlsListenAddress, defaults.api);
+  if (xds === undefined || api === undefined || apiTls === undefined) return undefined;
   if (xds.port !== 0 && xds.port === api.port) {
     section.reject(section.has("api") ? "api" : "xds", `port ${api.port} for both xds and api`, "two different ports");
   }
-  return { xds, api };
+  return { xds, api, apiTls };
 }
 
 function readHistory(root: Section): BallastConfig["history"] | undefined {

@@ -98,16 +98,26 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-/** Ballast has no TLS listener yet, so an address that others can reach is refused. */
+function parseAddress(value: string): SocketAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
+  if (match === null) return undefined;
+  const host = match[1] ?? match[2]!;
+  const port = Number(match[3]);
+  return port <= 65_535 ? { host, port } : undefined;
+}
+
+/** Without TLS an address that others can reach is refused. */
 export const listenAddress: ValueKind<SocketAddress> = {
   expected: "a loopback address and port such as 127.0.0.1:18000; any other address would need TLS",
   parse(value) {
-    const match = /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
-    if (match === null) return undefined;
-    const host = match[1] ?? match[2]!;
-    const port = Number(match[3]);
-    return port <= 65_535 && isLoopback(host) ? { host, port } : undefined;
+    const address = parseAddress(value);
+    return address !== undefined && isLoopback(address.host) ? address : undefined;
   },
+};
+
+export const tlsListenAddress: ValueKind<SocketAddress> = {
+  expected: "an address and port such as 0.0.0.0:18001",
+  parse: parseAddress,
 };
 
 /** Clear-text http reveals and allows control of an Envoy, so it is for loopback alone. */

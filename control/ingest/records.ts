@@ -1,7 +1,15 @@
+import type { Repeat } from "../../common/recurrence.ts";
 import type { Finding, Provenance } from "./finding.ts";
 
 /** One record of an export as later rooms see it: typed, cleaned of control characters, with its origin. */
-export type EstateRecord = CiRecord | RelationRecord | ChangeRecord | IncidentRecord | TaskCiRecord;
+export type EstateRecord =
+  | CiRecord
+  | RelationRecord
+  | ChangeRecord
+  | IncidentRecord
+  | TaskCiRecord
+  | ScheduleRecord
+  | ScheduleSpanRecord;
 
 /** What ingest found of a company's systems. The order of records carries no meaning. */
 export interface EstateRecords {
@@ -12,6 +20,9 @@ export interface EstateRecords {
   changes: ChangeRecord[];
   incidents: IncidentRecord[];
   taskCis: TaskCiRecord[];
+  /** The change calendar; absent: none was read. */
+  schedules?: ScheduleRecord[];
+  spans?: ScheduleSpanRecord[];
   findings: Finding[];
 }
 
@@ -97,5 +108,32 @@ export interface TaskCiRecord {
   sysId: string;
   task: Reference;
   ci: Reference;
+  provenance: Provenance;
+}
+
+/** A row of cmn_schedule, cmn_schedule_blackout or cmn_schedule_maintenance. */
+export interface ScheduleRecord {
+  kind: "schedule";
+  sysId: string;
+  name: string;
+  type: "blackout" | "maintenance" | "other";
+  /** IANA zone; "" for a floating schedule. */
+  zone: string;
+  provenance: Provenance;
+}
+
+/** A row of cmn_schedule_span: one span of a schedule and how it recurs. */
+export interface ScheduleSpanRecord {
+  kind: "schedule_span";
+  sysId: string;
+  name: string;
+  schedule: Reference;
+  /** `type` of the span itself; "other" leaves it to the schedule. */
+  type: "blackout" | "maintenance" | "other";
+  /** Local times of the first occurrence, or of an instant in UTC when `utc`. */
+  start: string;
+  end: string;
+  utc: boolean;
+  repeat: Repeat | null;
   provenance: Provenance;
 }

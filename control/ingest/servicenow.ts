@@ -6,6 +6,7 @@ import type { Finding } from "./finding.ts";
 import { type RawRecord, RecordScanner, ScanError } from "./record-scanner.ts";
 import type { EstateRecord, EstateRecords } from "./records.ts";
 import { Fields } from "./servicenow-fields.ts";
+import { isScheduleTable, readSchedule, readSpan, SPAN_TABLE } from "./servicenow-schedules.ts";
 import { readChange, readCi, readIncident, readRelation, readTaskCi } from "./servicenow-tables.ts";
 
 export interface ServiceNowOptions {
@@ -32,7 +33,8 @@ export type IngestItem = EstateRecord | { kind: "finding"; finding: Finding };
 
 /**
  * Streams the tables of an export folder: `TABLE.json` (or the pages `TABLE.1.json`, `TABLE.2.json` …) as the Table API
- * gives them. Tables: every `cmdb_ci*`, cmdb_rel_ci, cmdb_rel_type, change_request, incident, task_ci.
+ * gives them. Tables: every `cmdb_ci*`, cmdb_rel_ci, cmdb_rel_type, change_request, incident, task_ci, and the change calendar:
+ * cmn_schedule, cmn_schedule_blackout, cmn_schedule_maintenance, cmn_schedule_span.
  *
  * A bad record is a finding and the stream goes on; a file that is no export, breaks off, or exceeds a bound throws
  * ESTATE_UNREADABLE, because an estate with an unknown part missing could look healthy.
@@ -72,6 +74,8 @@ export async function readServiceNow(folder: string, options: ServiceNowOptions 
     changes: [],
     incidents: [],
     taskCis: [],
+    schedules: [],
+    spans: [],
     findings: [],
   };
   let surplus = 0;
@@ -92,6 +96,12 @@ export async function readServiceNow(folder: string, options: ServiceNowOptions 
       case "task_ci":
         records.taskCis.push(item);
         break;
+      case "schedule":
+        records.schedules?.push(item);
+        break;
+      case "schedule_span":
+        records.spans?.push(item);
+        break;
       case "finding":
         if (records.findings.length < maxFindings) records.findings.push(item.finding);
         else surplus++;
@@ -109,6 +119,7 @@ function found(severity: Finding["severity"], code: string, message: string): In
 }
 
 function isKnown(table: string): boolean {
+  if (isScheduleTable(table) || table === SPAN_TABLE) return true;
   return table.startsWith("cmdb_ci") || table === "cmdb_rel_type" || TICKET_TABLES.includes(table);
 }
 
@@ -224,7 +235,9 @@ function readRecord(fields: Fields, table: string, typeNames: Map<string, string
       return readIncident(fields);
     case "task_ci":
       return readTaskCi(fields);
+    case SPAN_TABLE:
+      return readSpan(fields);
     default:
-      return readCi(fields, table);
+      return isScheduleTable(table) ? readSchedule(fields, table) : readCi(fields, table);
   }
 }

@@ -17,7 +17,11 @@ export type CauseKind =
   | "hysteresis"
   | "step_limit"
   | "sessions"
-  | "rounding";
+  | "rounding"
+  /** Change control: a freeze, a person's weights, or a change that waits for approval (control/change). */
+  | "freeze"
+  | "operator"
+  | "approval";
 
 /** One reason why a weight differs from its base. `effectPpm` of all causes of a target add up exactly to weight − base. */
 export interface Cause {

@@ -1,0 +1,170 @@
+import type { Entry, EntryBody } from "../checkpoint/chain.ts";
+import type { Actor, Approval, ServiceChange, Verdict } from "../checkpoint/record.ts";
+import type { Exemption, FreezeWindow } from "./freeze.ts";
+
+/** Topics of the notes that change control writes into the log. */
+export const TOPIC = {
+  pending: "change.pending",
+  approval: "approval",
+  freeze: "freeze.add",
+  lift: "freeze.lift",
+  breakGlass: "freeze.break",
+  resume: "resume",
+  /** The whole state, so that a server that starts need not read the log from its beginning. */
+  ledger: "ledger",
+} as const;
+
+/** A change that waits for a named approver. Plain JSON: it lives in the log until it ends. */
+export interface PendingChange {
+  /** Reserved in the store; names the change in commands. */
+  epoch: number;
+  author: Actor;
+  why: string;
+  /** Wall times. */
+  proposedAtMs: number;
+  expiresAtMs: number;
+  /** The epoch in force when it was proposed. */
+  parent: number;
+  /** Only the services that it changes; `beforePpm` is what the approver sees and what must still hold at approval. */
+  services: readonly PendingService[];
+  /** The fleet's mode that it asks for; absent: as it is. */
+  mode?: "steer" | "observe" | "passthrough";
+  verdicts: readonly Verdict[];
+  ticket?: string;
+}
+
+export interface PendingService extends ServiceChange {
+  beforeMode: "observe" | "steer";
+  /** Expected share of sessions that change their target, ppm, and how it came about. */
+  sessionsPpm: number;
+  sessionsText: string;
+  slotsMoved: number;
+}
+
+/** An epoch that went out before anybody approved it. */
+export interface OwedApproval {
+  epoch: number;
+  author: Actor;
+  trigger: string;
+  why: string;
+  /** Wall times. */
+  atMs: number;
+  dueMs: number;
+}
+
+/** A person's weights, which the planner leaves alone until `resume`. */
+export interface Pin {
+  service: string;
+  by: string;
+  epoch: number;
+}
+
+/** What change control remembers, beyond the epoch in force. Plain JSON. */
+export interface LedgerState {
+  /** The planner holds after a rollback or a kill switch. */
+  held: boolean;
+  pins: readonly Pin[];
+  pending: readonly PendingChange[];
+  owed: readonly OwedApproval[];
+  freezes: readonly FreezeWindow[];
+  exemptions: readonly Exemption[];
+}
+
+export const EMPTY_LEDGER: LedgerState = {
+  held: false,
+  pins: [],
+  pending: [],
+  owed: [],
+  freezes: [],
+  exemptions: [],
+};
+
+/** Bounds of what is kept; what would exceed them is refused before it is written. */
+export const LEDGER_LIMITS = { freezes: 256, exemptions: 64, owed: 10_000 } as const;
+
+/** The detail of each topic's note. */
+export interface NoteDetail {
+  [TOPIC.pending]: PendingChange;
+  [TOPIC.approval]: { approval: Approval };
+  [TOPIC.freeze]: FreezeWindow;
+  [TOPIC.lift]: { id: string; by: string; reason: string };
+  [TOPIC.breakGlass]: Exemption;
+  /** Null: everything that holds the planner. */
+  [TOPIC.resume]: { author: string; services: readonly string[] | null };
+  [TOPIC.ledger]: LedgerState;
+}
+
+/**
+ * What change control remembers after one more entry of the log. Pure, so that the server that wrote the entry and one that
+ * reads it after a restart or a change of leader come to the same.
+ */
+export function fold(state: LedgerState, body: EntryBody): LedgerState {
+  switch (body.kind) {
+    case "checkpoint":
+      return foldCheckpoint(state, body);
+    case "note":
+      return foldNote(state, body);
+    case "reserve":
+    case "move":
+      return state;
+  }
+}
+
+export function foldAll(state: LedgerState, entries: Iterable<Pick<Entry, "body">>): LedgerState {
+  for (const { body } of entries) state = fold(state, body);
+  return state;
+}
+
+/** A change ends when its epoch does: refused, expired, or carried out (under this epoch or, aborted here, a later one). */
+function foldCheckpoint(state: LedgerState, { checkpoint }: Extract<EntryBody, { kind: "checkpoint" }>): LedgerState {
+  const { record, moves } = checkpoint;
+  const pending = state.pending.filter((change) => change.epoch !== record.epoch && change.epoch !== record.change);
+  if (checkpoint.state !== "active") {
+    return { ...state, pending: state.pending.filter((change) => change.epoch !== record.epoch) };
+  }
+  const approve = moves.find((made) => made.move === "approve");
+  const approval = approve === undefined ? null : (approve.detail as { approval: Approval }).approval;
+  const owed = [...state.owed];
+  if (approval?.kind === "owed") {
+    const { epoch, author, trigger, why } = record;
+    owed.push({ epoch, author, trigger, why, atMs: approval.atMs, dueMs: approval.dueMs ?? approval.atMs });
+  }
+  const pins = record.services.flatMap(({ name, pinned }) =>
+    pinned === undefined ? [] : [{ service: name, ...pinned }],
+  );
+  return {
+    ...state,
+    pending,
+    owed,
+    pins,
+    held: state.held || record.trigger === "rollback" || record.trigger === "kill_switch",
+  };
+}
+
+function foldNote(state: LedgerState, { epoch, topic, detail }: Extract<EntryBody, { kind: "note" }>): LedgerState {
+  switch (topic) {
+    case TOPIC.ledger:
+      return detail as LedgerState;
+    case TOPIC.pending:
+      return { ...state, pending: [...state.pending, detail as PendingChange] };
+    case TOPIC.approval:
+      return { ...state, owed: state.owed.filter((owed) => owed.epoch !== epoch) };
+    case TOPIC.freeze:
+      return { ...state, freezes: [...state.freezes, detail as FreezeWindow] };
+    case TOPIC.lift:
+      return { ...state, freezes: state.freezes.filter(({ id }) => id !== (detail as { id: string }).id) };
+    case TOPIC.breakGlass: {
+      const made = detail as Exemption;
+      // Those that were over when this one was made will never count again.
+      const open = state.exemptions.filter(({ untilMs }) => untilMs > made.fromMs);
+      return { ...state, exemptions: [...open, made] };
+    }
+    case TOPIC.resume: {
+      const { services } = detail as { services?: readonly string[] | null };
+      if (services === undefined || services === null) return { ...state, held: false, pins: [] };
+      return { ...state, pins: state.pins.filter((pin) => !services.includes(pin.service)) };
+    }
+    default:
+      return state;
+  }
+}
