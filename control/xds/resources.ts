@@ -3,6 +3,7 @@ import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import { BallastError } from "../../common/errors.ts";
 import { digestHex, xxh64 } from "../../common/xxh64.ts";
 import type { EncodedTable, TableSet } from "../table/table.ts";
+import { frameMessage, PREFIX_BYTES } from "./grpc-framing.ts";
 import { ActivationSchema, Mode, StageSchema, WeightTableSchema } from "./proto/ballast_pb.js";
 import { DiscoveryResponseSchema } from "./proto/discovery_pb.js";
 
@@ -40,6 +41,8 @@ export interface EncodedResponse {
   version: string;
   nonce: string;
   bytes: Buffer;
+  /** `bytes` as one gRPC message, what is written to the streams. */
+  frame: Buffer;
 }
 
 /** `"<epoch>-<set digest as 16 hex digits>"`, the version of every type. */
@@ -113,6 +116,6 @@ function encode(kind: ResourceKind, version: string, nonce: string, values: Uint
   const typeUrl = TYPE_URL[kind];
   const resources: Any[] = values.map((value) => create(AnySchema, { typeUrl, value }));
   const message = create(DiscoveryResponseSchema, { versionInfo: version, typeUrl, nonce, resources });
-  const bytes = toBinary(DiscoveryResponseSchema, message);
-  return { kind, version, nonce, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+  const frame = frameMessage(toBinary(DiscoveryResponseSchema, message));
+  return { kind, version, nonce, bytes: frame.subarray(PREFIX_BYTES), frame };
 }

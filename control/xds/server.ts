@@ -1,9 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import * as grpc from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { Fleet, type FleetMemory, type FleetStream } from "./fleet.ts";
+import { GRPC_STATUS, type GrpcStream, startGrpcServer } from "./grpc-server.ts";
 import { isLoopback, parseListenAddress } from "./listen-address.ts";
 import { parseUserAgentVersion } from "./nodes.ts";
 import { type DiscoveryRequest, DiscoveryRequestSchema } from "./proto/discovery_pb.js";
@@ -11,7 +11,7 @@ import { FleetPush } from "./push.ts";
 import { kindOf } from "./resources.ts";
 
 export interface XdsLimits {
-  /** Open streams over all connections; one more is refused with RESOURCE_EXHAUSTED. Default 20,000. */
+  /** Open streams over all connections, and open connections; one more is refused (RESOURCE_EXHAUSTED). Default 20,000. */
   maxStreams?: number;
   /** Streams per connection (SETTINGS_MAX_CONCURRENT_STREAMS). Default 100. */
   maxStreamsPerConnection?: number;
@@ -23,6 +23,10 @@ export interface XdsLimits {
   maxRequestBytes?: number;
   /** A stream that has not said who it is within this time is closed. Default 10,000 ms. */
   firstRequestMs?: number;
+  /** Connections taken up per second when a fleet comes back at once; the others wait in order. Default 2,000, with TLS 400. */
+  connectsPerSecond?: number;
+  /** Connections taken up at once after a quiet time. Default 1,000, with TLS 200. */
+  connectBurst?: number;
   /** Interval of the pings that find half-open connections (grpc.keepalive_time_ms). Default 30,000 ms. */
   keepaliveMs?: number;
   /** Time without an answer to a ping after which the connection is closed. Default 10,000 ms. */
@@ -38,10 +42,15 @@ const DEFAULT_LIMITS: Required<XdsLimits> = {
   maxNames: 4_096,
   maxRequestBytes: 256 * 1024,
   firstRequestMs: 10_000,
+  connectsPerSecond: 2_000,
+  connectBurst: 1_000,
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   stopMs: 5_000,
 };
+
+/** A TLS handshake takes about a millisecond of the one thread: half of it is left to those who are in. */
+const TLS_LIMITS = { connectsPerSecond: 400, connectBurst: 200 };
 
 export interface XdsServerOptions {
   /** `host:port`; port 0 takes a free one. Anything but loopback needs `tls`. */
@@ -69,30 +78,10 @@ export interface XdsServer {
 }
 
 const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
-const identity = (bytes: Buffer) => bytes;
-
-/**
- * Responses are encoded once per version and handed through, so a push to a whole fleet writes one Buffer to all streams.
- * Requests arrive as bytes too: one that cannot be parsed then ends its own stream with a message of ours.
- */
-const SERVICE: grpc.ServiceDefinition = {
-  StreamAggregatedResources: {
-    path: PATH,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: identity,
-    requestDeserialize: identity,
-    responseSerialize: identity,
-    responseDeserialize: identity,
-  },
-};
-
-type Call = grpc.ServerDuplexStream<Buffer, Buffer>;
-
 /** The socket side of one stream. */
 interface Wire {
-  call: Call;
-  /** True from a `write` that returned false until 'drain': grpc-js would queue without bound otherwise. */
+  stream: GrpcStream;
+  /** True from a `write` that returned false until `onDrain`: it would be queued without bound otherwise. */
   blocked: boolean;
   ended: boolean;
   /** Warnings logged so far; a client that misbehaves must not fill the log. */
@@ -101,14 +90,16 @@ interface Wire {
 }
 
 const MAX_WARNINGS_PER_STREAM = 5;
+/** Connections beyond the cap of streams, so that who is refused is told why. */
+const SPARE_CONNECTIONS = 100;
 /** Streams served before other events get their turn, so that ACKs are read while a push to a large fleet goes out. */
 const STREAMS_PER_TURN = 256;
 
 /** Starts the aggregated discovery service of one fleet. Throws XDS_TLS_REQUIRED, PORT_TAKEN or USAGE. */
 export async function startXdsServer(options: XdsServerOptions): Promise<XdsServer> {
   const { clock, log } = options;
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const { host } = parseListenAddress(options.address);
+  const limits = { ...DEFAULT_LIMITS, ...(options.tls === undefined ? {} : TLS_LIMITS), ...options.limits };
+  const { host, port: wantedPort } = parseListenAddress(options.address);
   if (options.tls === undefined && !isLoopback(host)) {
     throw new BallastError("XDS_TLS_REQUIRED", `${options.address} is not a loopback address and no TLS is configured`);
   }
@@ -134,14 +125,14 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
       const response = fleet.next(stream);
       if (response === null) return;
       fleet.wrote(stream, response);
-      wire.blocked = !wire.call.write(response.bytes);
+      wire.blocked = !wire.stream.write(response.frame);
     }
   };
-  const end = (wire: Wire, code: grpc.status, details: string) => {
+  const end = (wire: Wire, code: number, details: string) => {
     if (wire.ended) return;
     wire.ended = true;
     clearTimeout(wire.firstRequest);
-    wire.call.emit("error", { code, details });
+    wire.stream.end(code, details);
   };
 
   const fleet = new Fleet<Wire>({
@@ -156,7 +147,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
       },
       close(stream, code, reason) {
         open.delete(stream);
-        end(stream.handle, code === "aborted" ? grpc.status.ABORTED : grpc.status.UNAVAILABLE, reason);
+        end(stream.handle, code === "aborted" ? GRPC_STATUS.ABORTED : GRPC_STATUS.UNAVAILABLE, reason);
       },
       roundEnded(outcome) {
         const { kind, epoch, result, acks, nodes, tookMs, reason } = outcome;
@@ -183,11 +174,11 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     try {
       request = fromBinary(DiscoveryRequestSchema, bytes, { readUnknownFields: false });
     } catch {
-      end(wire, grpc.status.INVALID_ARGUMENT, "the request is not a DiscoveryRequest");
+      end(wire, GRPC_STATUS.INVALID_ARGUMENT, "the request is not a DiscoveryRequest");
       return;
     }
     if (stream.node === null && (request.node === undefined || request.node.id === "")) {
-      end(wire, grpc.status.INVALID_ARGUMENT, "the first request must carry node.id");
+      end(wire, GRPC_STATUS.INVALID_ARGUMENT, "the first request must carry node.id");
       return;
     }
     if (request.node !== undefined && request.node.id !== "") {
@@ -215,100 +206,71 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     });
   };
 
-  const handler = (call: Call) => {
-    // Listeners first: an 'error' without one would end the process.
+  const onStream = (grpcStream: GrpcStream) => {
     const wire: Wire = {
-      call,
+      stream: grpcStream,
       blocked: false,
       ended: false,
       warnings: 0,
       firstRequest: setTimeout(
-        () => end(wire, grpc.status.DEADLINE_EXCEEDED, "no request came"),
+        () => end(wire, GRPC_STATUS.DEADLINE_EXCEEDED, "no request came"),
         limits.firstRequestMs,
       ),
     };
     const stream = fleet.open(wire);
-    const gone = () => {
+    grpcStream.onClose = () => {
       wire.ended = true;
       clearTimeout(wire.firstRequest);
       open.delete(stream);
       dirty.delete(stream);
       fleet.close(stream);
     };
-    call.on("error", gone);
-    call.on("cancelled", gone);
-    call.on("end", () => {
-      gone();
-      call.end();
-    });
-    call.on("drain", () => {
+    grpcStream.onDrain = () => {
       wire.blocked = false;
       send(stream);
-    });
-    call.on("data", (bytes: Buffer) => onRequest(stream, bytes));
-    if (stopping || fleet.silent !== null) end(wire, grpc.status.UNAVAILABLE, fleet.silent ?? "the server is stopping");
+    };
+    grpcStream.onMessage = (bytes) => onRequest(stream, bytes);
+    if (stopping || fleet.silent !== null) end(wire, GRPC_STATUS.UNAVAILABLE, fleet.silent ?? "the server is stopping");
     else if (open.size >= limits.maxStreams)
-      end(wire, grpc.status.RESOURCE_EXHAUSTED, `${limits.maxStreams} streams are open`);
+      end(wire, GRPC_STATUS.RESOURCE_EXHAUSTED, `${limits.maxStreams} streams are open`);
     else open.add(stream);
   };
 
-  const server = new grpc.Server({
-    "grpc.max_concurrent_streams": limits.maxStreamsPerConnection,
-    "grpc.max_receive_message_length": limits.maxRequestBytes,
-    "grpc.keepalive_time_ms": limits.keepaliveMs,
-    "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
-    "grpc.keepalive_permit_without_calls": 1,
-    // Channelz costs 5 % of the memory of 10,000 connections and nobody reads it.
-    "grpc.enable_channelz": 0,
+  const server = await startGrpcServer({
+    host,
+    port: wantedPort,
+    path: PATH,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+    maxConnections: limits.maxStreams + SPARE_CONNECTIONS,
+    maxStreamsPerConnection: limits.maxStreamsPerConnection,
+    maxMessageBytes: limits.maxRequestBytes,
+    connectsPerSecond: limits.connectsPerSecond,
+    connectBurst: limits.connectBurst,
+    maxWaitingConnects: limits.maxStreams,
+    keepaliveMs: limits.keepaliveMs,
+    keepaliveTimeoutMs: limits.keepaliveTimeoutMs,
+    onStream,
   });
-  server.addService(SERVICE, { StreamAggregatedResources: handler });
-  const port = await bind(server, options);
   log.info(
-    { address: options.address, port, fleet: options.fleet, tls: options.tls !== undefined },
+    { address: options.address, port: server.port, fleet: options.fleet, tls: options.tls !== undefined },
     "xDS server listens",
   );
 
   let stopped: Promise<void> | null = null;
   return {
-    port,
+    port: server.port,
     fleet: push,
     streams: () => open.size,
     stop() {
       stopped ??= (async () => {
         stopping = true;
         // GOAWAY goes out before the streams end, so that no client opens its next stream on the same connection.
-        const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+        const drained = server.stop(limits.stopMs);
         fleet.silence("the server is stopping");
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, limits.stopMs);
-        });
-        await Promise.race([drained, late]);
-        clearTimeout(timer);
+        await drained;
         if (turn !== null) clearImmediate(turn);
-        server.forceShutdown();
       })();
       return stopped;
     },
   };
-}
-
-function bind(server: grpc.Server, options: XdsServerOptions): Promise<number> {
-  const { address, tls } = options;
-  const credentials =
-    tls === undefined
-      ? grpc.ServerCredentials.createInsecure()
-      : grpc.ServerCredentials.createSsl(
-          tls.clientCa ?? null,
-          [{ private_key: tls.key, cert_chain: tls.cert }],
-          tls.clientCa !== undefined,
-        );
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else if (error.message.includes("EADDRINUSE"))
-        reject(new BallastError("PORT_TAKEN", `${address} (xDS)`, { cause: error }));
-      else reject(BallastError.from(error, "INTERNAL"));
-    });
-  });
 }
