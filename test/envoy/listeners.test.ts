@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Answer, Client, countServed } from "../e2e/fixture/client.ts";
+import { requireEnvoy } from "../e2e/fixture/requirements.ts";
+import { until } from "../e2e/fixture/wait.ts";
+import { SLOTS, Stand } from "./fixture/stand.ts";
+
+const requirements = await requireEnvoy();
+const { skip } = requirements;
+
+describe("two listeners with one configuration", { skip }, () => {
+  let stand: Stand;
+  before(async () => {
+    stand = await Stand.start({ requirements, routes: { form: "header-route" }, second: {} });
+    await stand.fleet.release({ payments: { weights: { "payments-a": 75, "payments-b": 25 } } });
+  });
+  after(() => stand?.close());
+
+  test("share one stream and one VM per worker", async () => {
+    assert.equal(stand.fleet.xds.streams(), 1);
+    assert.equal(stand.fleet.xds.fleet.nodes().length, 1);
+    // One worker and the main thread.
+    await until("both members", async () => (await stand.envoy.stat("wasmcustom.ballast.members")) === 2);
+  });
+
+  test("and one order: the picks of both together hit the quotas exactly", async () => {
+    const second = new Client(stand.rig, stand.secondPort);
+    const answers: Answer[] = [];
+    for (let i = 0; i < SLOTS / 2; i++) {
+      answers.push(await stand.client.ask("payments"), await second.ask("payments"));
+    }
+    assert.deepEqual(countServed(answers), { "payments-a": (SLOTS * 3) / 4, "payments-b": SLOTS / 4 });
+  });
+});
+
+describe("two listeners with different configurations under their own vm_ids", { skip }, () => {
+  let stand: Stand;
+  before(async () => {
+    stand = await Stand.start({
+      requirements,
+      routes: { form: "header-route" },
+      filter: { sessionFrom: { cookie: "sid" } },
+      second: { sessionFrom: { header: "x-session" }, vmId: "ballast-second" },
+    });
+    await until("both streams", () => stand.fleet.xds.streams() === 2);
+    await stand.fleet.release({ payments: { weights: { "payments-a": 50, "payments-b": 50 } } });
+  });
+  after(() => stand?.close());
+
+  test("each keep their own", async () => {
+    const second = new Client(stand.rig, stand.secondPort);
+    const split = async (client: Client, headers: Record<string, string>): Promise<number> =>
+      Object.keys(countServed(await client.askInTurn("payments", 40, headers))).length;
+    assert.equal(await split(stand.client, { cookie: "sid=a" }), 1);
+    assert.equal(await split(stand.client, { "x-session": "a" }), 2);
+    assert.equal(await split(second, { cookie: "sid=a" }), 2);
+    assert.equal(await split(second, { "x-session": "a" }), 1);
+  });
+});
