@@ -15,13 +15,9 @@ export function putHex(to: usize, value: u64): usize {
 }
 
 export function putDecimal(to: usize, value: u64): usize {
-  let digits: usize = 1;
-  for (let rest = value / 10; rest != 0; rest /= 10) digits++;
-  for (let i = digits; i > 0; i--) {
-    store<u8>(to + i - 1, 48 + <u32>(value % 10));
-    value /= 10;
-  }
-  return to + digits;
+  if (value > 9) to = putDecimal(to, value / 10);
+  store<u8>(to, 48 + <u32>(value % 10));
+  return to + 1;
 }
 
 /** Byte order of equally long texts. One copy of the loop: `memory.compare` makes one for each use. */

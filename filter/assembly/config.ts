@@ -6,7 +6,7 @@ import { getProperty, value, valueLength } from "./host";
 import * as json from "./json";
 import { Fault } from "./json";
 import { CONFIG_BYTES, configBlocks, messageBuffer } from "./memory";
-import { ascii, indexOfWord, textLength } from "./words";
+import { ascii, indexOfWord } from "./words";
 
 export const MAX_CONFIG_BYTES: usize = 64 << 10;
 const LEAST_SET_BYTES: u32 = 64 << 10;
@@ -92,7 +92,7 @@ export function readConfig(from: usize, length: usize): bool {
   if (next.clusterLength == 0) json.fail(Fault.NoCluster);
   if (!json.isOk()) return false;
 
-  if (next.steerLength == 0) keep(next, STEER, STEER_HEADER, textLength(STEER_HEADER));
+  if (next.steerLength == 0) keep(next, STEER, STEER_HEADER, STEER_HEADER_LENGTH);
   // The JSON lies in the buffer that the property calls overwrite: it is no longer needed.
   if (next.fleetLength == 0) keepProperty(next, FLEET, NODE_CLUSTER, 16);
   if (next.nodeLength == 0) keepProperty(next, NODE, NODE_ID, 11);
@@ -131,6 +131,7 @@ function keepProperty(next: Config, field: u32, path: usize, length: usize): voi
 }
 
 const STEER_HEADER: usize = ascii("x-ballast-target");
+const STEER_HEADER_LENGTH: usize = 16;
 const NODE_CLUSTER: usize = ascii("xds\0node\0cluster");
 const NODE_ID: usize = ascii("xds\0node\0id");
 

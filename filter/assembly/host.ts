@@ -119,14 +119,14 @@ export function registerQueue(name: usize, length: usize): u32 {
 /** Wakes the owner of a queue. Taking an entry out first keeps the host's unbounded queue at one entry. */
 export function wake(queue: u32): void {
   if (queue == 0) return;
-  abi.proxy_dequeue_shared_queue(queue, OUT_POINTER, OUT_LENGTH);
+  drainQueue(queue);
   store<u8>(OUT_U64, 1);
   abi.proxy_enqueue_shared_queue(queue, OUT_U64, 1);
 }
 
 /** Takes one entry out of one's own queue. */
-export function drainQueue(queue: u32): bool {
-  return abi.proxy_dequeue_shared_queue(queue, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
+export function drainQueue(queue: u32): void {
+  abi.proxy_dequeue_shared_queue(queue, OUT_POINTER, OUT_LENGTH);
 }
 
 /** `service` is a serialized GrpcService: a bare cluster name that happens to parse as one can abort Envoy. Token or 0. */

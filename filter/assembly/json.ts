@@ -23,7 +23,7 @@ export namespace Fault {
 }
 // In the order of the numbers above.
 const WORDS: usize = ascii(
-  "|not JSON|expected an object|expected a string|expected a whole number|number out of range|string too long|escape not supported|unknown field|field appears twice|text is empty|not a name|service_from: expected route_name, header or fixed|session_from: expected cookie or header|configuration too large|control_cluster is missing",
+  "|not JSON|object expected|string expected|number expected|out of range|too long|bad escape|unknown field|field twice|empty text|bad name|bad service_from|bad session_from|too large|control_cluster missing",
 );
 
 let at: usize = 0;

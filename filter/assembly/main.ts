@@ -48,7 +48,7 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
   }
   setFleet(config.fleet, config.fleetLength);
   // Where the sets lie. An update that changes nothing of it, nor what tables are linked to, keeps what is held.
-  const hash = setPrefix() ^ ((<u64>config.maxServices << 32) | config.maxSetBytes);
+  const hash = setPrefix() ^ (((<u64>config.maxServices) << 32) | config.maxSetBytes);
   if (hash != layoutHash || hasValues()) {
     layoutHash = hash;
     seedRandom();
@@ -117,7 +117,6 @@ function noteLease(root: u32): void {
   if (wasLeader) {
     metrics.count(Counter.LeaseChanges);
     leader.startLeading();
-    metrics.refreshGauges();
   } else leader.stopLeading(root);
 }
 
@@ -133,8 +132,8 @@ function work(root: u32): void {
 
 export function proxy_on_queue_ready(root: u32, queue: u32): void {
   if (queue != own.queue) return;
-  // At most one entry lies there, see `wake`; a few more are left to the next wake-up.
-  for (let i = 0; i < 4 && drainQueue(queue); i++) {}
+  // At most one entry lies there, see `wake`.
+  drainQueue(queue);
   work(root);
 }
 

@@ -30,11 +30,9 @@ const NAMES: usize = ascii(
   "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|unsubscribed|requests_steered|requests_sticky|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes",
 );
 
-/** Per metric: 0 u64 value, 8 u64 flushed value. Ids apart, 0 until defined. */
+/** Per metric: 0 u64 value, 8 u64 flushed value of a counter. Ids apart, 0 until defined. */
 const VALUES = memory.data(15 * 16, 8);
 const IDS = memory.data(15 * 4, 8);
-/** No gauge has this value: the next flush writes it. */
-const NEVER: u64 = u64.MAX_VALUE;
 
 
 @inline
@@ -42,19 +40,12 @@ export function gauge(which: u32, value: u64): void {
   store<u64>(VALUES + ((<usize>which) << 4), value);
 }
 
-
-@inline
 export function count(which: u32): void {
   const at = VALUES + ((<usize>which) << 4);
   store<u64>(at, load<u64>(at) + 1);
 }
 
-/** A former leader's gauges may have been overwritten since: write all of them again. */
-export function refreshGauges(): void {
-  for (let which: usize = 0; which <= Gauge.Unsubscribed; which++) store<u64>(VALUES + (which << 4), NEVER, 8);
-}
-
-/** Only changes cross into the host; gauges about the whole Envoy only from its leader. */
+/** Counters cross into the host when they rose. Gauges always: another VM may have written them since; the leader's are all but the last. */
 export function flushMetrics(isLeader: bool): void {
   for (let which: u32 = 0; which < COUNT; which++) {
     const at = VALUES + ((<usize>which) << 4);
@@ -62,13 +53,13 @@ export function flushMetrics(isLeader: bool): void {
     const isGauge = which <= Gauge.Unsubscribed;
     if (load<u32>(id) == 0) {
       store<u32>(id, defineMetric(isGauge ? MetricType.Gauge : MetricType.Counter, NAMES, which));
-      if (isGauge) store<u64>(at, NEVER, 8);
     }
     const value = load<u64>(at);
-    const flushed = load<u64>(at, 8);
-    if (value == flushed || (which < Gauge.Unsubscribed && !isLeader)) continue;
-    store<u64>(at, value, 8);
-    if (isGauge) recordMetric(load<u32>(id), value);
-    else incrementMetric(load<u32>(id), value - flushed);
+    if (isGauge) {
+      if (isLeader || which == Gauge.Unsubscribed) recordMetric(load<u32>(id), value);
+    } else if (value != load<u64>(at, 8)) {
+      incrementMetric(load<u32>(id), value - load<u64>(at, 8));
+      store<u64>(at, value, 8);
+    }
   }
 }

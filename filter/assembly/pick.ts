@@ -15,7 +15,7 @@ export function setFleet(name: usize, length: usize): void {
 @inline
 export function pickSticky(record: TableRecord, key: usize, length: usize): usize {
   const slots = tableSlots(record.table);
-  const slot = <usize>(xxh64(key, length, fleetSeed) >> <u64>(64 - ctz(slots)));
+  const slot = <usize>(xxh64(key, length, fleetSeed) >> (<u64>(64 - ctz(slots))));
   return value(record, tableOrder(record.table) - slots + slot);
 }
 
@@ -25,6 +25,7 @@ export function pickNext(record: TableRecord): usize {
   const slot = record.phase++ & (tableSlots(record.table) - 1);
   return value(record, tableOrder(record.table) + slot);
 }
+
 
 @inline
 function value(record: TableRecord, slot: usize): usize {

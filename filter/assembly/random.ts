@@ -1,17 +1,17 @@
-// SplitMix64 (Steele, Lea, Flood 2014), seeded once per VM by the host: phases and jitter, nothing secret.
+// xorshift32 (Marsaglia 2003), seeded once per VM by the host: phases and jitter, nothing secret.
 
 import { randomU64 } from "./host";
 
-let state: u64 = 0;
+let state: u32 = 1;
 
 export function seedRandom(): void {
-  state = randomU64();
+  // Zero is the one state that it never leaves.
+  state = (<u32>randomU64()) | 1;
 }
 
 export function randomU32(): u32 {
-  state += 0x9e3779b97f4a7c15;
-  let z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return <u32>((z ^ (z >> 31)) >> 32);
+  state ^= state << 13;
+  state ^= state >> 17;
+  state ^= state << 5;
+  return state;
 }

@@ -35,6 +35,7 @@ export class TableRecord {
   }
 }
 
+
 @unmanaged
 export class Region {
   base: usize;

@@ -1,7 +1,7 @@
 // Keys in shared data. All start with the layout version and a hash of (control cluster, fleet), so that two module
 // versions or two fleets in one vm_id never share a value:
 //
-//     ballast/1/<hash as 16 hex>/<kind><number as 4 hex>
+//     ballast/1/<hash as 16 hex>/<kind><number as 3 digits of six bits, the lowest first, from "0" on>
 //
 //     kind m  member record of a board slot       kind s  manifest of a ring slot
 //          q  wake-up queue of a board slot            t  bytes of a table, by store index
@@ -39,9 +39,9 @@ let keyLength: usize = 0;
 export function key(kind: u32, number: u32): usize {
   let at = KEY + prefixLength;
   store<u8>(at++, kind);
-  for (let shift: i32 = 12; shift >= 0; shift -= 4) {
-    const digit = (number >> shift) & 15;
-    store<u8>(at++, digit < 10 ? 48 + digit : 87 + digit);
+  for (let digit = 0; digit < 3; digit++) {
+    store<u8>(at++, 48 + (number & 63));
+    number >>= 6;
   }
   keyLength = at - KEY;
   return KEY;

@@ -2,7 +2,7 @@
 // holds and has verified the set; an ACK of an activation, that every live member uses it. Nothing is acknowledged before
 // the membership was unchanged for a second after the start or a takeover: until then a member may be overlooked.
 
-import { CAS_CREATE, Status } from "./abi";
+import { CAS_CREATE } from "./abi";
 import { getMessage, monotonicMs, randomU64, value, valueLength, wake } from "./host";
 import { count, Counter } from "./metrics";
 import { numberOf } from "./proto";
@@ -231,11 +231,9 @@ function wakeMembers(): void {
 
 /** Random per Envoy process: the first leader makes it, all later ones find it. */
 function instanceId(): u64 {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    if (shared.read(Kind.Instance, 0) == Status.Ok && valueLength() == 8) return load<u64>(value());
-    store<u64>(INSTANCE, randomU64());
-    if (shared.write(Kind.Instance, 0, INSTANCE, 8, CAS_CREATE)) return load<u64>(INSTANCE);
-  }
-  return 0;
+  store<u64>(INSTANCE, randomU64());
+  shared.write(Kind.Instance, 0, INSTANCE, 8, CAS_CREATE);
+  shared.readRecord(Kind.Instance, 0, INSTANCE, 8);
+  return load<u64>(INSTANCE);
 }
 const INSTANCE = memory.data(8, 8);

@@ -7,6 +7,7 @@ import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
 import { isSilent, Watch } from "./sync-watch";
 
+
 @unmanaged
 class LeaseRecord {
   incarnation: u64;

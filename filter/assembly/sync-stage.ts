@@ -10,6 +10,7 @@ import { isBoardEnd, memberAt, MemberRecord, MemberState } from "./sync-board";
 import { findDigest, rebuildDirectory, storeTable } from "./sync-directory";
 import {
   active,
+  copyId,
   isRetained,
   isReused,
   isSet,
@@ -90,14 +91,9 @@ export function takeStage(message: usize, length: usize): u32 {
   const fault = held ? Reason.None : readList(message, length, next.digest);
   if (fault != Reason.None) return fault;
   memory.copy(changetype<usize>(incoming), changetype<usize>(next), SET_REF_BYTES);
-  if (next.term != seen.term || next.epoch > seen.epoch) {
-    seen.term = next.term;
-    if (next.epoch > seen.epoch) {
-      seen.epoch = next.epoch;
-      seen.digest = next.digest;
-    }
-    if (!writeHeader()) return Reason.HandoverFailed;
-  }
+  if (next.epoch > seen.epoch) copyId(seen, next);
+  seen.term = next.term;
+  if (!writeHeader()) return Reason.HandoverFailed;
   open = !held;
   missing = 0;
   if (open) findTables();

@@ -7,7 +7,7 @@ import { requestBuffer } from "./memory";
 import { count, Counter } from "./metrics";
 import { randomU32 } from "./random";
 import { describeService } from "./sync-wire";
-import { ascii, textLength } from "./words";
+import { ascii } from "./words";
 
 const LEAST_BACKOFF_MS: u32 = 200;
 const MOST_BACKOFF_MS: u32 = 5_000;
@@ -15,7 +15,9 @@ const MOST_BACKOFF_MS: u32 = 5_000;
 export const VOID_AFTER_TICKS: u32 = 10;
 
 const NAME: usize = ascii("envoy.service.discovery.v3.AggregatedDiscoveryService");
+const NAME_LENGTH: usize = 53;
 const METHOD: usize = ascii("StreamAggregatedResources");
+const METHOD_LENGTH: usize = 25;
 
 let token: u32 = 0;
 let root: u32 = 0;
@@ -23,13 +25,12 @@ let silentTicks: u32 = 0;
 let backoff: u32 = LEAST_BACKOFF_MS;
 let failedAt: u32 = 0;
 let wait: u32 = 0;
-let opened: bool = false;
 
 export function isOpen(): bool {
   return token != 0;
 }
 export function isStream(candidate: u32): bool {
-  return token != 0 && candidate == token;
+  return candidate == token;
 }
 /** The stream's token when the root being called may use it, else 0. */
 export function tokenFor(caller: u32): u32 {
@@ -40,10 +41,8 @@ export function tokenFor(caller: u32): u32 {
 export function openStream(now: u32, caller: u32): bool {
   if (token != 0 || now - failedAt < wait || !canSubscribe()) return false;
   const length = describeService();
-  if (opened) count(Counter.Reconnects);
-  opened = true;
   // Set before the call: a close for a stream that never came to be is delivered inside it, under a token we never had.
-  token = grpcStream(requestBuffer(), length, NAME, textLength(NAME), METHOD, textLength(METHOD));
+  token = grpcStream(requestBuffer(), length, NAME, NAME_LENGTH, METHOD, METHOD_LENGTH);
   root = caller;
   silentTicks = 0;
   if (token == 0) retryLater(now);
@@ -52,6 +51,7 @@ export function openStream(now: u32, caller: u32): bool {
 
 /** Doubles up to 5 s, each time with up to half of it on top, so that a fleet does not come back in step. */
 function retryLater(now: u32): void {
+  count(Counter.Reconnects);
   failedAt = now;
   wait = backoff + (randomU32() % (backoff >> 1));
   backoff = min(backoff * 2, MOST_BACKOFF_MS);

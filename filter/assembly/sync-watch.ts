@@ -4,6 +4,7 @@
 const SILENT_AFTER_MS: u32 = 1_000;
 const SILENT_AFTER_TICKS: u32 = 10;
 
+
 @unmanaged
 export class Watch {
   sign: u64;

@@ -21,11 +21,12 @@ import {
 } from "./proto";
 import { putReason, Reason } from "./reason";
 import { SetId } from "./sync-header";
-import { ascii, indexOfWord, putText, putWord, textLength } from "./words";
+import { ascii, indexOfWord, putText, putWord } from "./words";
 
 /** "<module version>/<layout of shared data>/", to which the instance id comes. */
 const VERSION: usize = ascii("0.1.0/1/");
 const AGENT: usize = ascii("ballast-filter");
+const AGENT_LENGTH: usize = 14;
 
 export namespace Type {
   export const Stage: u32 = 0;
@@ -34,12 +35,13 @@ export namespace Type {
   export const Unknown: u32 = 3;
 }
 const TYPE_PREFIX: usize = ascii("type.googleapis.com/ballast.v1.");
+const TYPE_PREFIX_LENGTH: usize = 31;
 
 const TYPES: usize = ascii("Stage|WeightTable|Activation");
 
 /** Which of the three types a type URL names. */
 function typeOf(url: usize, length: usize): u32 {
-  const prefix = textLength(TYPE_PREFIX);
+  const prefix = TYPE_PREFIX_LENGTH;
   if (length <= prefix || !isEqual(url, prefix, TYPE_PREFIX, prefix)) return Type.Unknown;
   const type = indexOfWord(url + prefix, length - prefix, TYPES);
   return type < 0 ? Type.Unknown : type;
@@ -108,7 +110,7 @@ export function describeNode(instance: u64): void {
   startMessage();
   putBytesField(1, config.node, config.nodeLength);
   putBytesField(2, config.fleet, config.fleetLength);
-  putBytesField(6, AGENT, textLength(AGENT));
+  putBytesField(6, AGENT, AGENT_LENGTH);
   putBytesField(7, TEXT, end - TEXT);
   nodeLength = messageLength();
   memory.copy(NODE, requestBuffer(), nodeLength);

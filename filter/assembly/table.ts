@@ -5,7 +5,7 @@
 //        per target: u16+bytes name, u16 order quota, u16 sticky quota, u8 flags
 //        sticky[M]   order[M]
 
-import { isEqual, isName } from "./bytes";
+import { isName, isSameText } from "./bytes";
 import { targetsBuffer } from "./memory";
 import { Reason } from "./reason";
 import { xxh64 } from "./xxh64";
@@ -63,6 +63,7 @@ export function tableOrder(table: usize): usize {
   return table + tableLength(table) - tableSlots(table);
 }
 
+
 @inline
 export function isObserved(flags: u32): bool {
   return (flags & FLAG_OBSERVE) != 0;
@@ -102,9 +103,9 @@ export function verifyTable(table: usize, length: usize): u32 {
   for (let i: usize = 0; i < <usize>targets; i++) {
     const target = targetAt(i);
     store<u32>(target, at);
-    if (isDuplicate(at, i, end)) return Reason.TableDuplicate;
     at = afterName(at, end);
     if (at == 0) return nameFault;
+    if (isDuplicate(i)) return Reason.TableDuplicate;
     if (at + TARGET_TAIL > end) return Reason.TableLength;
     const orderQuota = <u32>load<u16>(at);
     const stickyQuota = <u32>load<u16>(at, 2);
@@ -145,11 +146,10 @@ function afterName(at: usize, end: usize): usize {
   return isName(at + 2, length) ? at + 2 + length : 0;
 }
 
-function isDuplicate(at: usize, count: usize, end: usize): bool {
-  if (at + 2 > end || at + 2 + <usize>load<u16>(at) > end) return false;
-  for (let i: usize = 0; i < count; i++) {
-    const other = <usize>load<u32>(targetAt(i));
-    if (isEqual(other + 2, load<u16>(other), at + 2, load<u16>(at))) return true;
+/** True when a target before the nth has the same name. */
+function isDuplicate(nth: usize): bool {
+  for (let i: usize = 0; i < nth; i++) {
+    if (isSameText(load<u32>(targetAt(i)), load<u32>(targetAt(nth)))) return true;
   }
   return false;
 }

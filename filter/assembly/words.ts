@@ -8,13 +8,8 @@ export declare function ascii(text: string): usize;
 
 /** Writes a text; returns the address after it. */
 export function putText(to: usize, text: usize): usize {
-  return putBytes(to, text, textLength(text));
-}
-
-export function textLength(text: usize): usize {
-  let end = text;
-  while (load<u8>(end) != 0) end++;
-  return end - text;
+  while (load<u8>(text) != 0) store<u8>(to++, load<u8>(text++));
+  return to;
 }
 
 // The word found last.
