@@ -10,12 +10,14 @@ export interface BatchMessage {
 }
 
 /**
- * - stored: all messages, or with an older acknowledgement of the same.  - conflict: another write came first, nothing was stored.
+ * - stored: all messages.  - conflict: another write came first, nothing was stored.
+ * - refused: the server will not have it, for example because the stream is full.
  * - unknown: no answer, or one that does not say; it may be stored yet.
  */
 export type BatchOutcome =
-  | { kind: "stored"; lastSeq: number }
+  | { kind: "stored" }
   | { kind: "conflict" }
+  | { kind: "refused"; cause: Error }
   | { kind: "unknown"; cause: unknown };
 
 /** The server's own limit is 1,000 (`jetstream.limits.batch.max_msgs`). */
@@ -52,14 +54,15 @@ export async function publishBatch(
     const final = headersOf(last, messages.length);
     final.set("Nats-Batch-Commit", "1");
     final.set("Nats-Expected-Last-Subject-Sequence", `${expected}`);
-    const ack = parseAck(await session.nc.request(last.subject, last.payload, { headers: final, timeout: timeoutMs }));
-    return { kind: "stored", lastSeq: ack.seq };
+    parseAck(await session.nc.request(last.subject, last.payload, { headers: final, timeout: timeoutMs }));
+    return { kind: "stored" };
   } catch (error) {
     const code = jsErrorCode(error);
     if (isConflict(code)) return { kind: "conflict" };
     if (isTransient(error) || code === JS_ERROR.batchIncomplete || code === JS_ERROR.tooManyBatches) {
       return { kind: "unknown", cause: error };
     }
+    if (code !== null) return { kind: "refused", cause: error as Error };
     throw error;
   }
 }

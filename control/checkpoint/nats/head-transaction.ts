@@ -115,6 +115,13 @@ async function settle(
     const outcome = await publishBatch(session, messages, revision, deadline.tryMs);
     if (outcome.kind === "stored") return true;
     if (outcome.kind === "conflict" && !unanswered) return false;
+    if (outcome.kind === "refused") {
+      const then = unanswered ? "; whether an earlier try without an answer was stored is unknown" : "";
+      throw new BallastError("STORE_UNREADABLE", `NATS refuses the write: ${outcome.cause.message}${then}`, {
+        cause: outcome.cause,
+        hint: NATS_HINT,
+      });
+    }
     unanswered = true;
     let cause: unknown = outcome.kind === "unknown" ? outcome.cause : undefined;
     try {

@@ -23,6 +23,11 @@ export interface NatsStoreOptions {
   replicas?: 1 | 3 | 5;
   credentials?: NatsCredentials;
   tls?: NatsTls;
+  /**
+   * Bytes that the stream may hold on each server, when Ballast creates it; then writes are refused and reads go on. Default 0:
+   * no limit but the server's own (`max_file_store`), at which a cluster stops JetStream as a whole until there is room.
+   */
+  maxBytes?: number;
   /** For development: accepts fewer than three replicas. One lost disk is then a lost log. */
   allowFewReplicas?: boolean;
   /** Accepts servers whose `sync_always` is not true or cannot be read. A power cut of all servers may then undo a commit. */
@@ -49,6 +54,7 @@ export function natsSettings(options: NatsStoreOptions): NatsSettings {
     monitors: [],
     name: "ballast",
     replicas: 3,
+    maxBytes: 0,
     allowFewReplicas: false,
     allowUnsynced: false,
     timeoutMs: 5_000,

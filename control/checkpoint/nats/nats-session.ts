@@ -116,7 +116,7 @@ async function ensureStream(
     if (jsErrorCode(error) !== JS_ERROR.streamNotFound) throw error;
   }
   try {
-    return (await jsm.streams.add(layout.config(settings.replicas))).config;
+    return (await jsm.streams.add(layout.config(settings))).config;
   } catch (error) {
     // Another server made it in between, with other settings: look at those.
     if (jsErrorCode(error) !== JS_ERROR.streamNameInUse) throw error;

@@ -31,7 +31,7 @@ export function checkServer(info: {
 export function checkReplicas({ replicas, allowFewReplicas }: NatsSettings): void {
   if (replicas >= MIN_REPLICAS || allowFewReplicas) return;
   throw new BallastError("STORE_UNSAFE", `${replicas} replica is asked for: at least ${MIN_REPLICAS} are needed`, {
-    hint: "Set store.nats.replicas to 3, or for development store.nats.allow_few_replicas to yes.",
+    hint: "Set store.nats.replicas to 3, or for development store.nats.allowFewReplicas to true.",
   });
 }
 
@@ -47,7 +47,7 @@ export async function checkMonitors(settings: NatsSettings): Promise<void> {
   if (allowUnsynced) return;
   const unconfirmed = (why: string) =>
     new BallastError("STORE_UNSAFE", `whether the NATS servers sync every write cannot be confirmed: ${why}`, {
-      hint: "Name the monitoring address of each server in store.nats.monitor, or accept the risk with store.nats.allow_unsynced.",
+      hint: "Name the monitoring address of each server in store.nats.monitor, or accept the risk with store.nats.allowUnsynced.",
     });
   if (monitors.length < replicas) throw unconfirmed(`${monitors.length} monitoring addresses for ${replicas} replicas`);
   const answers = await Promise.allSettled(monitors.map(readVarz));
@@ -67,7 +67,7 @@ export async function checkMonitors(settings: NatsSettings): Promise<void> {
         "STORE_UNSAFE",
         `the NATS server ${name} (${monitors[i]}) acknowledges writes before they are on disk: sync_always is not true`,
         {
-          hint: "Set `sync_interval: always` in the server's jetstream section, or accept the risk with store.nats.allow_unsynced.",
+          hint: "Set `sync_interval: always` in the server's jetstream section, or accept the risk with store.nats.allowUnsynced.",
         },
       );
     }

@@ -45,12 +45,16 @@ export class StreamLayout {
     return `${this.stream}.table.${digestHex(digest)}.${chunk}`;
   }
 
-  config(replicas: number): Partial<StreamConfig> & { name: string } {
+  config({
+    replicas,
+    maxBytes,
+  }: Pick<NatsSettings, "replicas" | "maxBytes">): Partial<StreamConfig> & { name: string } {
     return {
       name: this.stream,
       subjects: [`${this.stream}.>`],
       description: "Ballast checkpoints: append-only, do not edit",
       num_replicas: replicas,
+      max_bytes: maxBytes === 0 ? -1 : maxBytes,
       allow_atomic: true,
       // Reads of one message go to the leader alone: a direct read may be answered by a replica that lags.
       allow_direct: false,

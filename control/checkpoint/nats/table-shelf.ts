@@ -40,11 +40,16 @@ export class TableShelf {
         }));
         const outcome = await publishBatch(session, messages.reverse(), 0, deadline.tryMs);
         if (outcome.kind === "stored") return;
-        if (outcome.kind === "unknown" && deadline.over) {
-          throw new BallastError("STORE_UNREADABLE", `the weight table ${digestHex(digest)} could not be stored`, {
-            cause: outcome.cause,
-            hint: NATS_HINT,
-          });
+        if (outcome.kind === "refused" || (outcome.kind === "unknown" && deadline.over)) {
+          const why = outcome.cause instanceof Error ? outcome.cause.message : String(outcome.cause);
+          throw new BallastError(
+            "STORE_UNREADABLE",
+            `NATS did not store the weight table ${digestHex(digest)}: ${why}`,
+            {
+              cause: outcome.cause,
+              hint: NATS_HINT,
+            },
+          );
         }
         if (outcome.kind === "unknown") await deadline.pause();
       }
