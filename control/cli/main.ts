@@ -15,6 +15,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
     load: () => import("./rollback.ts"),
   },
   resume: { summary: "let the planner act again after a rollback", load: () => import("./resume.ts") },
+  envoy: { summary: "print what to paste into an Envoy, and check one", load: () => import("./envoy.ts") },
   train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
 };
 

@@ -26,12 +26,7 @@ export function bootstrap(options: BootstrapOptions): Json {
       node: { id: options.nodeId, cluster: options.fleet },
       admin: { address: socketAddress(admin) },
       stats_flush_interval: "1s",
-      layered_runtime: {
-        layers: [
-          { name: "static", static_layer: {} },
-          { name: "admin", admin_layer: {} },
-        ],
-      },
+      layered_runtime: runtimeLayers(),
       static_resources: {
         listeners: options.listeners.map(listener),
         clusters: [
@@ -50,11 +45,26 @@ export function bootstrap(options: BootstrapOptions): Json {
         "The admin endpoint on loopback: Ballast reads health, requests and latency there (envoy.admin in ballast.yaml).",
       stats_flush_interval:
         "[ballast] Latency histograms are merged at each flush; the control server reads them every second.",
-      layered_runtime:
-        "[ballast] The kill switch is a runtime key; the admin layer lets you set it without a restart:\n" +
-        `  curl -X POST 'http://127.0.0.1:${admin.port}/runtime_modify?${KILL_SWITCH_KEY}=100'   all traffic on the static routes\n` +
-        `  curl -X POST 'http://127.0.0.1:${admin.port}/runtime_modify?${KILL_SWITCH_KEY}='      back to Ballast\n` +
-        "An RTDS or disk layer does as well.",
+      layered_runtime: explainRuntime(`${admin.host}:${admin.port}`),
     },
+  );
+}
+
+/** Runtime that the admin endpoint can change: the kill switch needs it. */
+export function runtimeLayers(): Json {
+  return {
+    layers: [
+      { name: "static", static_layer: {} },
+      { name: "admin", admin_layer: {} },
+    ],
+  };
+}
+
+export function explainRuntime(admin: string): string {
+  return (
+    "[ballast] The kill switch is a runtime key; the admin layer lets you set it without a restart:\n" +
+    `  curl -X POST 'http://${admin}/runtime_modify?${KILL_SWITCH_KEY}=100'   all traffic on the static routes\n` +
+    `  curl -X POST 'http://${admin}/runtime_modify?${KILL_SWITCH_KEY}='      back to Ballast\n` +
+    "An RTDS or disk layer does as well."
   );
 }

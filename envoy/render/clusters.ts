@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { explain } from "./explained.ts";
 import { CONTROL_CLUSTER, type Json, TYPE } from "./names.ts";
 
@@ -40,7 +41,7 @@ export function controlCluster(address: Address, name = CONTROL_CLUSTER): Json {
   return explain(
     {
       name,
-      type: "STATIC",
+      type: isIP(address.host) === 0 ? "STRICT_DNS" : "STATIC",
       connect_timeout: "1s",
       load_assignment: loadAssignment(name, address),
       typed_extension_protocol_options: {

@@ -18,7 +18,10 @@ const FLOW_LENGTH = 64;
 /** The YAML of a configuration, with its comments. An object used twice becomes an anchor and an alias. */
 export function toYaml(value: object, heading?: string): string {
   const document = new Document(value, { anchorPrefix: "route" } as never);
-  if (document.contents !== null) annotate(document.contents as Node, value);
+  if (document.contents !== null) {
+    annotate(document.contents as Node, value);
+    if (isMap(document.contents)) document.contents.flow = false;
+  }
   const text = document.toString({ lineWidth: 0, flowCollectionPadding: true, indentSeq: true });
   // The library pads both kinds of brackets, the formatter only braces.
   const formatted = text.replace(/\[ (.*) \]$/gm, "[$1]");

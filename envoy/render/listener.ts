@@ -28,6 +28,11 @@ export function listener(options: ListenerOptions): Json {
   };
 }
 
+export const STRIPPED =
+  "[ballast] A client must not choose its own target. An ordinary header filter would be too late: the route is\n" +
+  "chosen before it. This strips the header before that, with the filter, without it and while it is broken.";
+export const REMOVED = "[ballast] The header is for Envoy's own routing; upstreams never see it.";
+
 /** The connection manager: what strips the client's header, the routes and the filter chain. */
 export function connectionManager(options: ListenerOptions): Json {
   const { services } = options;
@@ -56,7 +61,7 @@ export function connectionManager(options: ListenerOptions): Json {
         {
           internal_only_headers:
             "[ballast] Only clients that the connection manager judges internal may ask for the debug header.",
-          request_headers_to_remove: "[ballast] The header is for Envoy's own routing; upstreams never see it.",
+          request_headers_to_remove: REMOVED,
         },
       ),
       http_filters: [
@@ -69,9 +74,7 @@ export function connectionManager(options: ListenerOptions): Json {
       ],
     },
     {
-      early_header_mutation_extensions:
-        "[ballast] A client must not choose its own target. An ordinary header filter would be too late: the route is\n" +
-        "chosen before it. This strips the header before that, with the filter, without it and while it is broken.",
+      early_header_mutation_extensions: STRIPPED,
     },
   );
 }
