@@ -87,7 +87,7 @@ export class Vm {
       }
     }
     this.#instance = new WebAssembly.Instance(module, guarded);
-    this.#memory = this.#instance.exports["memory"] as WebAssembly.Memory;
+    this.#memory = this.#instance.exports.memory as WebAssembly.Memory;
     this.#export("_initialize")();
     this.#state = "idle";
   }
