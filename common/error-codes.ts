@@ -111,6 +111,7 @@ export const ERROR_CODES = {
     hint: "The download is not the pinned file: try again, and look at the package index or proxy in between.",
   },
   NATS_NOT_RUNNABLE: { exit: 4, hint: "BALLAST_NATS must name a nats-server binary that runs on this machine." },
+  NOTHING_IN_FORCE: { exit: 3, hint: "Wait for the first epoch: `ballast status` shows what holds it up." },
   NOTHING_TO_ROLL_BACK: { exit: 3, hint: "There is no earlier epoch with other tables." },
   PORT_TAKEN: { exit: 4, hint: "Stop what listens there, or change the port in ballast.yaml." },
   PUSH_FAILED: {
@@ -145,7 +146,7 @@ export const ERROR_CODES = {
   STORE_UNSAFE: {
     exit: 4,
     http: 500,
-    hint: "docs/decisions/checkpoint-store.md says which servers are safe; store.nats in ballast.yaml names them.",
+    hint: "docs/decisions/0002-checkpoint-store.md says which servers are safe; store.nats in ballast.yaml names them.",
   },
   TABLE_INVALID: {
     exit: 5,
@@ -172,6 +173,14 @@ export const ERROR_CODES = {
   TRAIN_HISTORY_TOO_SHORT: {
     exit: 2,
     hint: "Training needs four weeks of five-minute steps for at least one service: three to learn from, one to be judged on.",
+  },
+  TRAIN_LEAK: {
+    exit: 5,
+    hint: "An input knows what comes later, so every figure would be too good. Mend the feature; nothing was trained.",
+  },
+  TRAIN_NOT_BETTER: {
+    exit: 1,
+    hint: "The gate's figures are above; the model in use is as before. More history, or none of this model, is the cure.",
   },
   USAGE: { exit: 2, hint: "Run `ballast help` for the commands and their flags." },
   XDS_SILENT: { exit: 4, http: 503, hint: "The server serves again when it can read the head of its store." },

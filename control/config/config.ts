@@ -1,6 +1,7 @@
 import type { Position } from "../../common/errors.ts";
 import type { Access, TlsFiles } from "./access.ts";
 import type { ChangeControl } from "./change-control.ts";
+import type { StoreConfig } from "./store.ts";
 
 /**
  * What ballast.yaml says, checked as a whole: a value of this type has passed every rule of docs/reference/ballast-yaml.md.
@@ -16,7 +17,7 @@ export interface BallastConfig {
   clock: { startMs: number; rate: number } | null;
   /** `apiTls` null: the API speaks clear text, on loopback only. */
   server: { xds: SocketAddress; api: SocketAddress; apiTls: TlsFiles | null };
-  store: { sqlite: string };
+  store: StoreConfig;
   /** Base URLs of Envoy admin endpoints, without a slash at the end. */
   envoy: { admin: readonly string[] };
   /** An estate read longer ago than maxAgeMs makes the server not ready; it goes on planning with it. */

@@ -6,6 +6,7 @@ import { checkBounds } from "./check-bounds.ts";
 import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { POLICY_FIELDS, readPolicy } from "./policy.ts";
+import { readStore, STORE_FIELDS } from "./store.ts";
 import * as v from "./values.ts";
 import { REQUIRED, type Section, YamlReader } from "./yaml-reader.ts";
 
@@ -36,7 +37,7 @@ export const FIELDS = {
   ],
   clock: ["start", "rate"],
   server: ["xds", "api", "apiTls"],
-  store: ["sqlite"],
+  ...STORE_FIELDS,
   envoy: ["admin"],
   estate: ["servicenow", "maxAge"],
   history: ["csv", "step"],
@@ -96,8 +97,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const fleet = root.value("fleet", v.name, REQUIRED);
   const clock = readClock(root);
   const server = readServer(root);
-  const store = root.section("store", FIELDS.store);
-  const sqlite = store === undefined ? ".ballast/ballast.db" : store.value("sqlite", path, REQUIRED);
+  const store = readStore(root);
   const envoy = root.section("envoy", FIELDS.envoy);
   const admin = envoy === undefined ? [] : envoy.list("admin", v.adminUrl, MAX_ADMIN_URLS);
   const estate = root.section("estate", FIELDS.estate, REQUIRED);
@@ -118,7 +118,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const access = readAccess(root);
 
   const complete =
-    version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && sqlite !== undefined;
+    version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && store !== undefined;
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
   if (!complete || !rest || slots === undefined || services === undefined || !isComplete(policy)) return undefined;
@@ -128,7 +128,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     fleet,
     clock,
     server,
-    store: { sqlite },
+    store,
     envoy: { admin },
     estate: { servicenow, maxAgeMs },
     history,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isTransient, storeError } from "./nats-errors.ts";
 
 /** One try waits no longer than this for an answer, so that a lost one is asked again within the call. */
-const MAX_TRY_MS = 2_000;
+export const MAX_TRY_MS = 2_000;
 const FIRST_PAUSE_MS = 5;
 const MAX_PAUSE_MS = 250;
 

@@ -3,7 +3,7 @@ import { type JetStreamManager, jetstream, jetstreamManager, type StreamConfig }
 import { type KV, Kvm } from "@nats-io/kv";
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { BallastError } from "../../../common/errors.ts";
-import type { Deadline } from "./deadline.ts";
+import { type Deadline, MAX_TRY_MS } from "./deadline.ts";
 import { JS_ERROR, jsErrorCode, NATS_HINT, storeError } from "./nats-errors.ts";
 import { MIN_REPLICAS, type NatsSettings } from "./nats-options.ts";
 import { checkMonitors, checkReplicas, checkServer } from "./server-guard.ts";
@@ -32,15 +32,16 @@ export class NatsSession {
   /** Connects, checks, and makes what is missing. STORE_UNSAFE or STORE_UNREADABLE. */
   static async open(settings: NatsSettings, layout: StreamLayout, deadline: Deadline): Promise<NatsSession> {
     checkReplicas(settings);
+    // The client's own limit is for one request and for good; the deadline is for this call.
+    const tryMs = Math.min(MAX_TRY_MS, settings.timeoutMs);
     const nc = await dial(settings, deadline);
     try {
       checkServer(nc.info!);
       await checkMonitors(settings);
-      // The client's own time limit is for one request; the deadline is for the call.
-      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: deadline.tryMs });
+      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: tryMs });
       checkStream(await deadline.retry("opening the stream", () => ensureStream(jsm, layout, settings)), settings);
       const leases = await deadline.retry("opening the leases", () =>
-        new Kvm(jetstream(nc, { timeout: deadline.tryMs })).create(layout.leaseBucket, {
+        new Kvm(jetstream(nc, { timeout: tryMs })).create(layout.leaseBucket, {
           history: 1,
           replicas: settings.replicas,
           allow_direct: false,
@@ -85,7 +86,8 @@ async function dial(settings: NatsSettings, deadline: Deadline): Promise<NatsCon
     reconnectJitter: RECONNECT_JITTER_MS,
     reconnectJitterTLS: RECONNECT_JITTER_MS,
     pingInterval: PING_INTERVAL_MS,
-    ...(tls === undefined ? {} : { tls }),
+    // An empty one still demands TLS of the server: the scheme alone does not.
+    ...(tls !== undefined || settings.servers.some((server) => server.startsWith("tls:")) ? { tls: tls ?? {} } : {}),
   };
   try {
     if (credentials !== undefined) {

@@ -80,7 +80,7 @@ const FIXED = {
 export function checkStream(config: StreamConfig, settings: NatsSettings): void {
   const refuse = (what: string) => {
     throw new BallastError("STORE_UNSAFE", `the stream ${config.name} ${what}`, {
-      hint: "Let Ballast create the stream, or edit it: docs/decisions/checkpoint-store.md has its settings.",
+      hint: "Let Ballast create the stream, or edit it: docs/decisions/0002-checkpoint-store.md has its settings.",
     });
   };
   for (const [key, wanted] of Object.entries(FIXED)) {
