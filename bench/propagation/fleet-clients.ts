@@ -79,7 +79,10 @@ class SimulatedNode {
     });
     socket.on("data", (chunk: Buffer) => {
       tell(true);
+      // Like Envoy: what several messages of one read call for leaves in one write.
+      socket.cork();
       reader.read(chunk);
+      socket.uncork();
     });
     socket.on("error", gone);
     socket.on("close", gone);
@@ -173,7 +176,11 @@ async function obey(command: ClientsCommand): Promise<void> {
     options = command.options;
     const { tls } = options;
     if (tls !== undefined) {
-      context = createSecureContext({ ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) });
+      context = createSecureContext({
+        ca: readFileSync(tls.ca),
+        cert: readFileSync(tls.cert),
+        key: readFileSync(tls.key),
+      });
     }
     lead = opening(PATH, `localhost:${options.port}`, tls !== undefined);
     const script = new FilterScript(options.fleet);

@@ -55,7 +55,12 @@ export class FilterScript {
     let bytes = this.#requests.get(key);
     if (bytes === undefined) {
       if (this.#requests.size >= MAX_READINGS) this.#requests.clear();
-      bytes = request({ typeUrl: TYPE_URL.table, versionInfo: version, responseNonce: nonce, resourceNames: [...names] });
+      bytes = request({
+        typeUrl: TYPE_URL.table,
+        versionInfo: version,
+        responseNonce: nonce,
+        resourceNames: [...names],
+      });
       this.#requests.set(key, bytes);
     }
     return bytes;
@@ -78,7 +83,9 @@ export class FilterScript {
       kind === "activation"
         ? []
         : kind === "stage"
-          ? fromBinary(StageSchema, (resources[0] as { value: Uint8Array }).value).tables.map(({ digest }) => digestHex(digest))
+          ? fromBinary(StageSchema, (resources[0] as { value: Uint8Array }).value).tables.map(({ digest }) =>
+              digestHex(digest),
+            )
           : resources.map(({ value }) => verified(value));
     const resourceNames = kind === "table" ? [] : [this.#fleet];
     return {
@@ -98,6 +105,11 @@ function verified(resource: Uint8Array): string {
   return digestHex(digest);
 }
 
-function request(fields: { typeUrl: string; versionInfo: string; responseNonce: string; resourceNames: string[] }): Buffer {
+function request(fields: {
+  typeUrl: string;
+  versionInfo: string;
+  responseNonce: string;
+  resourceNames: string[];
+}): Buffer {
   return dataFrame(toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, fields)));
 }

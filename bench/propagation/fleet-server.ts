@@ -79,7 +79,8 @@ async function push(): Promise<Pushed> {
   const staged = await fleet.stage(set, { epoch, term: 1, deadlineMs: DEADLINE_MS, quorum: "all" });
   if (!staged.ok) throw new Error(`epoch ${epoch} was not staged: ${staged.result} ${staged.reason}`);
   const active = await fleet.activate({ epoch, mode: "steer", deadlineMs: DEADLINE_MS });
-  if (!active.ok || active.acks !== staged.acks) throw new Error(`epoch ${epoch}: ${active.acks} of ${staged.acks} use it`);
+  if (!active.ok || active.acks !== staged.acks)
+    throw new Error(`epoch ${epoch}: ${active.acks} of ${staged.acks} use it`);
   const totalMs = performance.now() - startedAtMs;
   version = active.version;
   return {
@@ -136,7 +137,10 @@ async function obey(command: ServerCommand): Promise<ServerReport> {
 process.on("message", (command: ServerCommand) => {
   obey(command).then(
     (report) => process.send?.(report),
-    (cause: unknown) => process.send?.({ say: "failed", why: cause instanceof Error ? (cause.stack ?? "") : String(cause) }),
+    (cause: unknown) =>
+      process.send?.({ say: "failed", why: cause instanceof Error ? (cause.stack ?? "") : String(cause) }),
   );
 });
 process.on("disconnect", () => process.exit(0));
+// A profile (--cpu-prof) is only written by an orderly exit.
+process.on("SIGTERM", () => process.exit(0));

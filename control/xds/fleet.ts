@@ -40,8 +40,8 @@ export interface FleetStream<Handle> {
   readonly handle: Handle;
   readonly subscriptions: Record<ResourceKind, Subscription>;
   node: NodeEntry<FleetStream<Handle>> | null;
-  /** Digests asked for and not yet sent, oldest first; bounded by maxNames. */
-  wanted: bigint[];
+  /** Digests asked for (or offered, see #offer) and not yet sent, oldest first; bounded by maxNames. Never changed in place. */
+  wanted: readonly bigint[];
 }
 
 /** What the fleet asks of its surroundings. None of these may call back into the fleet before they return. */
@@ -89,6 +89,8 @@ export class Fleet<Handle> {
   #tables: Map<bigint, EncodedTable> = new Map();
   /** The last table response of each list of digests, so that a whole fleet that asks alike is served one encoding. */
   #tableResponses = new Map<string, EncodedResponse & { count: number }>();
+  /** What the staged set changes against the one in force, when one response carries it: sent along with the Stage. */
+  #offer: { digests: readonly bigint[]; response: EncodedResponse & { count: number } } | null = null;
   #silent: string | null = null;
   #behind: BallastError | null = null;
 
@@ -194,7 +196,7 @@ export class Fleet<Handle> {
   }
 
   wrote(stream: FleetStream<Handle>, response: EncodedResponse & { count?: number }): void {
-    if (response.kind === "table") stream.wanted.splice(0, response.count ?? 0);
+    if (response.kind === "table") stream.wanted = stream.wanted.slice(response.count ?? 0);
     stream.subscriptions[response.kind].wrote(response.version, response.nonce);
   }
 
@@ -254,6 +256,7 @@ export class Fleet<Handle> {
     // Should every node have failed, all are asked again: an epoch is never committed unproved while somebody could prove it.
     const voters = reliable.length > 0 ? reliable : members;
     this.#stageRound = this.#startRound("stage", release, options.quorum, options.deadlineMs, voters);
+    this.#offerChanges(release, voters);
     for (const node of voters) if (node.stream !== null) this.#effects.wake(node.stream);
     this.#settle();
   }
@@ -345,14 +348,14 @@ export class Fleet<Handle> {
   /** The response, if the stream wants the type and neither holds nor was sent anything as new. */
   #newer(stream: FleetStream<Handle>, kind: ResourceKind, response: EncodedResponse | null): EncodedResponse | null {
     if (response === null) return null;
-    const { names, held, sent } = stream.subscriptions[kind];
-    if (!names.has(this.#name)) return null;
-    return epochOf(response.version) > Math.max(epochOf(held), epochOf(sent)) ? response : null;
+    const { names, newestEpoch } = stream.subscriptions[kind];
+    return response.epoch > newestEpoch && names.has(this.#name) ? response : null;
   }
 
   #nextTables(stream: FleetStream<Handle>): (EncodedResponse & { count: number }) | null {
     const subscription = stream.subscriptions.table;
-    if (subscription.awaiting) return null;
+    if (stream.wanted.length === 0 || subscription.awaiting) return null;
+    if (stream.wanted === this.#offer?.digests) return this.#offer.response;
     // Sets may have been dropped since the request; what is gone cannot be served any more.
     stream.wanted = stream.wanted.filter((digest) => this.#tables.has(digest));
     if (stream.wanted.length === 0) return null;
@@ -371,6 +374,27 @@ export class Fleet<Handle> {
       if (!again) this.#tableResponses.set(key, response);
     }
     return response;
+  }
+
+  /**
+   * Sends the tables that no kept set has right behind the Stage to every node that holds the set in force: it lacks these. Its own request for them crosses the response and is stale. That saves a round trip, and per node a write
+   * and a read of the server's; the filter takes tables of the set that it is staging whether or not it has asked yet.
+   */
+  #offerChanges(release: Release, voters: readonly NodeEntry<FleetStream<Handle>>[]): void {
+    if (this.#committed === null) return;
+    // Nodes keep the last sets as we do; should one of them lack an earlier table, it asks.
+    const held = new Set(this.#keptSets.flatMap((set) => set.tables.map((table) => table.digest)));
+    const changed = release.set.tables.filter((table) => !held.has(table.digest));
+    if (changed.length === 0 || changed.length > this.#maxNames) return;
+    const response = encodeTables(versionOf(release.epoch, release.set.digest), changed, false);
+    if (response.count < changed.length) return;
+    this.#offer = { digests: changed.map((table) => table.digest), response };
+    const { committedVersion } = this;
+    for (const { stream, stagedVersion } of voters) {
+      if (stream === null || stagedVersion !== committedVersion || stream.wanted.length > 0) continue;
+      const { started, awaiting } = stream.subscriptions.table;
+      if (started && !awaiting) stream.wanted = this.#offer.digests;
+    }
   }
 
   #noteAsked(stream: FleetStream<Handle>, asked: readonly string[]): void {
@@ -427,7 +451,10 @@ export class Fleet<Handle> {
 
   #noteNack(node: NodeEntry<FleetStream<Handle>>, kind: ResourceKind, version: string, reason: string): void {
     const short = reason.slice(0, 512);
-    node.lastNack = { type: kind, version, reason: short, atMs: this.#clock.nowMs() };
+    // The first refusal of a version says why; a table that came along with a refused Stage may be refused after it.
+    if (node.lastNack?.version !== version) {
+      node.lastNack = { type: kind, version, reason: short, atMs: this.#clock.nowMs() };
+    }
     const round = this.#round;
     if (round === null || round.options.version !== version) return;
     const ofStage = round.options.kind === "stage";
@@ -497,6 +524,7 @@ export class Fleet<Handle> {
     this.#staged = null;
     this.#stagedResponse = null;
     this.#stageRound = null;
+    this.#offer = null;
     this.#indexTables();
   }
 

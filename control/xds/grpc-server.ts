@@ -1,5 +1,5 @@
-import { type Server as GateServer, createServer as createGate, type Socket } from "node:net";
 import * as http2 from "node:http2";
+import { createServer as createGate, type Server as GateServer, type Socket } from "node:net";
 import type { PeerCertificate, TLSSocket } from "node:tls";
 import { BallastError } from "../../common/errors.ts";
 import { AdmissionGate } from "./admission.ts";
@@ -74,7 +74,8 @@ export class GrpcStream {
         if (!this.#ended) this.onMessage(message);
       });
       if (fault === "compressed") this.end(GRPC_STATUS.UNIMPLEMENTED, "compressed messages are not taken");
-      if (fault === "too_large") this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a message has more than ${maxMessageBytes} bytes`);
+      if (fault === "too_large")
+        this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a message has more than ${maxMessageBytes} bytes`);
     });
     stream.on("drain", () => this.onDrain());
     // A client that half-closes has nothing more to say; its calls end with OK.
@@ -99,6 +100,17 @@ export class GrpcStream {
     return this.#ended || this.#stream.write(frame);
   }
 
+  /** The same for several at once, in as few packets as possible. */
+  writeAll(frames: readonly Buffer[]): boolean {
+    if (this.#ended) return true;
+    const stream = this.#stream;
+    let open = true;
+    stream.cork();
+    for (const frame of frames) open = stream.write(frame);
+    stream.uncork();
+    return open;
+  }
+
   /** Ends the stream with a status. Later calls change nothing. */
   end(code: number, details: string): void {
     if (this.#ended) return;
@@ -106,7 +118,10 @@ export class GrpcStream {
     const stream = this.#stream;
     if (stream.destroyed) return;
     stream.once("wantTrailers", () => {
-      stream.sendTrailers({ "grpc-status": String(code), "grpc-message": encodeURIComponent(details).replaceAll("%20", " ") });
+      stream.sendTrailers({
+        "grpc-status": String(code),
+        "grpc-message": encodeURIComponent(details).replaceAll("%20", " "),
+      });
       // Clients close their half when they see the status. At once, a reset would overtake the trailers.
       setTimeout(() => stream.close(NO_ERROR), LINGER_MS).unref();
     });

@@ -39,6 +39,8 @@ export type ActivationMode = "steer" | "observe" | "passthrough";
 export interface EncodedResponse {
   kind: ResourceKind;
   version: string;
+  /** The epoch in `version`. */
+  epoch: number;
   nonce: string;
   bytes: Buffer;
   /** `bytes` as one gRPC message, what is written to the streams. */
@@ -117,5 +119,5 @@ function encode(kind: ResourceKind, version: string, nonce: string, values: Uint
   const resources: Any[] = values.map((value) => create(AnySchema, { typeUrl, value }));
   const message = create(DiscoveryResponseSchema, { versionInfo: version, typeUrl, nonce, resources });
   const frame = frameMessage(toBinary(DiscoveryResponseSchema, message));
-  return { kind, version, nonce, bytes: frame.subarray(PREFIX_BYTES), frame };
+  return { kind, version, epoch: epochOf(version), nonce, bytes: frame.subarray(PREFIX_BYTES), frame };
 }

@@ -92,8 +92,11 @@ interface Wire {
 const MAX_WARNINGS_PER_STREAM = 5;
 /** Connections beyond the cap of streams, so that who is refused is told why. */
 const SPARE_CONNECTIONS = 100;
-/** Streams served before other events get their turn, so that ACKs are read while a push to a large fleet goes out. */
-const STREAMS_PER_TURN = 256;
+/**
+ * Streams served before other events get their turn. Writing goes before reading ACKs, so that the last node of a fleet gets an
+ * activation soon after the first; it takes the event loop for some 20 ms at most.
+ */
+const STREAMS_PER_TURN = 2_048;
 
 /** Starts the aggregated discovery service of one fleet. Throws XDS_TLS_REQUIRED, PORT_TAKEN or USAGE. */
 export async function startXdsServer(options: XdsServerOptions): Promise<XdsServer> {
@@ -121,12 +124,22 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   };
   const send = (stream: FleetStream<Wire>) => {
     const wire = stream.handle;
-    while (!wire.blocked && !wire.ended) {
-      const response = fleet.next(stream);
-      if (response === null) return;
-      fleet.wrote(stream, response);
-      wire.blocked = !wire.stream.write(response.frame);
+    if (wire.blocked || wire.ended) return;
+    const first = fleet.next(stream);
+    if (first === null) return;
+    fleet.wrote(stream, first);
+    const second = fleet.next(stream);
+    if (second === null) {
+      wire.blocked = !wire.stream.write(first.frame);
+      return;
     }
+    // Each type has at most one response under way, so there are at most three; one packet carries what is small enough.
+    const frames = [first.frame];
+    for (let more: typeof first | null = second; more !== null; more = fleet.next(stream)) {
+      fleet.wrote(stream, more);
+      frames.push(more.frame);
+    }
+    wire.blocked = !wire.stream.writeAll(frames);
   };
   const end = (wire: Wire, code: number, details: string) => {
     if (wire.ended) return;

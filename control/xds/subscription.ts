@@ -1,3 +1,5 @@
+import { epochOf } from "./resources.ts";
+
 /**
  * One resource type on one stream: which names the client wants, what was sent last, and what its requests mean.
  * State of the world: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#ack-nack-and-resource-type-instance-version
@@ -23,11 +25,14 @@ export type SubscriptionEvent =
   | { kind: "ask"; asked: readonly string[] }
   | { kind: "stale" };
 
+const NO_NAMES: readonly string[] = [];
+
 export class Subscription {
   #started = false;
   #names: ReadonlySet<string> = new Set();
   #held = "";
   #sent = "";
+  #newestEpoch = 0;
   #nonce = "";
   /** Invariant: true while the newest response has no answer yet. */
   #awaiting = false;
@@ -47,6 +52,16 @@ export class Subscription {
     return this.#sent;
   }
 
+  /** The higher epoch of `held` and `sent`, read once: the fleet compares it at every request of every stream. */
+  get newestEpoch(): number {
+    return this.#newestEpoch;
+  }
+
+  /** True from the first request on: nothing may be sent for a type that the stream never asked for. */
+  get started(): boolean {
+    return this.#started;
+  }
+
   get nonce(): string {
     return this.#nonce;
   }
@@ -56,12 +71,17 @@ export class Subscription {
   }
 
   receive(request: SubscriptionRequest): SubscriptionEvent {
-    const names = new Set(request.resourceNames);
+    const [name] = request.resourceNames;
+    const unchanged =
+      request.resourceNames.length === 1 && this.#names.size === 1 && name !== undefined && this.#names.has(name);
+    // Stage and Activation are asked for under one name by every request of a stream: no new set for each.
+    const names = unchanged ? this.#names : new Set(request.resourceNames);
     if (!this.#started) {
       // Nonces do not survive streams, so whatever nonce a first request carries means nothing.
       this.#started = true;
       this.#names = names;
       this.#held = request.versionInfo;
+      this.#newestEpoch = epochOf(request.versionInfo);
       return { kind: "first", held: request.versionInfo, asked: [...names] };
     }
     if (request.responseNonce !== this.#nonce) return { kind: "stale" };
@@ -69,7 +89,7 @@ export class Subscription {
     this.#names = names;
     if (!this.#awaiting) return { kind: "ask", asked: [...names] };
     this.#awaiting = false;
-    const asked = [...names].filter((name) => !before.has(name));
+    const asked = unchanged ? NO_NAMES : [...names].filter((name) => !before.has(name));
     if (request.error !== undefined) return { kind: "nack", version: this.#sent, reason: request.error, asked };
     this.#held = this.#sent;
     return { kind: "ack", version: this.#sent, asked };
@@ -78,6 +98,7 @@ export class Subscription {
   wrote(version: string, nonce: string): void {
     if (!this.#started) throw new Error("a response was sent for a type that the stream never asked for");
     this.#sent = version;
+    this.#newestEpoch = Math.max(this.#newestEpoch, epochOf(version));
     this.#nonce = nonce;
     this.#awaiting = true;
   }
