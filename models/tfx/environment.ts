@@ -95,15 +95,25 @@ export async function runTraining(
   argv: readonly string[],
   options: { home?: string; binds?: readonly string[]; env?: Record<string, string>; signal?: AbortSignal } = {},
 ): Promise<number> {
-  const layout = layoutOf(options.home);
-  const [command, ...rest] = commandIn(environment.root, argv, layout, options.binds ?? []);
-  const child = spawn(command!, rest, {
+  const { command, args, cwd, env } = trainingCommand(environment, argv, options);
+  const child = spawn(command, args, {
     stdio: "inherit",
-    cwd: repo,
-    env: environmentVariables(layout, options.env),
+    cwd,
+    env,
     ...(options.signal === undefined ? {} : { signal: options.signal, killSignal: "SIGTERM" }),
   });
   return await exitOf(child);
+}
+
+/** What to spawn for a command of the environment, for callers that read its output themselves. See `runTraining`. */
+export function trainingCommand(
+  environment: TrainingEnvironment,
+  argv: readonly string[],
+  options: { home?: string; binds?: readonly string[]; env?: Record<string, string> } = {},
+): { command: string; args: string[]; cwd: string; env: Record<string, string> } {
+  const layout = layoutOf(options.home);
+  const [command, ...args] = commandIn(environment.root, argv, layout, options.binds ?? []);
+  return { command: command!, args, cwd: repo, env: environmentVariables(layout, options.env) };
 }
 
 function layoutOf(home: string | undefined): Layout {

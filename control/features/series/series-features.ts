@@ -37,6 +37,8 @@ export interface OriginInputs {
 const MAX_FEATURE = 60;
 const MAX_SEQUENCE = 8;
 const PROFILE_DECAY = 0.7;
+/** Of the recent mean, that every recent value must exceed for the multiplicative half of the anchor. */
+const LEAST_SHARE = 0.02;
 
 /** Inputs of the model at an origin: a pure function of the steps before it. */
 export class SeriesFeatureBuilder {
@@ -65,7 +67,12 @@ export class SeriesFeatureBuilder {
     const scale = past.scale(origin);
     const anchors = new AnchorBuilder(this.shape, past.values, origin, scale);
     const base = anchors.continuation(BASE_ANCHOR);
-    const anchor = base.forecast;
+    const logs = new AnchorBuilder(this.shape, past.logs, origin, past.logScale(origin));
+    const multiplicative = LOG_VARIANTS.map((variant) => logs.continuation(variant).forecast.map(Math.exp));
+    const kept = multiplicative.at(-1)!;
+    const anchor = base.forecast.slice();
+    if (this.#isClearlyPositive(past.values, origin))
+      for (let h = 0; h < horizon; h++) anchor[h] = (anchor[h]! + kept[h]!) / 2;
     const recent = past.values.subarray(origin - back, origin);
     const cycles = this.#cycles(past.values, origin);
     const at = (profile: Float64Array, step: number): number => profile[back + edge + step]!;
@@ -104,8 +111,6 @@ export class SeriesFeatureBuilder {
       levels: rests.map((r) => tailMean(r, short)),
     };
     const additive = ADDITIVE_VARIANTS.map((variant) => anchors.continuation(variant).forecast);
-    const logs = new AnchorBuilder(this.shape, past.logs, origin, past.logScale(origin));
-    const multiplicative = LOG_VARIANTS.map((variant) => logs.continuation(variant).forecast.map(Math.exp));
 
     const columns = SERIES_FEATURES.length;
     const features = new Float32Array(horizon * columns);
@@ -139,11 +144,23 @@ export class SeriesFeatureBuilder {
     return {
       features,
       sequence: this.#sequence(past.values, origin, base, level, scale),
-      context: contextOf(base, level, scale, back, horizon),
+      context: contextOf({ ...base, forecast: anchor }, level, scale, back, horizon),
       anchor,
       scale,
       seasonalNaive: Float32Array.from(anchor, (a, h) => (at(cycles[0]!, h) - a) / scale),
     };
+  }
+
+  /** Whether logarithms mean something here: a value at or near nought would pull a cycle's geometric mean there. */
+  #isClearlyPositive(values: Float64Array, origin: number): boolean {
+    const from = Math.max(0, origin - lagOf(this.shape, 2) - this.spans.back);
+    let least = Number.POSITIVE_INFINITY;
+    let sum = 0;
+    for (let i = from; i < origin; i++) {
+      least = Math.min(least, values[i]!);
+      sum += values[i]!;
+    }
+    return least > LEAST_SHARE * (sum / (origin - from));
   }
 
   /** The past cycles around the origin, each over [−back − edge, horizon + edge); at least one, at most PROFILE_CYCLES. */

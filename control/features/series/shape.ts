@@ -62,7 +62,10 @@ function variant(cycles: number, decay: number, tolerance: number, compare: numb
   return { cycles, decay, tolerance, compare, alpha, fade } satisfies AnchorVariant;
 }
 
-/** The forecast that the model corrects. Its parameters and those below were chosen on validation spans only. */
+/**
+ * The forecast that the model corrects is the mean of this and of the last of LOG_VARIANTS: the first returns to the cycle, the second
+ * keeps a changed level. These and the parameters below were chosen on validation spans only.
+ */
 export const BASE_ANCHOR: AnchorVariant = variant(8, 0.9, 0.3, 1, 0.3, 0.99);
 
 export const ADDITIVE_VARIANTS: readonly AnchorVariant[] = [
@@ -135,7 +138,9 @@ export function seriesSchemaHash(shape: SeriesShape): string {
     horizon: shape.horizon,
     spans: spansOf(shape),
     target: "(y-anchor)/scale",
-    anchors: [BASE_ANCHOR, ...ADDITIVE_VARIANTS, ...LOG_VARIANTS].map((v) => Object.values(v).map(String)),
+    anchors: ["mean of first and last", BASE_ANCHOR, ...ADDITIVE_VARIANTS, ...LOG_VARIANTS].map((v) =>
+      typeof v === "string" ? v : Object.values(v).map(String),
+    ),
     features: SERIES_FEATURES,
     sequence: SEQUENCE_CHANNELS,
     context: CONTEXT_CHANNELS,

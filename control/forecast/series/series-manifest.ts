@@ -1,0 +1,104 @@
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { seriesSchemaHash } from "../../features/series/shape.ts";
+import { MANIFEST_FILE } from "../manifest.ts";
+import { FallbackError } from "../reasons.ts";
+
+const score = z.object({
+  mase: z.number(),
+  pinball: z.number(),
+  coverage: z.array(z.number()),
+  count: z.number().int(),
+});
+
+/** What stands beside the file of a series model. Written by the training pipeline. Fields unknown here are kept out. */
+export const seriesManifestSchema = z.object({
+  format: z.literal(2),
+  kind: z.literal("series"),
+  model: z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  schema_hash: z.string(),
+  season: z.number().int().positive(),
+  horizon: z.number().int().positive(),
+  levels: z.array(z.number().gt(0).lt(1)).min(1).max(32),
+  inputs: z.array(z.enum(["features", "sequence", "context"])).min(1),
+  training: z.object({
+    pipeline: z.enum(["tfx", "trees"]),
+    seed: z.number().int(),
+    data_sha256: z.string(),
+    examples: z.record(z.string(), z.number()),
+    recurrent_share: z.number(),
+    parity_rows: z.number().int(),
+    parity_max_abs_diff: z.number(),
+    versions: z.record(z.string(), z.string()),
+  }),
+  /** On the span that nothing was fitted on; errors in units of the scale. */
+  gate: z.object({
+    model: score,
+    seasonal_naive: score,
+    slices: z.record(
+      z.string(),
+      z.object({ mase: z.number(), seasonal_naive_mase: z.number(), count: z.number().int() }),
+    ),
+  }),
+});
+
+export type SeriesManifest = z.infer<typeof seriesManifestSchema>;
+
+const MAX_MANIFEST_BYTES = 1 << 20;
+const MAX_MODEL_BYTES = 64 << 20;
+
+/** True when the gate found the model better than the seasonal-naive forecast, on MASE and on pinball loss. */
+export function beatsSeasonalNaive({ gate }: SeriesManifest): boolean {
+  return gate.model.mase < gate.seasonal_naive.mase && gate.model.pinball < gate.seasonal_naive.pinball;
+}
+
+/**
+ * Reads and checks a folder: shape of the manifest, hash of the file, feature schema of this build. Whether the model is good enough
+ * to steer is the caller's question (`beatsSeasonalNaive`). Throws FallbackError with the reason.
+ */
+export async function readSeriesModel(folder: string): Promise<{ manifest: SeriesManifest; bytes: Uint8Array }> {
+  const text = await readBounded(join(folder, MANIFEST_FILE), MAX_MANIFEST_BYTES);
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(text));
+  } catch (cause) {
+    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE} is not JSON`, cause);
+  }
+  const parsed = seriesManifestSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const path = issue?.path.join(".") ?? "";
+    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE}: ${path}: ${issue?.message ?? "invalid"}`);
+  }
+  const manifest = parsed.data;
+  const own = seriesSchemaHash(manifest);
+  if (manifest.schema_hash !== own)
+    throw new FallbackError(
+      "SCHEMA_MISMATCH",
+      `the model was trained with feature schema ${manifest.schema_hash}, this build computes ${own}`,
+    );
+  if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!))
+    throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
+  const bytes = await readBounded(join(folder, manifest.model), MAX_MODEL_BYTES);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  if (sha256 !== manifest.sha256)
+    throw new FallbackError("MODEL_HASH_MISMATCH", `${manifest.model} is not the file that its manifest describes`);
+  return { manifest, bytes };
+}
+
+async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    await using file = await open(path, "r");
+    const { size } = await file.stat();
+    if (size > maxBytes)
+      throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
+    return await file.readFile();
+  } catch (cause) {
+    if (cause instanceof FallbackError) throw cause;
+    const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+    throw new FallbackError("MODEL_MISSING", `${path} cannot be read (${code})`, cause);
+  }
+}

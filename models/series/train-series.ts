@@ -1,0 +1,126 @@
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BallastError } from "../../common/errors.ts";
+import type { SeriesShape } from "../../control/features/series/shape.ts";
+import type { InputSource } from "../../control/features/series/training-examples.ts";
+import {
+  DEFAULT_EXAMPLES,
+  type ExampleOptions,
+  type TrainingSeries,
+} from "../../control/features/series/training-examples.ts";
+import { type SeriesManifest, seriesManifestSchema } from "../../control/forecast/series/series-manifest.ts";
+import { makeTrainingEnvironment, type TrainingEnvironment } from "../tfx/environment.ts";
+import { makePythonEnvironment } from "../trees/environment.ts";
+import { runProgress } from "./run-progress.ts";
+import { FULL_EFFORT, type TrainingEffort, writeTrainingFiles } from "./training-spec.ts";
+
+/** `tfx`: the whole pipeline, both halves. `trees`: the tree half in a plain virtual environment. `auto`: tfx where it can be made. */
+export type PipelineChoice = "tfx" | "trees" | "auto";
+
+export interface TrainSeriesOptions {
+  shape: SeriesShape;
+  /** Ascending, 0.5 among them. */
+  levels: readonly number[];
+  series: readonly TrainingSeries[];
+  /** Folder of the result. Left alone when the gate refuses the model (tfx). */
+  outDir: string;
+  /** Folder of intermediate files; a second run with the same files goes on where the first stopped (tfx). */
+  workDir: string;
+  pipeline: PipelineChoice;
+  /** Folder of the plain virtual environment. */
+  venvDir: string;
+  seed: number;
+  effort?: TrainingEffort;
+  examples?: Partial<ExampleOptions>;
+  source?: InputSource;
+  progress: (text: string) => void;
+}
+
+export interface TrainedSeries {
+  manifest: SeriesManifest;
+  pipeline: "tfx" | "trees";
+  /** False when the gate found it no better than the seasonal naive forecast (trees only: tfx refuses by TRAIN_NOT_BETTER). */
+  better: boolean;
+}
+
+const repo = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+/** Exit codes of the Python side. */
+const NOT_BETTER = 3;
+const LEAK = 4;
+
+/**
+ * Writes the training files, trains, and leaves forecast.onnx, manifest.json, golden.json and MODEL_CARD.md in `outDir`.
+ * Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_LEAK, TRAIN_NOT_BETTER, TRAIN_FAILED, and those of the environment that was asked for.
+ */
+export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedSeries> {
+  const { shape, levels, series, outDir, workDir, seed, progress } = options;
+  const environment = await chooseEnvironment(options);
+  const files = join(workDir, "files");
+  await rm(files, { recursive: true, force: true });
+  await mkdir(files, { recursive: true });
+  const spec = await writeTrainingFiles(files, {
+    shape,
+    levels,
+    series,
+    options: { ...DEFAULT_EXAMPLES, ...options.examples, seed },
+    effort: options.effort ?? FULL_EFFORT,
+    ...(options.source === undefined ? {} : { source: options.source }),
+  });
+  progress(
+    `${spec.series.length} series, ${spec.examples.train} origins to learn from; no input knows what comes later`,
+  );
+  const env = { PYTHONPATH: join(repo, "models/tfx"), PYTHONDONTWRITEBYTECODE: "1", OMP_NUM_THREADS: "1" };
+  const out = resolve(outDir);
+  const outcome =
+    environment.kind === "tfx"
+      ? await runProgress(
+          environment.tfx,
+          ["-m", "pipeline.run", "--files", resolve(files), "--work", resolve(workDir, "tfx"), "--out", out],
+          {
+            env,
+            binds: [resolve(workDir), ...(await makeFolder(out))],
+            progress,
+          },
+        )
+      : await runProgress(environment.python, ["-m", "pipeline.plain", "--files", resolve(files), "--out", out], {
+          env,
+          binds: [],
+          progress,
+        });
+  if (outcome.code === LEAK) throw new BallastError("TRAIN_LEAK", lastLine(outcome.errors).replace(/^LEAK: /, ""));
+  const better = outcome.code === 0;
+  if (!better && (outcome.code !== NOT_BETTER || environment.kind === "tfx")) {
+    if (outcome.code === NOT_BETTER)
+      throw new BallastError("TRAIN_NOT_BETTER", "the gate refused the model; nothing was replaced");
+    throw new BallastError("TRAIN_FAILED", `the pipeline ended with ${outcome.code}\n  ${outcome.errors.join("\n  ")}`);
+  }
+  const manifest = seriesManifestSchema.parse(JSON.parse(await readFile(join(out, "manifest.json"), "utf8")));
+  return { manifest, pipeline: environment.kind, better };
+}
+
+type Chosen = { kind: "tfx"; tfx: TrainingEnvironment } | { kind: "trees"; python: string };
+
+async function chooseEnvironment({ pipeline, venvDir, progress }: TrainSeriesOptions): Promise<Chosen> {
+  if (pipeline !== "trees") {
+    try {
+      return { kind: "tfx", tfx: await makeTrainingEnvironment({ progress }) };
+    } catch (error) {
+      const known = error instanceof BallastError && error.code.startsWith("TFX_");
+      if (pipeline === "tfx" || !known) throw error;
+      progress(`the whole pipeline cannot run here (${error.message}); training the tree half alone`);
+    }
+  }
+  return { kind: "trees", python: await makePythonEnvironment(venvDir, progress) };
+}
+
+/** The folder made, so that it can be bound into the root of the pipeline. */
+async function makeFolder(path: string): Promise<string[]> {
+  await mkdir(path, { recursive: true });
+  await readdir(path);
+  return [path];
+}
+
+function lastLine(lines: readonly string[]): string {
+  return lines.at(-1) ?? "";
+}

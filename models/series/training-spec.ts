@@ -1,0 +1,213 @@
+import { createHash } from "node:crypto";
+import { mkdir, open, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BallastError } from "../../common/errors.ts";
+import {
+  CONTEXT_CHANNELS,
+  SEQUENCE_CHANNELS,
+  SERIES_FEATURES,
+  type SeriesShape,
+  seriesSchemaHash,
+  spansOf,
+} from "../../control/features/series/shape.ts";
+import {
+  type ExampleOptions,
+  findLeak,
+  type InputSource,
+  inputSource,
+  SPLITS,
+  splitSpans,
+  type TrainingExample,
+  type TrainingSeries,
+  trainingExamples,
+} from "../../control/features/series/training-examples.ts";
+import { encodeExample, type FeatureValue } from "../records/tf-example.ts";
+import { TfRecordWriter } from "../records/tfrecord.ts";
+
+/** How hard to search and train. `tiny` is for tests: it proves that the pipeline runs, not that a model is good. */
+export interface TrainingEffort {
+  /** Trials of the tuner; 0 = the defaults are taken. */
+  trials: number;
+  /** Boosting rounds and epochs that a trial may choose at most. */
+  maxRounds: number;
+  maxEpochs: number;
+  /** Shares of the recurrent half in the forecast that are tried, ascending; the one with the least loss is taken. */
+  blends: number[];
+  /** Rows of the parity check between the trained halves and the exported file. */
+  parityRows: number;
+}
+
+export const FULL_EFFORT: TrainingEffort = {
+  trials: 8,
+  maxRounds: 160,
+  maxEpochs: 10,
+  blends: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+  parityRows: 10_000,
+};
+/** A fixed share, so that both halves are in the exported file whatever they learnt. */
+export const TINY_EFFORT: TrainingEffort = { trials: 1, maxRounds: 10, maxEpochs: 1, blends: [0.3], parityRows: 500 };
+
+export interface SpecInput {
+  shape: SeriesShape;
+  /** Ascending, 0.5 among them. */
+  levels: readonly number[];
+  series: readonly TrainingSeries[];
+  options: ExampleOptions;
+  effort: TrainingEffort;
+  /** What inputs come from; a test puts a leaking source here. */
+  source?: InputSource;
+}
+
+/** The file that leads the Python side; every name and size that it needs, so that it computes no feature itself. */
+export interface TrainingSpec {
+  season: number;
+  horizon: number;
+  levels: number[];
+  schema_hash: string;
+  features: string[];
+  /** −1, 0 or 1 per feature: the direction in which the forecast may move with it. */
+  monotone: number[];
+  sequence: [number, number];
+  context: [number, number];
+  steps_per_origin: number;
+  slices: string[];
+  seed: number;
+  effort: TrainingEffort;
+  series: { name: string; steps: number; splits: Record<string, [number, number]> }[];
+  examples: Record<string, number>;
+  data_sha256: string;
+}
+
+/**
+ * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
+ * spec.json last. Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_LEAK (an input changes with what comes later).
+ */
+export async function writeTrainingFiles(dir: string, input: SpecInput): Promise<TrainingSpec> {
+  const { shape, levels, series, options, effort } = input;
+  const source = input.source ?? inputSource(shape);
+  const usable = series.flatMap((one) => {
+    const spans = splitSpans(shape, one.values.length);
+    return spans === null ? [] : [{ one, spans }];
+  });
+  if (usable.length === 0)
+    throw new BallastError(
+      "TRAIN_HISTORY_TOO_SHORT",
+      `no series has enough steps for season ${shape.season} and horizon ${shape.horizon}`,
+      { hint: "Two seasons, four horizons to learn from and a tenth each to calibrate and to judge are needed." },
+    );
+  for (const { one, spans } of usable) {
+    const leak = findLeak(shape, one, spans, source);
+    if (leak !== null) throw new BallastError("TRAIN_LEAK", leak);
+  }
+  const sliceNames = ["series", ...Object.keys(usable[0]!.one.slices?.(0) ?? {}).sort()];
+  const examples: Record<string, number> = {};
+  const writers = new Map<string, SplitWriter>();
+  for (const split of SPLITS) {
+    writers.set(split, await SplitWriter.open(dir, split));
+    examples[split] = 0;
+  }
+  for (const [index, { one, spans }] of usable.entries()) {
+    // A seed of its own per series, so that adding one leaves the others' examples as they are.
+    for (const example of trainingExamples(
+      shape,
+      one,
+      spans,
+      { ...options, seed: options.seed + 7919 * index },
+      source,
+    )) {
+      await writers.get(example.split)!.write(example);
+      examples[example.split]!++;
+    }
+  }
+  for (const writer of writers.values()) await writer.close();
+  const { near } = spansOf(shape);
+  const spec: TrainingSpec = {
+    season: shape.season,
+    horizon: shape.horizon,
+    levels: [...levels],
+    schema_hash: seriesSchemaHash(shape),
+    features: [...SERIES_FEATURES],
+    monotone: SERIES_FEATURES.map((name) => (/^(log_)?anchor_|_level$|^aligned$/.test(name) ? 1 : 0)),
+    sequence: [near, SEQUENCE_CHANNELS.length],
+    context: [shape.horizon, CONTEXT_CHANNELS.length],
+    steps_per_origin: Math.min(options.stepsPerOrigin, shape.horizon),
+    slices: sliceNames,
+    seed: options.seed,
+    effort,
+    series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
+    examples,
+    data_sha256: digestOf(usable.map(({ one }) => one)),
+  };
+  await writeFile(join(dir, "spec.json.partial"), `${JSON.stringify(spec, null, 1)}\n`);
+  await rename(join(dir, "spec.json.partial"), join(dir, "spec.json"));
+  return spec;
+}
+
+/** One split, as TFRecords and as plain float32 rows [features, target, seasonal naive], one per drawn horizon step. */
+class SplitWriter {
+  readonly #records: TfRecordWriter;
+  readonly #rows: TfRecordSink;
+
+  private constructor(records: TfRecordWriter, rows: TfRecordSink) {
+    this.#records = records;
+    this.#rows = rows;
+  }
+
+  static async open(dir: string, split: string): Promise<SplitWriter> {
+    await mkdir(join(dir, "examples", split), { recursive: true });
+    await mkdir(join(dir, "rows"), { recursive: true });
+    const rows = await open(join(dir, "rows", `${split}.bin`), "w");
+    return new SplitWriter(new TfRecordWriter(join(dir, "examples", split, "data.tfrecord")), rows);
+  }
+
+  async write(example: TrainingExample): Promise<void> {
+    await this.#records.write(encodeExample(toFeatures(example)));
+    const { inputs, steps, target } = example;
+    const columns = SERIES_FEATURES.length;
+    const rows = new Float32Array(steps.length * (columns + 2));
+    for (const [i, step] of steps.entries()) {
+      rows.set(inputs.features.subarray(step * columns, (step + 1) * columns), i * (columns + 2));
+      rows[i * (columns + 2) + columns] = target[step]!;
+      rows[i * (columns + 2) + columns + 1] = inputs.seasonalNaive[step]!;
+    }
+    await this.#rows.write(new Uint8Array(rows.buffer));
+  }
+
+  async close(): Promise<void> {
+    await this.#records.close();
+    await this.#rows.close();
+  }
+}
+
+type TfRecordSink = { write(bytes: Uint8Array): Promise<unknown>; close(): Promise<void> };
+
+function toFeatures({ series, origin, injected, slices, inputs, steps, target }: TrainingExample) {
+  const features = new Map<string, FeatureValue>();
+  const columns = SERIES_FEATURES.length;
+  for (const [column, name] of SERIES_FEATURES.entries())
+    features.set(
+      `x_${name}`,
+      Float32Array.from(steps, (step) => inputs.features[step * columns + column]!),
+    );
+  features.set("sequence", inputs.sequence);
+  features.set("context", inputs.context);
+  features.set("target", target);
+  features.set(
+    "seasonal_naive",
+    Float32Array.from(steps, (step) => inputs.seasonalNaive[step]!),
+  );
+  features.set("origin", [BigInt(origin)]);
+  features.set("injected", [injected ? 1n : 0n]);
+  features.set("series", [series]);
+  for (const [name, value] of Object.entries(slices)) features.set(name, [value]);
+  return features;
+}
+
+function digestOf(series: readonly TrainingSeries[]): string {
+  const hash = createHash("sha256");
+  for (const { name, values } of series) {
+    hash.update(JSON.stringify([name, values.length]));
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest("hex");
+}

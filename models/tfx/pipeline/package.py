@@ -1,0 +1,146 @@
+"""The files that are served: the graph, its manifest and a page about it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import xgboost
+
+from pipeline import onnx_graph, parity, scores
+from pipeline.ensemble import Ensemble
+from pipeline.onnx_graph import MODEL_FILE
+from pipeline.records import Examples
+from pipeline.spec import Spec
+
+MANIFEST_FILE = "manifest.json"
+CARD_FILE = "MODEL_CARD.md"
+#: Rows of the file that a build compares with the engine it serves with.
+GOLDEN_ORIGINS = 2
+
+
+def export(folder: Path, ensemble: Ensemble, seen: Examples, spec: Spec) -> dict:
+    """Writes the graph, compares it with the trained halves, and returns what the manifest says of both."""
+    metadata = {"schema_hash": spec.schema_hash, "levels": json.dumps(spec.levels)}
+    blob = onnx_graph.build(ensemble, spec, metadata).SerializeToString(deterministic=True)
+    difference, rows = parity.largest_difference(blob, ensemble, seen, spec.effort["parityRows"], spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(blob)
+    golden = seen.take(np.arange(min(GOLDEN_ORIGINS, len(seen))))
+    session = parity.session_of(blob)
+    inputs = [one.name for one in session.get_inputs()]
+    said = parity.run(session, golden)
+    floats = lambda values: [float(value) for value in np.asarray(values, np.float32).ravel()]
+    record = {
+        "origins": len(golden),
+        "steps": golden.features.shape[1],
+        "inputs": {name: floats(getattr(golden, name)) for name in inputs},
+        "forecast": floats(said),
+    }
+    (folder / "golden.json").write_text(json.dumps(record) + "\n")
+    return {
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "bytes": len(blob),
+        "inputs": inputs,
+        "parity_rows": rows,
+        "parity_max_abs_diff": difference,
+    }
+
+
+def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipeline: str) -> dict:
+    settings = {name: ensemble.settings[name] for name in ("trees", "recurrent") if name == "trees" or ensemble.network}
+    versions = {"xgboost": xgboost.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
+    if ensemble.network:
+        import keras
+        import tensorflow
+
+        versions |= {"keras": keras.__version__, "tensorflow": tensorflow.__version__}
+    if pipeline == "tfx":
+        import tfx
+
+        versions["tfx"] = tfx.__version__
+    return {
+        "format": 2,
+        "kind": "series",
+        "model": MODEL_FILE,
+        "sha256": exported["sha256"],
+        "schema_hash": spec.schema_hash,
+        "season": spec.season,
+        "horizon": spec.horizon,
+        "levels": spec.levels,
+        "inputs": exported["inputs"],
+        "training": {
+            "pipeline": pipeline,
+            "series": spec.series,
+            "examples": spec.examples,
+            "data_sha256": spec.data_sha256,
+            "seed": spec.seed,
+            "settings": settings,
+            "recurrent_share": ensemble.blend,
+            "conformal_offsets": [round(float(v), 6) for v in ensemble.offsets],
+            "parity_rows": exported["parity_rows"],
+            "parity_max_abs_diff": exported["parity_max_abs_diff"],
+            "versions": versions,
+        },
+        "gate": gate,
+    }
+
+
+def judged(forecast: np.ndarray, examples: Examples, calibration: Examples, spec: Spec) -> dict:
+    naive = scores.naive_quantiles(examples.seasonal_naive, calibration, spec)
+    return {
+        "model": scores.of(forecast, examples, spec),
+        "seasonal_naive": scores.of(naive, examples, spec),
+        "slices": scores.by_slice(forecast, naive, examples, spec) if examples.slices else {},
+    }
+
+
+def card(about: dict, spec: Spec) -> str:
+    training, gate = about["training"], about["gate"]
+    settings = training["settings"]["trees"]
+    parts = [f"{settings['rounds']} rounds of XGBoost quantile trees of depth {settings['depth']}"]
+    if training["recurrent_share"] > 0:
+        parts.append(f"an LSTM of {training['settings']['recurrent']['units']} units ({100 * training['recurrent_share']:.0f} % of the forecast)")
+    lines = "\n".join(
+        f"| {name.replace('_', ' ')} | {gate[name]['mase']:.4f} | {gate[name]['pinball']:.4f} | "
+        + " ".join(f"{share:.3f}" for share in gate[name]["coverage"])
+        + " |"
+        for name in ("model", "seasonal_naive")
+    )
+    slices = "\n".join(f"| {name} | {one['mase']:.4f} | {one['seasonal_naive_mase']:.4f} | {one['count']} |" for name, one in gate["slices"].items())
+    names = ", ".join(series["name"] for series in spec.series)
+    spans = spec.series[0]["splits"]
+    return f"""# Series model: season {spec.season}, horizon {spec.horizon}
+
+Quantiles ({", ".join(map(str, spec.levels))}) of the next {spec.horizon} steps of a regular series with a season of {spec.season} steps.
+{" and ".join(parts)}
+correct an anchor forecast that the feature builder computes; blend, sorting of the quantiles and conformal
+offsets are in the graph. Written by the training pipeline ({training["pipeline"]}); the manifest beside this page is what is checked.
+
+## Made from
+{names}: steps {spans["train"][0]} to {spans["train"][1]} fitted, to {spans["eval"][1]} tuned and calibrated, to {spans["gate"][1]} judged
+(of the first series). {training["examples"]["train"]} training origins from copies with injected level shifts, seed {training["seed"]}, data sha256
+`{training["data_sha256"][:16]}…`, feature schema `{spec.schema_hash}`. The file differs from the trained halves by at most {training["parity_max_abs_diff"]:.1e} over {training["parity_rows"]} rows.
+
+## How good
+On the last span, which nothing was fitted, tuned or calibrated on. Errors in units of the mean absolute seasonal difference.
+
+| forecast | MASE | pinball | coverage at {" ".join(map(str, spec.levels))} |
+|---|---|---|---|
+{lines}
+{f'''
+| slice | MASE | seasonal naive | steps |
+|---|---|---|---|
+{slices}
+''' if slices else ""}
+## Limits
+Knows nothing but the past of the series. Needs one season and {max(2 * spec.horizon, round(spec.season / 3))} steps of past; a gap counts as the last reading.
+Judged on one span of time; offsets are from one span too, so coverage drifts when the series changes its ways.
+"""
+
+
+def write(folder: Path, about: dict, spec: Spec) -> None:
+    (folder / CARD_FILE).write_text(card(about, spec))
+    # Last, so that a folder without it is not a model.
+    (folder / MANIFEST_FILE).write_text(json.dumps(about, indent=1) + "\n")

@@ -1,0 +1,34 @@
+"""The spec that the TypeScript side wrote beside the examples: every name and size, so that nothing is computed twice."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Spec:
+    season: int
+    horizon: int
+    levels: list[float]
+    schema_hash: str
+    features: list[str]
+    monotone: list[int]
+    sequence: tuple[int, int]
+    context: tuple[int, int]
+    steps_per_origin: int
+    slices: list[str]
+    seed: int
+    effort: dict
+    series: list[dict]
+    examples: dict
+    data_sha256: str
+
+    @staticmethod
+    def load(path: str | Path) -> "Spec":
+        fields = json.loads(Path(path).read_text())
+        fields["sequence"], fields["context"] = tuple(fields["sequence"]), tuple(fields["context"])
+        return Spec(**fields)
+
+    @property
+    def median(self) -> int:
+        return self.levels.index(0.5)

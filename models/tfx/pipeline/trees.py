@@ -1,0 +1,60 @@
+"""The tree half: XGBoost, one quantile tree per level and round, on single horizon steps."""
+
+import numpy as np
+import xgboost
+
+from pipeline.records import Examples
+from pipeline.spec import Spec
+
+DEFAULTS = {"rounds": 100, "depth": 4, "eta": 0.08, "min_child_weight": 100, "subsample": 0.5, "columns": 0.5, "monotone": False}
+# One thread: histograms are summed per thread, so the number of threads is part of what makes a run repeatable.
+THREADS = 1
+MAX_BIN = 64
+
+
+def fit(examples: Examples, spec: Spec, settings: dict, seed: int, progress=lambda text: None) -> xgboost.Booster:
+    rows = examples.features.reshape(-1, len(spec.features))
+    # The margin is set, to nought, so that the intercept that XGBoost would fit is not part of the model.
+    data = xgboost.QuantileDMatrix(
+        rows, label=examples.target.ravel(), base_margin=margin(len(rows), spec), max_bin=MAX_BIN, nthread=THREADS
+    )
+    parameters = {
+        "objective": "reg:quantileerror",
+        "quantile_alpha": spec.levels,
+        "tree_method": "hist",
+        "max_bin": MAX_BIN,
+        "max_depth": settings["depth"],
+        "eta": settings["eta"],
+        # Relative to the number of rows that the recipe was found with, so that small sets can be split at all.
+        "min_child_weight": max(1.0, settings["min_child_weight"] * min(1.0, len(rows) / 100_000)),
+        "subsample": settings["subsample"],
+        "colsample_bytree": settings["columns"],
+        "reg_lambda": 5,
+        "seed": seed,
+        "nthread": THREADS,
+    }
+    if settings["monotone"]:
+        parameters["monotone_constraints"] = "(" + ",".join(map(str, spec.monotone)) + ")"
+    callbacks = [_Progress(settings["rounds"], progress)]
+    return xgboost.train(parameters, data, num_boost_round=settings["rounds"], callbacks=callbacks)
+
+
+def predict(booster: xgboost.Booster, features: np.ndarray, spec: Spec) -> np.ndarray:
+    """[N, K, F] to [N, K, levels], not sorted."""
+    rows = np.ascontiguousarray(features.reshape(-1, features.shape[-1]))
+    data = xgboost.DMatrix(rows, base_margin=margin(len(rows), spec), nthread=THREADS)
+    return booster.predict(data).reshape(*features.shape[:-1], len(spec.levels))
+
+
+def margin(rows: int, spec: Spec) -> np.ndarray:
+    return np.zeros((rows, len(spec.levels)), dtype=np.float32)
+
+
+class _Progress(xgboost.callback.TrainingCallback):
+    def __init__(self, rounds: int, progress):
+        self.rounds, self.progress = rounds, progress
+
+    def after_iteration(self, model, epoch, evals_log):
+        if (epoch + 1) % 25 == 0 or epoch + 1 == self.rounds:
+            self.progress(f"trees: round {epoch + 1} of {self.rounds}")
+        return False
