@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { chmod, cp, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { freePorts } from "./fixture/ports.ts";
+import { freePorts, listenOn } from "./fixture/ports.ts";
 import { Rig } from "./fixture/rig.ts";
 
 /** What a user reads who made a mistake, or whose machine lacks something: through the real command line. */
+const PORT_BASE = 23_500;
 const ROOT = resolve(import.meta.dirname, "..", "..");
 
 let rig: Rig;
@@ -120,11 +120,7 @@ describe("a machine that lacks something", () => {
   const withoutPython = { ...bare, BALLAST_PYTHON: undefined };
 
   async function up(env: NodeJS.ProcessEnv): Promise<Outcome> {
-    const [base] = (await freePorts(1)) as [number];
-    return ballast(["up", "--seconds", "1", "--no-ballast", "--port-base", String(Math.min(base, 60_000))], {
-      root: clone,
-      env,
-    });
+    return ballast(["up", "--seconds", "1", "--no-ballast", "--port-base", String(PORT_BASE)], { root: clone, env });
   }
 
   test("without python", async () => {
@@ -181,17 +177,17 @@ describe("a machine that lacks something", () => {
 });
 
 describe("a port that is taken", () => {
-  async function taken(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  /** Something that listens on this port until the end. */
+  async function take(port: number): Promise<void> {
+    const server = await listenOn(port);
+    assert.ok(server !== null, `${port} is taken already`);
     rig.later(() => server.close());
-    return (server.address() as { port: number }).port;
   }
 
   for (const field of ["xds", "api"] as const) {
     test(`by something else than the control server's ${field}: its number, exit code 4`, async () => {
-      const port = await taken();
-      const [free] = (await freePorts(1)) as [number];
+      const [port, free] = (await freePorts(2)) as [number, number];
+      await take(port);
       const text = await readFile(join(ROOT, "demo/ballast.yaml"), "utf8");
       const config = join(rig.folder, `taken-${field}.yaml`);
       const ports = { xds: free, api: free, [field]: port };
@@ -210,9 +206,10 @@ describe("a port that is taken", () => {
   }
 
   test("in the demo: who wanted it and what to change", async () => {
-    const port = await taken();
     // The admin endpoint is the port after the base.
-    const { exitCode, stderr } = await ballast(["up", "--seconds", "1", "--port-base", String(port - 1)]);
+    const port = PORT_BASE + 1;
+    await take(port);
+    const { exitCode, stderr } = await ballast(["up", "--seconds", "1", "--port-base", String(PORT_BASE)]);
     assert.equal(exitCode, 4, stderr);
     assert.match(stderr, new RegExp(`PORT_TAKEN: 127\\.0\\.0\\.1:${port} for Envoy's admin endpoint`));
     assert.match(stderr, /--port-base/);

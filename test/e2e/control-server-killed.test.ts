@@ -77,11 +77,12 @@ describe("SIGKILL of the control server under load", { skip: requirements.skip }
     const told = server.epochs.length;
     await server.epoch("home", ({ services }) => shareOf(services.ledger!, "b") === 0.5, told, 90_000);
     const numbers = server.epochs.map(({ epoch }) => epoch);
+    // A server that comes back tells again what already holds, and nothing older.
     assert.deepEqual(
       numbers,
-      [...new Set(numbers)].sort((a, b) => a - b),
+      [...numbers].sort((a, b) => a - b),
     );
-    assert.ok(numbers.length >= 5, numbers.join());
+    assert.ok(new Set(numbers).size >= 5, numbers.join());
     assert.deepEqual(server.errors, []);
   });
 
