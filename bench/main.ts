@@ -11,10 +11,14 @@ export interface BenchOptions {
   quick: boolean;
   /** Words after the name, for example names of rows. */
   words: readonly string[];
+  /** All that stands behind the name, for benchmarks with options of their own. */
+  args: readonly string[];
 }
 
 const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
+  forecast: () => import("./forecast/forecast.ts"),
   "hot-path": () => import("./hot-path/hot-path.ts"),
+  propagation: () => import("./propagation/propagation.ts"),
   split: () => import("./split/split.ts"),
 };
 
@@ -29,6 +33,7 @@ try {
   const result = await benchmark.run({
     quick: rest.includes("--quick"),
     words: rest.filter((word) => !word.startsWith("--")),
+    args: rest,
   });
   console.log(`RESULT ${JSON.stringify({ bench: name, ...result })}`);
 } catch (cause) {
