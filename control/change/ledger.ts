@@ -1,5 +1,5 @@
 import type { Entry, EntryBody } from "../checkpoint/chain.ts";
-import type { Actor, Approval, ServiceChange, Verdict } from "../checkpoint/record.ts";
+import type { Actor, Approval, CheckpointRecord, ServiceChange, Verdict } from "../checkpoint/record.ts";
 import type { Exemption, FreezeWindow } from "./freeze.ts";
 
 /** Topics of the notes that change control writes into the log. */
@@ -23,14 +23,13 @@ export interface PendingChange {
   /** Wall times. */
   proposedAtMs: number;
   expiresAtMs: number;
-  /** The epoch in force when it was proposed. */
-  parent: number;
   /** Only the services that it changes; `beforePpm` is what the approver sees and what must still hold at approval. */
   services: readonly PendingService[];
+  /** What it would be recorded as, without its services. */
+  record: Omit<CheckpointRecord, "services">;
   /** The fleet's mode that it asks for; absent: as it is. */
   mode?: "steer" | "observe" | "passthrough";
   verdicts: readonly Verdict[];
-  ticket?: string;
 }
 
 export interface PendingService extends ServiceChange {

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import pino from "pino";
 import { BallastError } from "../../common/errors.ts";
 import { PPM } from "../plan/plan.ts";
-import type { ActiveEpoch } from "../serve/control-loop.ts";
+import type { ActiveEpoch } from "../serve/epoch-writer.ts";
 import { serve } from "../serve/serve.ts";
 import type { Command } from "./io.ts";
 

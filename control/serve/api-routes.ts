@@ -1,110 +1,385 @@
-import { z } from "zod";
-import type { Clock } from "../../common/clock.ts";
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
+import type { FreezeWindow } from "../change/freeze.ts";
+import { stateOf } from "../checkpoint/chain.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
-import type { BallastConfig } from "../config/config.ts";
-import type { Estate } from "../estate/estate.ts";
-import type { Forecaster } from "../forecast/forecaster.ts";
-import type { XdsServer } from "../xds/server.ts";
-import type { ApiHandler } from "./api-server.ts";
-import type { ControlLoop } from "./control-loop.ts";
+import * as schema from "./api-schemas.ts";
+import { ApiAnswer, type ApiRequest, type ApiRoute } from "./api-server.ts";
+import type { Changes } from "./changes.ts";
+import { metricsOf } from "./metrics.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "./metrics-text.ts";
+import { openApiDocument } from "./openapi.ts";
+import { readyChecks } from "./readiness.ts";
+import { exemptionsView, freezeView, owedView, pendingView, type StatusPorts, statusView } from "./status.ts";
 
-export interface ApiPorts {
-  config: BallastConfig;
-  clock: Clock;
-  estate: Estate;
-  loop: ControlLoop;
-  forecaster: Pick<Forecaster, "status">;
+export type { StatusView } from "./status.ts";
+
+export interface ApiPorts extends StatusPorts {
+  changes: Changes;
   store: CheckpointStore;
-  xds: Pick<XdsServer, "fleet" | "streams">;
-  term: number;
+  /** Time since the head of the store was confirmed, and the longest that counts. */
+  confirmedAgoMs: () => number;
+  leaseTtlMs: number;
 }
 
 const HISTORY_LIMIT = 50;
-const NAME = z.string().trim().min(1).max(128);
-const RollbackBody = z.strictObject({
-  epoch: z.int().min(1).optional(),
-  author: NAME,
-  reason: z.string().trim().min(1).max(1000),
-});
-const ResumeBody = z.strictObject({ author: NAME });
+const MAX_HISTORY_LIMIT = 1000;
 
-/** The operations of docs/reference/api.md. */
-export function apiRoutes(ports: ApiPorts): Record<string, ApiHandler> {
-  const { loop, store, xds } = ports;
-  return {
-    "GET /healthz": () => ({ status: "ok" }),
-    "GET /v1/status": () => status(ports),
-    "GET /v1/history": async () => ({ entries: await store.history({ newestFirst: true, limit: HISTORY_LIMIT }) }),
-    "POST /v1/rollback": async (body) => {
-      const request = parse(RollbackBody, body);
-      const { author, reason } = request;
-      const inForce = await loop.rollback({
-        author,
-        reason,
-        ...(request.epoch === undefined ? {} : { epoch: request.epoch }),
-      });
-      return { epoch: inForce.epoch, tablesOf: inForce.record.rollbackOf, held: loop.held };
-    },
-    "POST /v1/resume": async (body) => {
-      const { author } = parse(ResumeBody, body);
-      const epoch = loop.inForce?.epoch ?? null;
-      await store.append({ kind: "note", epoch, topic: "resume", detail: { author } }, { term: ports.term });
-      loop.resume();
-      return { held: loop.held };
-    },
-    "POST /v1/epoch/adopt": async (body) => {
-      const { author } = parse(ResumeBody, body);
-      const { epoch } = await store.head();
-      const adopted = await store.reserve(epoch, {
-        holder: author,
-        term: ports.term,
-        atLeast: xds.fleet.highestHeld(),
-      });
-      xds.fleet.raiseReserved(adopted);
-      return { reservedEpoch: adopted };
-    },
-  };
+/** A route whose body has the type of its schema. */
+function route<B extends z.ZodType | null>(
+  spec: Omit<ApiRoute, "handle" | "body"> & {
+    body: B;
+    handle(request: ApiRequest<B extends z.ZodType ? z.infer<B> : undefined>): unknown;
+  },
+): ApiRoute {
+  return spec as unknown as ApiRoute;
 }
 
-function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  throw new BallastError(
-    "API_BAD_REQUEST",
-    result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "),
-  );
-}
+/** While the server still reads its store. */
+export const STARTING_ROUTES: readonly ApiRoute[] = [
+  route({
+    method: "GET",
+    path: "/healthz",
+    summary: "The process runs",
+    role: null,
+    body: null,
+    answer: schema.HealthAnswer,
+    handle: () => ({ status: "starting" }),
+  }),
+];
 
-export type StatusView = ReturnType<typeof status>;
-
-function status({ config, clock, estate, loop, forecaster, xds, term }: ApiPorts) {
-  const { inForce } = loop;
-  return {
-    fleet: config.fleet,
-    now: new Date(clock.nowMs()).toISOString(),
-    epoch: inForce?.epoch ?? 0,
-    setDigest: inForce?.record.setDigest ?? null,
-    term,
-    held: loop.held,
-    notReleased: loop.refusal,
-    server: xds.fleet.status(),
-    nodes: xds.fleet.nodes(),
-    estate: { digest: estate.digest, findings: estate.findings.length },
-    forecast: forecaster.status(),
-    unreachable: loop.telemetry?.unreachable ?? [],
-    services: [...(inForce?.last.values() ?? [])].map(({ plan }) => {
-      const next = loop.planned.get(plan.name);
-      const forecast = loop.forecasts.get(plan.name);
-      return {
-        name: plan.name,
-        mode: plan.mode,
-        why: plan.why,
-        alarm: next?.alarm ?? null,
-        forecast:
-          forecast === undefined ? null : { source: forecast.source, fallbackReasons: forecast.fallbackReasons },
-        targets: plan.targets.map((target) => ({ ...target, live: loop.telemetry?.targets.get(target.name) ?? null })),
-      };
+/** The operations of docs/reference/api.md, in its order. */
+export function apiRoutes(ports: ApiPorts): readonly ApiRoute[] {
+  const routes = [...operations(ports), ...reading(ports), ...changing(ports), ...freezing(ports)];
+  const document = openApiDocument(routes);
+  routes.push(
+    route({
+      method: "GET",
+      path: "/openapi.json",
+      summary: "This document",
+      role: null,
+      body: null,
+      answer: null,
+      handle: () => new ApiAnswer(200, "application/json", `${JSON.stringify(document)}\n`),
     }),
+  );
+  return routes;
+}
+
+function operations(ports: ApiPorts): ApiRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      summary: "The process runs",
+      role: null,
+      body: null,
+      answer: schema.HealthAnswer,
+      handle: () => ({ status: "ok" }),
+    }),
+    route({
+      method: "GET",
+      path: "/readyz",
+      summary: "200 when this server can steer, else 503 with the checks that fail",
+      role: null,
+      body: null,
+      answer: schema.ReadyAnswer,
+      handle: () => {
+        const checks = readyChecks(ports, ports.confirmedAgoMs(), ports.leaseTtlMs);
+        const ready = checks.every(({ ok }) => ok);
+        return new ApiAnswer(ready ? 200 : 503, "application/json", `${JSON.stringify({ ready, checks })}\n`);
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/metrics",
+      summary: "Metrics in the text format of Prometheus",
+      role: "viewer",
+      body: null,
+      answer: null,
+      handle: () => new ApiAnswer(200, METRICS_CONTENT_TYPE, metricsText(metricsOf(ports, ports.confirmedAgoMs()))),
+    }),
+  ];
+}
+
+function reading(ports: ApiPorts): ApiRoute[] {
+  const { store, changes } = ports;
+  return [
+    route({
+      method: "GET",
+      path: "/v1/status",
+      summary: "What is in force, why, and what needs a person",
+      role: "viewer",
+      body: null,
+      answer: schema.StatusAnswer,
+      handle: () => statusView(ports),
+    }),
+    route({
+      method: "GET",
+      path: "/v1/history",
+      summary: "Entries of the log, newest first; `limit` (1 to 1000, default 50), `before` (a sequence number)",
+      role: "viewer",
+      body: null,
+      answer: schema.HistoryAnswer,
+      handle: async ({ query }) => {
+        const limit = whole(query.get("limit") ?? String(HISTORY_LIMIT), "limit", MAX_HISTORY_LIMIT);
+        const before = query.get("before");
+        const from = before === null ? {} : { fromSeq: whole(before, "before") - 1 };
+        return { entries: await store.history({ newestFirst: true, limit, ...from }) };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/epochs/{epoch}",
+      summary: "Everything that the log says of one epoch",
+      role: "viewer",
+      body: null,
+      answer: schema.EpochAnswer,
+      handle: async ({ params }) => {
+        const epoch = whole(params.epoch!, "epoch");
+        const entries = await store.history({ epoch, limit: MAX_HISTORY_LIMIT });
+        if (entries.length === 0) throw new BallastError("EPOCH_NOT_FOUND", `the log has no epoch ${epoch}`);
+        const state = entries.map(({ body }) => stateOf(body)).findLast((one) => one !== null) ?? "reserved";
+        return { epoch, state, entries };
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/changes",
+      summary: "Changes that wait for approval, and approvals that are owed",
+      role: "viewer",
+      body: null,
+      answer: schema.ChangesAnswer,
+      handle: () => ({ pending: pendingView(ports), owed: owedView(ports) }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/diff",
+      summary: "What a change would do: weights, slots, sessions, type. Changes nothing",
+      role: "viewer",
+      body: schema.DiffBody,
+      answer: schema.DiffAnswer,
+      handle: ({ body, caller }) => {
+        const author = caller.name ?? body.author ?? "diff";
+        const preview = changes.preview({ ...requestOf(body.services), author, reason: "diff" });
+        return {
+          changeType: preview.changeType,
+          services: preview.services,
+          verdicts: preview.verdicts,
+          frozen: [...preview.freezes].flatMap(([service, { frozen, text }]) => (frozen ? [{ service, text }] : [])),
+        };
+      },
+    }),
+  ];
+}
+
+function changing(ports: ApiPorts): ApiRoute[] {
+  const { changes, store, xds, desk, term } = ports;
+  return [
+    route({
+      method: "POST",
+      path: "/v1/changes",
+      summary: "Propose weights or a mode: in force when inside the bounds, else it waits for an approver",
+      role: "operator",
+      body: schema.ChangeBody,
+      answer: schema.ChangeAnswer,
+      handle: ({ body, actor }) =>
+        changes.propose({
+          ...requestOf(body.services),
+          author: actor(body.author),
+          reason: body.reason,
+          ...(body.breakGlass === undefined ? {} : { breakGlass: body.breakGlass }),
+          ...(body.ticket === undefined ? {} : { ticket: body.ticket }),
+        }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/changes/{epoch}/approve",
+      summary: "Approve a change that waits, or give the approval that an emergency owes",
+      role: "approver",
+      body: schema.ApproveBody,
+      answer: schema.ApproveAnswer,
+      handle: ({ body, params, actor }) =>
+        changes.approve({
+          epoch: whole(params.epoch!, "epoch"),
+          by: actor(body.by),
+          ...(body.reason === undefined ? {} : { reason: body.reason }),
+          ...(body.breakGlass === undefined ? {} : { breakGlass: body.breakGlass }),
+        }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/changes/{epoch}/refuse",
+      summary: "Refuse a change that waits",
+      role: "approver",
+      body: schema.RefuseBody,
+      answer: schema.StateAnswer,
+      handle: async ({ body, params, actor }) => {
+        await changes.refuse({ epoch: whole(params.epoch!, "epoch"), by: actor(body.by), reason: body.reason });
+        return { state: "refused" };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/rollback",
+      summary: "A new epoch with the tables of an earlier one (default: the one before); the planner holds",
+      role: "operator",
+      body: schema.RollbackBody,
+      answer: schema.RollbackAnswer,
+      handle: async ({ body, actor }) => {
+        const inForce = await changes.rollback({
+          author: actor(body.author),
+          reason: body.reason,
+          ...(body.epoch === undefined ? {} : { epoch: body.epoch }),
+        });
+        return { epoch: inForce.epoch, tablesOf: inForce.record.rollbackOf, held: desk.state.held };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/kill-switch",
+      summary: "On: every Envoy goes by its own static weights, and the planner holds. Off: a normal change",
+      role: "operator",
+      body: schema.KillSwitchBody,
+      answer: schema.ChangeAnswer,
+      handle: ({ body, actor }) => changes.killSwitch({ on: body.on, author: actor(body.author), reason: body.reason }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/resume",
+      summary: "The planner acts again: after a rollback, or on services that a person's weights hold",
+      role: "operator",
+      body: schema.ResumeBody,
+      answer: schema.ResumeAnswer,
+      handle: async ({ body, actor }) => {
+        await changes.resume({
+          author: actor(body.author),
+          ...(body.services === undefined ? {} : { services: body.services }),
+        });
+        return { held: desk.state.held };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/epoch/adopt",
+      summary: "Let the store go on above the highest epoch that the fleet holds",
+      role: "operator",
+      body: schema.AdoptBody,
+      answer: schema.AdoptAnswer,
+      handle: async ({ body, actor }) => {
+        const { epoch } = await store.head();
+        const adopted = await store.reserve(epoch, {
+          holder: actor(body.author),
+          term,
+          atLeast: xds.fleet.highestHeld(),
+        });
+        xds.fleet.raiseReserved(adopted);
+        return { reservedEpoch: adopted };
+      },
+    }),
+  ];
+}
+
+function freezing(ports: ApiPorts): ApiRoute[] {
+  const { desk, clock, config } = ports;
+  const known = (services: readonly string[] | undefined): string[] | null => {
+    const unknown = services?.find((name) => !config.services.has(name));
+    if (unknown !== undefined)
+      throw new BallastError("API_BAD_REQUEST", `there is no service ${JSON.stringify(unknown)}`);
+    return services === undefined ? null : [...services];
   };
+  return [
+    route({
+      method: "GET",
+      path: "/v1/freezes",
+      summary: "All freeze windows with their next edge, and open break-glasses",
+      role: "viewer",
+      body: null,
+      answer: schema.FreezesAnswer,
+      handle: () => ({
+        freezes: desk.calendar.windows.map((window) => freezeView(window, ports)),
+        exemptions: exemptionsView(ports),
+      }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/freezes",
+      summary: "Add a freeze",
+      role: "operator",
+      body: schema.FreezeBody,
+      answer: schema.FreezeAnswer,
+      handle: async ({ body, actor }) => {
+        const fromMs = body.from === undefined ? clock.nowMs() : Date.parse(body.from);
+        const toMs = Date.parse(body.to);
+        if (!(toMs > fromMs && toMs - fromMs <= 366 * 86_400_000)) {
+          throw new BallastError("API_BAD_REQUEST", "to: expected a time after from, within a year");
+        }
+        const local = (ms: number) => new Date(ms).toISOString().slice(0, 19);
+        const window: FreezeWindow = {
+          id: `operator:${randomUUID()}`,
+          name: body.name,
+          source: "operator",
+          effect: "deny",
+          services: known(body.services),
+          schedule: { zone: "UTC", start: local(fromMs), end: local(toMs), repeat: null },
+          reason: body.reason,
+          by: actor(body.author),
+        };
+        await desk.addFreeze(window);
+        return { id: window.id };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/freezes/{id}/lift",
+      summary: "Lift a freeze that an operator added",
+      role: "operator",
+      body: schema.LiftBody,
+      answer: schema.FreezeAnswer,
+      handle: async ({ body, params, actor }) => {
+        await desk.liftFreeze(params.id!, actor(body.author), body.reason);
+        return { id: params.id };
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/break-glass",
+      summary: "Let changes pass all freezes for a time; recorded with who and why",
+      role: "operator",
+      body: schema.BreakBody,
+      answer: schema.FreezeAnswer,
+      handle: async ({ body, actor }) => {
+        const fromMs = clock.nowMs();
+        const exemption = {
+          id: `break:${randomUUID()}`,
+          services: known(body.services),
+          fromMs,
+          untilMs: fromMs + body.minutes * 60_000,
+          by: actor(body.author),
+          reason: body.reason,
+        };
+        await desk.breakGlass(exemption);
+        return { id: exemption.id };
+      },
+    }),
+  ];
+}
+
+function requestOf(services: z.infer<typeof schema.DiffBody>["services"]) {
+  return {
+    services: services.map(({ name, weightsPpm, mode }) => ({
+      name,
+      ...(weightsPpm === undefined ? {} : { weightsPpm }),
+      ...(mode === undefined ? {} : { mode }),
+    })),
+  };
+}
+
+function whole(text: string, what: string, max = Number.MAX_SAFE_INTEGER): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= 1 && value <= max)) {
+    throw new BallastError("API_BAD_REQUEST", `${what}: expected a whole number from 1 to ${max}`);
+  }
+  return value;
 }

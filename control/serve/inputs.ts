@@ -1,3 +1,5 @@
+import { freezeWindows } from "../change/calendar.ts";
+import type { FreezeWindow } from "../change/freeze.ts";
 import type { BallastConfig } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { toServicePolicy } from "../config/service-policy.ts";
@@ -18,6 +20,8 @@ export interface Inputs {
   history: LoadHistory;
   /** The planner's view of each service. */
   services: PlanInput["services"];
+  /** Of the policy and the estate's change calendar. */
+  freezes: readonly FreezeWindow[];
 }
 
 /** Reads ballast.yaml, the export and the load history it names. Throws typed errors with positions. */
@@ -29,14 +33,19 @@ export async function loadInputs(configPath: string, nowMs: (config: BallastConf
       ? new LoadHistory({ stepMs: DEFAULT_STEP_MS })
       : readLoadHistoryCsv(config.history.csv, { stepMs: config.history.stepMs }),
   ]);
+  const { windows, findings } = freezeWindows(config, records);
+  records.findings.push(...findings);
   const estate = buildEstate({ records, config, nowMs: nowMs(config) });
-  return { config, estate, history, services: planServices(config, estate) };
+  return { config, estate, history, services: planServices(config, estate), freezes: windows };
 }
 
 export function planServices(config: BallastConfig, estate: Estate): PlanInput["services"] {
   const services = new Map<string, { estate: EstateService; policy: ServicePolicy }>();
   for (const [name, service] of estate.services) {
-    services.set(name, { estate: service, policy: toServicePolicy(config, name) });
+    const policy = toServicePolicy(config, name);
+    // The planner keeps its steps within what is approved by rule, and so begins a drain early enough for smaller steps.
+    const stepLimitPpm = Math.min(policy.stepLimitPpm, config.changeControl.standard.maxStepPpm ?? policy.stepLimitPpm);
+    services.set(name, { estate: service, policy: { ...policy, stepLimitPpm } });
   }
   return services;
 }

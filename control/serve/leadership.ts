@@ -13,6 +13,8 @@ export interface LeadershipOptions {
 
 export interface Leadership {
   term: number;
+  /** Time since the head of the store was confirmed, ms. */
+  confirmedAgoMs(): number;
   /** Ends the lease, so that the next server need not wait for it to run out. */
   stop(): Promise<void>;
 }
@@ -51,6 +53,7 @@ export async function lead(options: LeadershipOptions): Promise<Leadership> {
   const timer = setInterval(() => void renew(), ttlMs / 3);
   return {
     term,
+    confirmedAgoMs: () => performance.now() - confirmedAtMs,
     async stop() {
       clearInterval(timer);
       // A lease of one millisecond is over at once; a store that does not take it lets the old one run out.

@@ -16,7 +16,7 @@ import type { RoundOutcome } from "../xds/round.ts";
 /** What one epoch needs of the world. */
 export interface ReleasePorts {
   store: CheckpointStore;
-  fleet: Pick<FleetPush, "stage" | "activate">;
+  fleet: Pick<FleetPush, "stage" | "activate" | "restore">;
   clock: Clock;
   wallMs: () => number;
 }
@@ -25,8 +25,8 @@ export interface ReleaseRequest {
   record: CheckpointRecord;
   set: TableSet;
   verdicts: readonly Verdict[];
-  /** False: recorded as refused and nothing is sent. */
-  allowed: boolean;
+  /** Null: recorded as refused and nothing is sent. */
+  approval: Approval | null;
   by: Actor;
   /** all: one refusal or a missing proof aborts. whoever: commits at the deadline with whoever has proved. */
   quorum: "all" | "whoever";
@@ -37,9 +37,6 @@ export interface ReleaseRequest {
 export type ReleaseResult =
   | { committed: true; checkpoint: Checkpoint<"active">; staged: RoundOutcome; activated: RoundOutcome }
   | { committed: false; reason: string; round: RoundOutcome | null };
-
-/** How long after an emergency a person must have approved it. */
-const OWED_APPROVAL_MS = 24 * 3_600_000;
 
 /**
  * The life of one epoch: judged, staged on the fleet, committed in the store by compare-and-swap, activated. Before the commit
@@ -52,7 +49,7 @@ export async function release(ports: ReleasePorts, request: ReleaseRequest): Pro
   const { record, set, by } = request;
   const { epoch, term } = record;
   const validated = move(draft(record), "validate", { verdicts: request.verdicts }, wallMs());
-  if (!request.allowed) {
+  if (request.approval === null) {
     const reason = request.verdicts
       .filter((verdict) => !verdict.ok)
       .map((verdict) => verdict.text)
@@ -61,7 +58,7 @@ export async function release(ports: ReleasePorts, request: ReleaseRequest): Pro
     await store.append({ kind: "checkpoint", epoch, checkpoint: refused }, { term });
     return { committed: false, reason, round: null };
   }
-  const approved = move(validated, "approve", { approval: approvalOf(record, wallMs()) }, wallMs());
+  const approved = move(validated, "approve", { approval: request.approval }, wallMs());
 
   const abort = async (reason: string, round: RoundOutcome | null): Promise<ReleaseResult> => {
     const detail = round === null ? { reason } : { reason, round: summariseRound(round) };
@@ -79,15 +76,16 @@ export async function release(ports: ReleasePorts, request: ReleaseRequest): Pro
 
   const active = move(move(approved, "stage", { round: summariseRound(staged) }, wallMs()), "commit", { by }, wallMs());
   await store.commit(record.parent, active, set.tables);
-  const activated = await fleet.activate({ epoch, mode: record.mode, deadlineMs: request.activateDeadlineMs });
+  let activated: RoundOutcome;
+  try {
+    activated = await fleet.activate({ epoch, mode: record.mode, deadlineMs: request.activateDeadlineMs });
+  } catch (thrown) {
+    if (!(thrown instanceof BallastError)) throw thrown;
+    // After the commit there is only forward: the fleet is told as soon as it can be (it is silent, or behind).
+    fleet.restore({ reservedEpoch: epoch, committed: { epoch, term, set, mode: record.mode } });
+    activated = { ...staged, kind: "activate", ok: false, result: "aborted", reason: thrown.message, nodes: [] };
+    activated = { ...activated, acks: 0, firstAckMs: null, lastAckMs: null, tookMs: 0 };
+  }
   await store.append({ kind: "note", epoch, topic: "activation", detail: summariseRound(activated) }, { term });
   return { committed: true, checkpoint: active, staged, activated };
-}
-
-function approvalOf(record: CheckpointRecord, atMs: number): Approval {
-  if (record.changeType === "emergency") {
-    return { kind: "owed", by: { kind: "rule", name: "emergency" }, atMs, dueMs: atMs + OWED_APPROVAL_MS };
-  }
-  if (record.author.kind === "person") return { kind: "person", by: record.author, atMs };
-  return { kind: "rule", by: { kind: "rule", name: "within the policy's bounds" }, atMs };
 }

@@ -84,7 +84,7 @@ test("the server moves a service before the window, survives a restart, rolls ba
   const epochs: { epoch: number; why: string }[] = [];
   const onEpoch = ({ inForce }: { inForce: { epoch: number; record: { why: string } } }) =>
     void epochs.push({ epoch: inForce.epoch, why: inForce.record.why });
-  let server = await serve({ configPath: config, anchorMs: Date.now(), log, onEpoch });
+  let server = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log, onEpoch });
   const filter = new SimulatedFilter({ port: server.xdsPort, fleet: "demo", id: "edge-1", instance: "a" }).open();
   try {
     const drained = await until("payments off site-b", async () => {
@@ -108,7 +108,7 @@ test("the server moves a service before the window, survives a restart, rolls ba
     const beforeRestart = await status(server);
     filter.close();
     await server.stop();
-    server = await serve({ configPath: config, log, onEpoch });
+    server = await serve({ configPath: config, checkAnswers: true, log, onEpoch });
     const restarted = await status(server);
     assert.ok(restarted.epoch >= beforeRestart.epoch, "epochs go on");
     assert.ok(restarted.term > beforeRestart.term, "under a higher term");
@@ -152,7 +152,7 @@ test("a target without a healthy host loses its share by an emergency epoch whos
   await rm(join(dir, "store.db"), { force: true });
   await rm(join(dir, "store.db-wal"), { force: true });
   await rm(join(dir, "store.db-shm"), { force: true });
-  const server = await serve({ configPath: config, anchorMs: Date.now(), log });
+  const server = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log });
   try {
     await until("first weights", async () => ((await status(server)).epoch > 0 ? true : null));
     healthy.set("quotes-newhw", false);
@@ -185,7 +185,7 @@ test("a target without a healthy host loses its share by an emergency epoch whos
 
 test("a fleet that refuses a set keeps what it has, and status says why", async () => {
   for (const suffix of ["", "-wal", "-shm"]) await rm(join(dir, `store.db${suffix}`), { force: true });
-  const server = await serve({ configPath: config, anchorMs: Date.now(), log });
+  const server = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log });
   let refusing = false;
   const filter = new SimulatedFilter({
     port: server.xdsPort,
@@ -213,9 +213,9 @@ test("a fleet that refuses a set keeps what it has, and status says why", async 
 });
 
 test("a second server on the same store is refused while the first leads", async () => {
-  const first = await serve({ configPath: config, anchorMs: Date.now(), log });
+  const first = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log });
   try {
-    await assert.rejects(serve({ configPath: config, log }), /STORE_FENCED|PORT_TAKEN/);
+    await assert.rejects(serve({ configPath: config, checkAnswers: true, log }), /STORE_FENCED|PORT_TAKEN/);
   } finally {
     await first.stop();
   }

@@ -2,14 +2,20 @@ import { readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import type pino from "pino";
 import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
-import { SqliteStore } from "../checkpoint/sqlite-store.ts";
+import { BallastError } from "../../common/errors.ts";
+import { openStore } from "../checkpoint/open-store.ts";
+import type { TlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { startXdsServer } from "../xds/server.ts";
-import { apiRoutes } from "./api-routes.ts";
-import { type ApiHandler, startApiServer } from "./api-server.ts";
-import { type ActiveEpoch, ControlLoop } from "./control-loop.ts";
+import { Doorkeeper, readTokenFile } from "./api-access.ts";
+import { apiRoutes, STARTING_ROUTES } from "./api-routes.ts";
+import { type ApiRoute, startApiServer } from "./api-server.ts";
+import { ChangeDesk, restoreLedger } from "./change-desk.ts";
+import { Changes } from "./changes.ts";
+import { ControlLoop } from "./control-loop.ts";
+import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
 import { restoreInForce } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { lead } from "./leadership.ts";
@@ -21,6 +27,10 @@ export interface ServeOptions {
   log: pino.Logger;
   onEpoch?: (epoch: ActiveEpoch & { source: string }) => void;
   onError?: (error: Error) => void;
+  /** Holds every answer of the API against its documented schema; for tests. */
+  checkAnswers?: boolean;
+  /** Wall clock of change control. Default Date.now; for tests. */
+  wallMs?: () => number;
 }
 
 export interface Serving {
@@ -42,13 +52,21 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   try {
     const inputs = await loadInputs(options.configPath, (config) => config.clock?.startMs ?? Date.now());
     const { config, estate, history, services } = inputs;
-    const store = SqliteStore.open({ path: config.store.sqlite });
+    const wallMs = options.wallMs ?? Date.now;
+    for (const { code, message } of estate.findings) if (code === "BAD_SCHEDULE") log.warn({ code }, message);
+    const store = await openStore(config.store);
     undo.push(() => store.close());
     const anchorMs = await settleAnchor(config, options.anchorMs ?? null);
     const clock: Clock = config.clock === null ? systemClock : virtualClock({ ...config.clock, anchorMs });
     // Its port is bound before the lease is asked for: a second start of the same server must fail there, not take the lead.
-    const routes: Record<string, ApiHandler> = { "GET /healthz": () => ({ status: "starting" }) };
-    const api = await startApiServer({ ...config.server.api, routes });
+    let routes: readonly ApiRoute[] = STARTING_ROUTES;
+    const api = await startApiServer({
+      ...config.server.api,
+      routes: () => routes,
+      doorkeeper: await doorkeeperOf(config),
+      ...(config.server.apiTls === null ? {} : { tls: await readTlsFiles(config.server.apiTls) }),
+      ...(options.checkAnswers === undefined ? {} : { checkAnswers: options.checkAnswers }),
+    });
     undo.push(() => api.stop());
     // The same over restarts, so that a server takes its own lease back at once.
     const holder = `${hostname()}:${config.server.api.port === 0 ? `pid-${process.pid}-${api.port}` : api.port}`;
@@ -62,6 +80,15 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => leadership.stop());
 
     const { inForce, memory } = await restoreInForce(store, config);
+    const { term } = leadership;
+    const desk = new ChangeDesk({
+      store,
+      term,
+      state: await restoreLedger(store),
+      windows: inputs.freezes,
+      nowMs: () => clock.nowMs(),
+    });
+    await desk.snapshot();
     const xds = await startXdsServer({
       address: `${config.server.xds.host}:${config.server.xds.port}`,
       fleet: config.fleet,
@@ -74,20 +101,32 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
     const forecaster = await openForecaster({ modelDir: config.model ?? "", log });
     undo.push(() => forecaster.close());
+    const writer = new EpochWriter({
+      config,
+      clock,
+      wallMs,
+      estateDigest: estate.digest,
+      services,
+      store,
+      fleet: xds.fleet,
+      term,
+      inForce,
+      desk,
+      model: () => forecaster.status().sha256,
+      log,
+      onEpoch: (epoch) => options.onEpoch?.({ ...epoch, source: forecastSource(loop) }),
+    });
+    const changes = new Changes({ config, store, term, writer, desk, nowMs: () => clock.nowMs(), wallMs });
     const loop = new ControlLoop({
       config,
       clock,
       clockRate: config.clock?.rate ?? 1,
-      estate,
       services,
       history,
       forecaster,
-      store,
-      fleet: xds.fleet,
-      term: leadership.term,
-      inForce,
-      log,
-      onEpoch: (epoch) => options.onEpoch?.({ ...epoch, source: forecastSource(loop) }),
+      writer,
+      desk,
+      changes,
       onError: (error) => {
         log.error({ err: error }, error.message);
         options.onError?.(error);
@@ -102,18 +141,48 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => poller.stop());
     undo.push(() => loop.stop());
 
-    Object.assign(routes, apiRoutes({ config, clock, estate, loop, forecaster, store, xds, term: leadership.term }));
+    routes = apiRoutes({
+      config,
+      clock,
+      wallMs,
+      estate,
+      loop,
+      writer,
+      desk,
+      changes,
+      forecaster,
+      store,
+      xds,
+      term,
+      confirmedAgoMs: () => leadership.confirmedAgoMs(),
+      leaseTtlMs: LEASE_TTL_MS,
+    });
     // Whoever follows the events learns what is in force also after a server died between an activation and its event.
     if (inForce !== null) options.onEpoch?.({ inForce, atMs: Date.now(), tables: null, skewMs: null, source: "none" });
     loop.start();
-    log.info(
-      { xds: xds.port, api: api.port, epoch: inForce?.epoch ?? 0, term: leadership.term },
-      "control server ready",
-    );
+    log.info({ xds: xds.port, api: api.port, epoch: inForce?.epoch ?? 0, term }, "control server ready");
     return { xdsPort: xds.port, apiPort: api.port, stop };
   } catch (thrown) {
     await stop();
     throw thrown;
+  }
+}
+
+async function doorkeeperOf({ access }: BallastConfig): Promise<Doorkeeper> {
+  const fromFile = access.tokenFile === null ? [] : await readTokenFile(access.tokenFile);
+  return new Doorkeeper({ tokens: [...access.tokens, ...fromFile], identities: access.identities });
+}
+
+async function readTlsFiles(files: TlsFiles): Promise<{ cert: Buffer; key: Buffer; clientCa: Buffer | null }> {
+  try {
+    const [cert, key, clientCa] = await Promise.all([
+      readFile(files.cert),
+      readFile(files.key),
+      files.clientCa === null ? null : readFile(files.clientCa),
+    ]);
+    return { cert, key, clientCa };
+  } catch (cause) {
+    throw new BallastError("CONFIG_UNREADABLE", `server.apiTls: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -1,0 +1,235 @@
+import { z } from "zod";
+
+/** Every body and answer of the HTTP API. docs/reference/openapi.json is made of these, and the server's tests hold answers against them. */
+
+const NAME = z.string().trim().min(1).max(128);
+const REASON = z.string().trim().min(1).max(1000);
+const PPM = z.int().min(0).max(1_000_000).describe("parts per million of a service's requests");
+const EPOCH = z.int().min(1);
+const WALL = z.number().describe("wall time, milliseconds since 1970");
+const INSTANT = z.iso.datetime({ offset: true }).describe("on the planning calendar");
+const MODE = z.enum(["observe", "steer"]);
+const FLEET_MODE = z.enum(["steer", "observe", "passthrough"]);
+const CHANGE_TYPE = z.enum(["standard", "normal", "emergency"]);
+const SERVICES = z.array(NAME).min(1).max(1024);
+const AUTHOR = NAME.optional().describe("who does it; with tokens or certificates the caller's name, and no other");
+
+// Bodies.
+
+export const RollbackBody = z.strictObject({ epoch: EPOCH.optional(), author: AUTHOR, reason: REASON });
+export const ResumeBody = z.strictObject({ author: AUTHOR, services: SERVICES.optional() });
+export const AdoptBody = z.strictObject({ author: AUTHOR });
+export const KillSwitchBody = z.strictObject({ on: z.boolean(), author: AUTHOR, reason: REASON });
+export const ChangeBody = z.strictObject({
+  services: z
+    .array(z.strictObject({ name: NAME, weightsPpm: z.record(NAME, PPM).optional(), mode: MODE.optional() }))
+    .min(1)
+    .max(1024),
+  author: AUTHOR,
+  reason: REASON,
+  breakGlass: z.boolean().optional(),
+  ticket: NAME.optional(),
+});
+export const DiffBody = ChangeBody.omit({ reason: true, breakGlass: true, ticket: true });
+export const ApproveBody = z.strictObject({
+  by: AUTHOR,
+  reason: REASON.optional(),
+  breakGlass: z.boolean().optional(),
+});
+export const RefuseBody = z.strictObject({ by: AUTHOR, reason: REASON });
+export const FreezeBody = z.strictObject({
+  name: NAME,
+  services: SERVICES.optional(),
+  from: INSTANT.optional().describe("default: now"),
+  to: INSTANT,
+  author: AUTHOR,
+  reason: REASON,
+});
+export const LiftBody = z.strictObject({ author: AUTHOR, reason: REASON });
+export const BreakBody = z.strictObject({
+  services: SERVICES.optional(),
+  minutes: z.number().min(1).max(1440).describe("of the planning calendar"),
+  author: AUTHOR,
+  reason: REASON,
+});
+
+// Answers.
+
+const Actor = z.strictObject({ kind: z.enum(["person", "planner", "rule"]), name: z.string() });
+const Verdict = z.strictObject({ rule: z.string(), ok: z.boolean(), text: z.string() });
+const Cause = z.strictObject({ kind: z.string(), ref: z.string(), effectPpm: z.int(), text: z.string() });
+const Live = z.looseObject({ target: z.string(), healthyHosts: z.int(), totalHosts: z.int() }).nullable();
+
+const TargetChange = z.strictObject({
+  name: z.string(),
+  beforePpm: PPM.nullable(),
+  weightPpm: PPM,
+  stickyPpm: PPM,
+  draining: z.boolean(),
+  causes: z.array(Cause),
+});
+
+const ServiceDiff = z.strictObject({
+  name: z.string(),
+  beforeMode: MODE,
+  mode: MODE,
+  why: z.string(),
+  targets: z.array(TargetChange),
+  slotsMoved: z.int(),
+  sessionsPpm: PPM.describe("expected share of sessions that change their target"),
+  sessionsText: z.string(),
+});
+
+export const Pending = z.strictObject({
+  epoch: EPOCH,
+  author: Actor,
+  why: z.string(),
+  proposedAtMs: WALL,
+  expiresAtMs: WALL,
+  mode: FLEET_MODE.optional(),
+  services: z.array(ServiceDiff),
+  outside: z.array(Verdict).describe("the bounds it breaks"),
+  frozen: z.array(z.string()).describe("its services that are frozen now"),
+});
+
+export const Owed = z.strictObject({
+  epoch: EPOCH,
+  author: Actor,
+  trigger: z.string(),
+  why: z.string(),
+  atMs: WALL,
+  dueMs: WALL,
+  overdue: z.boolean(),
+});
+
+const HeldBack = z.strictObject({
+  service: z.string(),
+  kind: z.enum(["freeze", "operator", "approval"]),
+  ref: z.string(),
+  text: z.string(),
+});
+
+export const Freeze = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  source: z.enum(["policy", "calendar", "operator"]),
+  effect: z.enum(["deny", "allow"]),
+  services: z.array(z.string()).nullable(),
+  reason: z.string(),
+  by: z.string().nullable(),
+  open: z.boolean(),
+  until: z.string().describe("next edge, or how far it was looked ahead"),
+});
+
+const Exemption = z.strictObject({
+  id: z.string(),
+  services: z.array(z.string()).nullable(),
+  from: z.string(),
+  until: z.string(),
+  by: z.string(),
+  reason: z.string(),
+});
+
+export const FreezesAnswer = z.strictObject({ freezes: z.array(Freeze), exemptions: z.array(Exemption) });
+export const ChangesAnswer = z.strictObject({ pending: z.array(Pending), owed: z.array(Owed) });
+
+export const StatusAnswer = z.strictObject({
+  fleet: z.string(),
+  now: z.string().describe("planning time"),
+  epoch: z.int().min(0),
+  setDigest: z.string().nullable(),
+  term: z.int(),
+  mode: FLEET_MODE.nullable(),
+  held: z.boolean(),
+  notReleased: z.string().nullable().describe("why the newest plan is not in force"),
+  alarms: z.array(z.string()),
+  changes: z.strictObject({
+    pending: z.array(Pending),
+    owed: z.array(Owed),
+    heldBack: z.array(HeldBack),
+    pinned: z.array(z.strictObject({ service: z.string(), by: z.string(), epoch: EPOCH })),
+    freezes: z.array(Freeze).describe("those that deny now"),
+    exemptions: z.array(Exemption),
+  }),
+  server: z.strictObject({
+    state: z.enum(["serving", "silent", "behind"]),
+    reason: z.string(),
+    committedVersion: z.string(),
+    stagedVersion: z.string(),
+  }),
+  nodes: z.array(
+    z.looseObject({
+      id: z.string(),
+      instance: z.string(),
+      connected: z.boolean(),
+      stagedVersion: z.string(),
+      activeVersion: z.string(),
+      failures: z.int(),
+      lastNack: z.looseObject({ type: z.string(), version: z.string(), reason: z.string() }).nullable(),
+    }),
+  ),
+  estate: z.strictObject({ digest: z.string(), findings: z.int() }),
+  forecast: z.looseObject({ model: z.string(), reason: z.looseObject({ text: z.string() }).nullable().optional() }),
+  unreachable: z.array(z.looseObject({ url: z.string(), reason: z.string() })),
+  services: z.array(
+    z.strictObject({
+      name: z.string(),
+      mode: MODE,
+      why: z.string(),
+      alarm: z.string().nullable(),
+      forecast: z.strictObject({ source: z.string(), fallbackReasons: z.array(z.unknown()) }).nullable(),
+      targets: z.array(
+        z.strictObject({
+          name: z.string(),
+          basePpm: PPM,
+          weightPpm: PPM,
+          stickyPpm: PPM,
+          draining: z.boolean(),
+          causes: z.array(Cause),
+          live: Live,
+        }),
+      ),
+    }),
+  ),
+});
+
+const Entry = z.strictObject({
+  seq: z.int(),
+  atMs: WALL,
+  term: z.int(),
+  prevHash: z.string(),
+  hash: z.string(),
+  body: z.looseObject({ kind: z.enum(["reserve", "checkpoint", "move", "note"]) }),
+});
+export const HistoryAnswer = z.strictObject({ entries: z.array(Entry) });
+export const EpochAnswer = z.strictObject({
+  epoch: EPOCH,
+  state: z.string().describe("present state; reserved: given out and never recorded"),
+  entries: z.array(Entry),
+});
+
+export const ChangeAnswer = z.union([
+  z.strictObject({ state: z.literal("active"), epoch: EPOCH, changeType: CHANGE_TYPE }),
+  z.strictObject({ state: z.literal("validated"), epoch: EPOCH, expiresAtMs: WALL, outside: z.array(Verdict) }),
+]);
+export const ApproveAnswer = z.union([
+  ...ChangeAnswer.options,
+  z.strictObject({ state: z.literal("approved"), epoch: EPOCH }),
+]);
+export const DiffAnswer = z.strictObject({
+  changeType: z.enum(["standard", "normal"]),
+  services: z.array(ServiceDiff),
+  verdicts: z.array(Verdict),
+  frozen: z.array(z.strictObject({ service: z.string(), text: z.string() })),
+});
+export const RollbackAnswer = z.strictObject({ epoch: EPOCH, tablesOf: EPOCH, held: z.boolean() });
+export const ResumeAnswer = z.strictObject({ held: z.boolean() });
+export const AdoptAnswer = z.strictObject({ reservedEpoch: EPOCH });
+export const StateAnswer = z.strictObject({ state: z.string() });
+export const FreezeAnswer = z.strictObject({ id: z.string() });
+export const HealthAnswer = z.strictObject({ status: z.string() });
+export const ReadyAnswer = z.strictObject({
+  ready: z.boolean(),
+  checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), text: z.string() })),
+});
+export const ErrorAnswer = z.strictObject({ code: z.string(), message: z.string(), hint: z.string() });

@@ -1,0 +1,382 @@
+import { BallastError } from "../../common/errors.ts";
+import { awaiting, expired, notFrozen, otherThanAuthor, roomFor, stillApplies } from "../change/approvals.ts";
+import type { FreezeVerdict } from "../change/freeze.ts";
+import { changes, type Judgement } from "../change/judge.ts";
+import { type PendingChange, type PendingService, TOPIC } from "../change/ledger.ts";
+import { type Checkpoint, draft as draftCheckpoint, move } from "../checkpoint/moves.ts";
+import type { Actor, Approval, CheckpointRecord, Verdict } from "../checkpoint/record.ts";
+import { type CheckpointStore, committedCheckpoint, loadSet } from "../checkpoint/store.ts";
+import type { BallastConfig } from "../config/config.ts";
+import type { PlannedService } from "../plan/plan.ts";
+import type { ChangeDesk } from "./change-desk.ts";
+import { recordOf } from "./checkpoint-record.ts";
+import { type DraftSet, draftSet } from "./draft-set.ts";
+import type { EpochWriter } from "./epoch-writer.ts";
+import { fromCheckpoint, type InForce } from "./in-force.ts";
+import { approvedPlans, comparison, requestedPlans, type ServiceRequest } from "./proposal.ts";
+
+export interface ChangesOptions {
+  config: BallastConfig;
+  store: CheckpointStore;
+  term: number;
+  writer: EpochWriter;
+  desk: ChangeDesk;
+  /** Planning time. */
+  nowMs: () => number;
+  wallMs?: () => number;
+}
+
+export interface ChangeRequest {
+  services: readonly ServiceRequest[];
+  author: string;
+  reason: string;
+  /** Goes out in a freeze, and owes an approval afterwards. */
+  breakGlass?: boolean;
+  ticket?: string;
+}
+
+export type ChangeAnswer =
+  | { state: "active"; epoch: number; changeType: CheckpointRecord["changeType"] }
+  | { state: "validated"; epoch: number; expiresAtMs: number; outside: readonly Verdict[] };
+
+/** The preview of a change: what `diff` shows. */
+export interface ChangePreview {
+  changeType: "standard" | "normal";
+  services: readonly PendingService[];
+  verdicts: readonly Verdict[];
+  freezes: ReadonlyMap<string, FreezeVerdict>;
+}
+
+/** The planner asks again for what a person refused, or what ran out, no sooner than this. */
+const ASK_AGAIN_MS = 3_600_000;
+
+/** What persons (and plans outside the bounds) ask of change control. All rejections are typed errors. */
+export class Changes {
+  readonly #options: ChangesOptions & { wallMs: () => number };
+  /** By service and broken rules: when the planner last asked. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(options: ChangesOptions) {
+    this.#options = { wallMs: Date.now, ...options };
+  }
+
+  /** What a request would do, without doing it. */
+  preview(request: ChangeRequest): ChangePreview {
+    const { plans, draft, judgement, freezes } = this.#prepare(request);
+    const services = comparison(plans, draft, this.#inForce());
+    return {
+      changeType: judgement.changeType === "standard" ? "standard" : "normal",
+      services,
+      verdicts: judgement.verdicts,
+      freezes,
+    };
+  }
+
+  /** Inside the bounds: in force when this resolves. Outside: waits for an approver. */
+  async propose(request: ChangeRequest): Promise<ChangeAnswer> {
+    const { writer, desk } = this.#options;
+    return writer.exclusively(false, async () => {
+      const { plans, all, draft, judgement, freezes } = this.#prepare(request);
+      roomFor(
+        desk.state,
+        plans.map(({ name }) => name),
+        this.#options.config.changeControl.normal.maxPending,
+      );
+      const frozen = [...freezes.values()].some((verdict) => verdict.frozen);
+      notFrozen(freezes, request.breakGlass === true);
+      const author: Actor = { kind: "person", name: request.author };
+      const ticket = request.ticket === undefined ? {} : { ticket: request.ticket };
+      if (judgement.changeType !== "standard") {
+        return this.#wait({ plans, draft, judgement, author, why: request.reason, trigger: "operator", ...ticket });
+      }
+      const inForce = await writer.mustWrite({
+        set: draft.set,
+        tables: draft.tables,
+        services: all,
+        why: request.reason,
+        trigger: "operator",
+        author,
+        emergency: false,
+        pin: { by: request.author, services: plans.map(({ name }) => name) },
+        ...(frozen ? { breakGlass: { by: request.author, reason: request.reason } } : {}),
+        ...ticket,
+      });
+      return { state: "active", epoch: inForce.epoch, changeType: inForce.record.changeType };
+    });
+  }
+
+  /** The planner's own plan is outside the bounds: it waits like a person's. Asked at most once an hour for the same thing. */
+  async planNeedsApproval(service: PlannedService, judgement: Judgement, author: Actor): Promise<void> {
+    const { desk, writer, config, wallMs } = this.#options;
+    const rules = judgement.verdicts.filter(({ ok }) => !ok).map(({ rule }) => rule);
+    const key = `${service.name} ${service.mode} ${rules.join()}`;
+    const lastMs = this.#asked.get(key);
+    if (lastMs !== undefined && wallMs() - lastMs < ASK_AGAIN_MS) return;
+    if (desk.state.pending.some((change) => change.services.some(({ name }) => name === service.name))) return;
+    if (desk.state.pending.length >= config.changeControl.normal.maxPending || writer.inForce === null) return;
+    this.#asked.set(key, wallMs());
+    const all = [...writer.plansInForce().values()].map((plan) => (plan.name === service.name ? service : plan));
+    const draft = draftSet(all, writer.inForce.tables, config.tables.slots);
+    await this.#wait({ plans: [service], draft, judgement, author, why: service.why, trigger: "plan" });
+  }
+
+  /** Gives the approval that a change waits for, or that an emergency owes. */
+  async approve(request: {
+    epoch: number;
+    by: string;
+    reason?: string;
+    breakGlass?: boolean;
+  }): Promise<ChangeAnswer | { state: "approved"; epoch: number }> {
+    const { writer, desk, wallMs } = this.#options;
+    const approval: Approval = {
+      kind: "person",
+      by: { kind: "person", name: request.by },
+      atMs: wallMs(),
+      ...(request.reason === undefined ? {} : { evidence: request.reason }),
+    };
+    return writer.exclusively(false, async () => {
+      const found = awaiting(desk.state, request.epoch);
+      if (found.kind === "owed") {
+        otherThanAuthor(found.owed.author, request.by);
+        await desk.note(TOPIC.approval, request.epoch, { approval });
+        return { state: "approved", epoch: request.epoch };
+      }
+      return this.#carryOut(found.change, approval, request);
+    });
+  }
+
+  async #carryOut(
+    change: PendingChange,
+    approval: Approval,
+    request: { by: string; reason?: string; breakGlass?: boolean },
+  ): Promise<ChangeAnswer> {
+    const { writer, config, wallMs } = this.#options;
+    otherThanAuthor(change.author, request.by);
+    const inForce = this.#inForce();
+    try {
+      stillApplies(change, writer.plansInForce(), wallMs());
+    } catch (thrown) {
+      if (thrown instanceof BallastError)
+        await this.#end(change, { kind: "rule", name: "change control" }, thrown.message);
+      throw thrown;
+    }
+    const freezes = this.#freezesOf(change.services.map(({ name }) => name));
+    const frozen = [...freezes.values()].some((verdict) => verdict.frozen);
+    notFrozen(freezes, request.breakGlass === true);
+    const plans = approvedPlans(change.services, inForce);
+    const byName = new Map(plans.map((plan) => [plan.name, plan]));
+    const all = [...writer.plansInForce().values()].map((plan) => byName.get(plan.name) ?? plan);
+    const draft = draftSet(all, inForce.tables, config.tables.slots);
+    const person = change.author.kind === "person";
+    const written = await writer.mustWrite(
+      {
+        set: draft.set,
+        tables: draft.tables,
+        services: all,
+        why: change.why,
+        trigger: change.record.trigger,
+        author: change.author,
+        emergency: false,
+        change: change.epoch,
+        ...(change.mode === undefined ? {} : { mode: change.mode }),
+        ...(change.record.ticket === undefined ? {} : { ticket: change.record.ticket }),
+        ...(person && plans.length > 0 ? { pin: { by: change.author.name, services: [...byName.keys()] } } : {}),
+        ...(frozen ? { breakGlass: { by: request.by, reason: request.reason ?? "" } } : {}),
+      },
+      approval,
+    );
+    const carried = move(this.#validated(change), "approve", { approval }, wallMs());
+    const reason = `carried out as epoch ${written.epoch}`;
+    await this.#append(change.epoch, move(carried, "abort", { reason }, wallMs()));
+    return { state: "active", epoch: written.epoch, changeType: written.record.changeType };
+  }
+
+  async refuse(request: { epoch: number; by: string; reason: string }): Promise<void> {
+    const { writer, desk } = this.#options;
+    await writer.exclusively(false, async () => {
+      const found = awaiting(desk.state, request.epoch);
+      if (found.kind === "owed") {
+        throw new BallastError("CHANGE_NOT_FOUND", `epoch ${request.epoch} is in force; its approval is owed`, {
+          hint: "What is in force cannot be refused: roll it back.",
+        });
+      }
+      await this.#end(found.change, { kind: "person", name: request.by }, request.reason);
+    });
+  }
+
+  /** Ends what has waited too long. Called by the loop, between two epochs. */
+  async expire(): Promise<void> {
+    const { desk, wallMs } = this.#options;
+    for (const change of expired(desk.state, wallMs())) {
+      await this.#end(change, { kind: "rule", name: "expiry" }, "nobody approved it in time");
+    }
+  }
+
+  /** Puts the tables of an earlier epoch in force as a new epoch, and holds the planner. */
+  async rollback(request: { epoch?: number; author: string; reason: string }): Promise<InForce> {
+    const { writer, store, config } = this.#options;
+    return writer.exclusively(true, async () => {
+      const now = writer.inForce;
+      if (now === null) throw new BallastError("NOTHING_TO_ROLL_BACK", "no epoch is in force");
+      const to = request.epoch ?? now.record.parent;
+      const checkpoint = to > 0 ? await committedCheckpoint(store, to) : null;
+      if (checkpoint === null) {
+        if (request.epoch === undefined)
+          throw new BallastError("NOTHING_TO_ROLL_BACK", `epoch ${now.epoch} is the first`);
+        throw new BallastError("EPOCH_NOT_FOUND", `epoch ${to} was never committed`);
+      }
+      const set = await loadSet(store, to);
+      const earlier = fromCheckpoint(checkpoint, set, config);
+      const why = `rollback to the tables of epoch ${to}: ${request.reason}`;
+      return writer.mustWrite({
+        set,
+        tables: null,
+        services: [...earlier.last.values()].map(({ plan }) => ({ ...plan, why })),
+        why,
+        trigger: "rollback",
+        author: { kind: "person", name: request.author },
+        emergency: true,
+        rollbackOf: to,
+      });
+    });
+  }
+
+  /**
+   * On: every Envoy goes by its own static weights at once, and the planner holds. Off: steering again is a normal change.
+   */
+  async killSwitch(request: { on: boolean; author: string; reason: string }): Promise<ChangeAnswer> {
+    const { writer, desk, config } = this.#options;
+    return writer.exclusively(request.on, async () => {
+      const inForce = this.#inForce();
+      const mode = request.on ? "passthrough" : "steer";
+      if (inForce.record.mode === mode) throw new BallastError("CHANGE_EMPTY", `the fleet's mode is ${mode} already`);
+      const author: Actor = { kind: "person", name: request.author };
+      const why = `kill switch ${request.on ? "on" : "off"}: ${request.reason}`;
+      const services = [...writer.plansInForce().values()];
+      const draft = draftSet(services, inForce.tables, config.tables.slots);
+      if (!request.on) {
+        roomFor(desk.state, [], config.changeControl.normal.maxPending);
+        const verdicts = [{ rule: "fleet_mode", ok: false, text: `the fleet: ${inForce.record.mode} → steer` }];
+        const judgement: Judgement = { verdicts, sound: true, changeType: "normal" };
+        return this.#wait({ plans: [], draft, judgement, author, why, trigger: "operator", mode });
+      }
+      const written = await writer.mustWrite({
+        set: inForce.set,
+        tables: null,
+        services,
+        why,
+        trigger: "kill_switch",
+        author,
+        emergency: true,
+        mode,
+      });
+      return { state: "active", epoch: written.epoch, changeType: written.record.changeType };
+    });
+  }
+
+  /** Lets the planner act again; with `services`, on these alone. */
+  async resume(request: { author: string; services?: readonly string[] }): Promise<void> {
+    const { desk, writer } = this.#options;
+    const epoch = writer.inForce?.epoch ?? null;
+    await desk.note(TOPIC.resume, epoch, { author: request.author, services: request.services ?? null });
+  }
+
+  #inForce(): InForce {
+    const { inForce } = this.#options.writer;
+    if (inForce === null) throw new BallastError("NOTHING_IN_FORCE", "no epoch is in force yet");
+    return inForce;
+  }
+
+  #prepare(request: ChangeRequest): {
+    plans: PlannedService[];
+    all: PlannedService[];
+    draft: DraftSet;
+    judgement: Judgement;
+    freezes: Map<string, FreezeVerdict>;
+  } {
+    const { writer, config } = this.#options;
+    const inForce = this.#inForce();
+    const before = writer.plansInForce();
+    const requested = requestedPlans(request, inForce);
+    const plans = requested.filter((plan) => changes(plan, before.get(plan.name)!));
+    if (plans.length === 0) throw new BallastError("CHANGE_EMPTY", "every weight and mode would stay as it is");
+    const byName = new Map(plans.map((plan) => [plan.name, plan]));
+    const all = [...before.values()].map((plan) => byName.get(plan.name) ?? plan);
+    const judgement = writer.judge({ services: all, emergency: false, trigger: "operator" });
+    if (!judgement.sound) {
+      const broken = judgement.verdicts.filter(({ ok }) => !ok).map(({ text }) => text);
+      throw new BallastError("CHANGE_INVALID", broken.join("; "));
+    }
+    const draft = draftSet(all, inForce.tables, config.tables.slots);
+    return { plans, all, draft, judgement, freezes: this.#freezesOf([...byName.keys()]) };
+  }
+
+  #freezesOf(services: readonly string[]): Map<string, FreezeVerdict> {
+    return new Map(services.map((name) => [name, this.#options.desk.freezeOf(name)]));
+  }
+
+  /** Writes the change down as one that waits, under an epoch of its own. */
+  async #wait(change: {
+    plans: readonly PlannedService[];
+    draft: DraftSet;
+    judgement: Judgement;
+    author: Actor;
+    why: string;
+    trigger: string;
+    mode?: CheckpointRecord["mode"];
+    ticket?: string;
+  }): Promise<ChangeAnswer> {
+    const { store, term, config, desk, writer, nowMs, wallMs } = this.#options;
+    const inForce = this.#inForce();
+    const epoch = await store.reserve(inForce.epoch, { holder: config.fleet, term });
+    const { plans, draft, judgement, author, why, trigger } = change;
+    const services = comparison(plans, draft, inForce);
+    const { services: _all, ...record } = recordOf(
+      { ...change, set: draft.set, tables: draft.tables, services: plans, emergency: false },
+      {
+        fleet: config.fleet,
+        epoch,
+        term,
+        plannedAtMs: nowMs(),
+        createdAtMs: wallMs(),
+        changeType: "normal",
+        before: inForce,
+        policyDigest: writer.policyDigest,
+        estateDigest: inForce.record.estateDigest ?? "",
+        model: null,
+        pins: new Map(),
+      },
+    );
+    const expiresAtMs = wallMs() + config.changeControl.normal.expireAfterMs;
+    const pending: PendingChange = {
+      epoch,
+      author,
+      why,
+      proposedAtMs: wallMs(),
+      expiresAtMs,
+      services,
+      record: { ...record, trigger },
+      verdicts: judgement.verdicts,
+      ...(change.mode === undefined ? {} : { mode: change.mode }),
+    };
+    await desk.note(TOPIC.pending, epoch, pending);
+    return { state: "validated", epoch, expiresAtMs, outside: judgement.verdicts.filter(({ ok }) => !ok) };
+  }
+
+  #validated(change: PendingChange) {
+    const record: CheckpointRecord = { ...change.record, services: change.services };
+    return move(draftCheckpoint(record), "validate", { verdicts: change.verdicts }, change.proposedAtMs);
+  }
+
+  async #end(change: PendingChange, by: Actor, reason: string): Promise<void> {
+    const refused = move(this.#validated(change), "refuse", { by, reason }, this.#options.wallMs());
+    await this.#append(change.epoch, refused);
+  }
+
+  async #append(epoch: number, checkpoint: Checkpoint): Promise<void> {
+    const { store, term, desk } = this.#options;
+    const body = { kind: "checkpoint", epoch, checkpoint } as const;
+    await store.append(body, { term });
+    desk.observe(body);
+  }
+}

@@ -1,0 +1,297 @@
+import type { Clock } from "../../common/clock.ts";
+import { BallastError } from "../../common/errors.ts";
+import { changes, type Judgement, judge } from "../change/judge.ts";
+import type { Approval, Verdict } from "../checkpoint/record.ts";
+import type { CheckpointStore } from "../checkpoint/store.ts";
+import type { BallastConfig } from "../config/config.ts";
+import type { PlanInput, PlannedService, ServicePolicy } from "../plan/plan.ts";
+import type { BuiltTable } from "../table/build.ts";
+import type { FleetPush } from "../xds/push.ts";
+import { type ChangeDesk, restoreLedger } from "./change-desk.ts";
+import { type Draft, policyDigestOf, recordOf } from "./checkpoint-record.ts";
+import { EpochCounts } from "./epoch-counts.ts";
+import { fromCheckpoint, type InForce, restoreInForce } from "./in-force.ts";
+import { release } from "./release.ts";
+
+export interface EpochWriterOptions {
+  config: BallastConfig;
+  clock: Clock;
+  wallMs?: () => number;
+  estateDigest: string;
+  services: PlanInput["services"];
+  store: CheckpointStore;
+  fleet: Pick<FleetPush, "stage" | "activate" | "abort" | "restore">;
+  /** Fencing token of the lease that this server holds. */
+  term: number;
+  inForce: InForce | null;
+  desk: ChangeDesk;
+  /** Names the model behind the plans; null without one. */
+  model: () => string | null;
+  log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+  onEpoch?: (epoch: ActiveEpoch) => void;
+  /** Time the fleet gets to prove a set, to use it, and the same in an emergency. */
+  stageDeadlineMs?: number;
+  emergencyDeadlineMs?: number;
+}
+
+export interface ActiveEpoch {
+  inForce: InForce;
+  /** Wall time of the last acknowledgement of the activation. */
+  atMs: number;
+  /** Null for tables that are named again and not built. */
+  tables: ReadonlyMap<string, BuiltTable> | null;
+  skewMs: number | null;
+}
+
+export interface Failure {
+  digest: bigint;
+  reason: string;
+  atMonotonicMs: number;
+}
+
+const DEFAULTS = { stageDeadlineMs: 5_000, emergencyDeadlineMs: 2_000 };
+
+/** Makes epochs of drafts, one at a time, and knows what is in force. */
+export class EpochWriter {
+  readonly #options: EpochWriterOptions & typeof DEFAULTS & { wallMs: () => number };
+  readonly #policyDigest: string;
+  readonly #policies: ReadonlyMap<string, ServicePolicy>;
+  readonly counts = new EpochCounts();
+  #inForce: InForce | null;
+  #pushing: { emergency: boolean; done: Promise<void> } | null = null;
+  #failed: Failure | null = null;
+  /** True while the fleet proves a set: only then may it be taken back. */
+  #staging = false;
+  /** A write ended with an error: the store may have taken it all the same. */
+  #unsure = false;
+
+  constructor(options: EpochWriterOptions) {
+    this.#options = { wallMs: Date.now, ...DEFAULTS, ...options };
+    this.#policyDigest = policyDigestOf(options.config);
+    this.#policies = new Map([...options.services].map(([name, { policy }]) => [name, policy]));
+    this.#inForce = options.inForce;
+  }
+
+  get inForce(): InForce | null {
+    return this.#inForce;
+  }
+
+  /** What is being pushed now; null between epochs. */
+  get pushing(): { emergency: boolean; done: Promise<void> } | null {
+    return this.#pushing;
+  }
+
+  /** Why the last set was not released; null when it was. */
+  get failed(): Failure | null {
+    return this.#failed;
+  }
+
+  forgetFailure(): void {
+    this.#failed = null;
+  }
+
+  get policyDigest(): string {
+    return this.#policyDigest;
+  }
+
+  get policies(): ReadonlyMap<string, ServicePolicy> {
+    return this.#policies;
+  }
+
+  /** The plans in force by service; empty before the first epoch. */
+  plansInForce(): Map<string, PlannedService> {
+    return new Map([...(this.#inForce?.last ?? [])].map(([name, { plan }]) => [name, plan]));
+  }
+
+  /** Takes back a set that the fleet has not proved yet, to make room; after that there is only forward. */
+  yieldTo(what: string): void {
+    if (this.#staging && this.#pushing?.emergency === false) this.#options.fleet.abort(`${what} takes its place`);
+  }
+
+  /** Runs one piece of work at a time, after the one in flight; an emergency does not wait for a fleet to prove another set. */
+  async exclusively<T>(emergency: boolean, work: () => Promise<T>): Promise<T> {
+    if (emergency) this.yieldTo("an emergency");
+    while (this.#pushing !== null) await this.#pushing.done;
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    this.#pushing = { emergency, done };
+    try {
+      return await work();
+    } finally {
+      this.#pushing = null;
+      resolve();
+    }
+  }
+
+  judge(draft: Pick<Draft, "services" | "emergency" | "trigger">): Judgement {
+    return judge({
+      services: draft.services,
+      before: this.plansInForce(),
+      policies: this.policies,
+      bounds: this.#options.config.changeControl.standard,
+      by: draft.trigger === "operator" ? "person" : "planner",
+      emergency: draft.emergency,
+    });
+  }
+
+  /**
+   * The whole life of a draft up to its activation. `approval` is that of a person; without one the rules decide. False when
+   * it was refused or aborted: `failed` says why, and what serves is as before. Call it inside `exclusively`.
+   */
+  async write(draft: Draft, approval: Approval | null = null): Promise<boolean> {
+    const { store, fleet, clock, config, term, log, desk, wallMs } = this.#options;
+    if (this.#unsure) await this.#readAgain();
+    const before = this.#inForce;
+    const epoch = await store.reserve(before?.epoch ?? 0, { holder: config.fleet, term });
+    const judgement = this.judge(draft);
+    const owes = draft.emergency || draft.breakGlass !== undefined;
+    const nowMs = clock.nowMs();
+    const record = recordOf(draft, {
+      fleet: config.fleet,
+      epoch,
+      term,
+      plannedAtMs: nowMs,
+      createdAtMs: wallMs(),
+      changeType: owes && approval === null ? "emergency" : judgement.changeType,
+      before,
+      policyDigest: this.#policyDigest,
+      estateDigest: this.#options.estateDigest,
+      model: this.#options.model(),
+      pins: this.#pinsAfter(draft, epoch),
+    });
+    const draining = draft.services.some((service) => service.targets.some((target) => target.draining));
+    const deadlineMs = draft.emergency ? this.#options.emergencyDeadlineMs : this.#options.stageDeadlineMs;
+    this.#unsure = true;
+    const result = await release(
+      { store, fleet: this.#watchedFleet(), clock, wallMs },
+      {
+        record,
+        set: draft.set,
+        verdicts: [...judgement.verdicts, ...this.#freezeVerdicts(draft)],
+        approval: judgement.sound ? (approval ?? this.#byRule(judgement, owes)) : null,
+        by: { kind: "rule", name: "the fleet proved the set" },
+        // An emergency or a drain must not wait for a node that does not answer: what it would protect is going away.
+        quorum: draft.emergency || draining ? "whoever" : "all",
+        stageDeadlineMs: deadlineMs,
+        activateDeadlineMs: deadlineMs,
+      },
+    ).catch((thrown) => {
+      fleet.abort("the store did not take the commit");
+      throw thrown;
+    });
+    this.#unsure = false;
+    if (!result.committed) {
+      this.counts.failed(result.round);
+      this.#failed = { digest: draft.set.digest, reason: result.reason, atMonotonicMs: clock.monotonicMs() };
+      log.warn({ epoch, reason: result.reason }, "epoch not released");
+      return false;
+    }
+    this.#failed = null;
+    desk.observe({ kind: "checkpoint", epoch, checkpoint: result.checkpoint });
+    const next = fromCheckpoint(result.checkpoint, draft.set, config);
+    this.#inForce = { ...next, last: this.#lastAfter(draft.services, before, nowMs) };
+    const skewMs = this.counts.released(record, result.staged, result.activated);
+    log.info({ epoch, trigger: draft.trigger, why: draft.why, skewMs }, "epoch active");
+    this.#options.onEpoch?.({ inForce: this.#inForce, atMs: wallMs(), tables: draft.tables, skewMs });
+    if (before !== null) await this.#closeEarlier(before, epoch, draft.rollbackOf, draft.why);
+    return true;
+  }
+
+  /** As `write`, for callers that cannot go on without it: throws PUSH_FAILED. */
+  async mustWrite(draft: Draft, approval: Approval | null = null): Promise<InForce> {
+    if (await this.write(draft, approval)) return this.#inForce!;
+    throw new BallastError("PUSH_FAILED", this.#failed?.reason ?? "the set was not released");
+  }
+
+  /** Notices when the set is proved: from then on it is not taken back. */
+  #watchedFleet(): Pick<FleetPush, "stage" | "activate" | "restore"> {
+    const { fleet } = this.#options;
+    return {
+      stage: async (set, options) => {
+        this.#staging = true;
+        try {
+          return await fleet.stage(set, options);
+        } finally {
+          this.#staging = false;
+        }
+      },
+      activate: (options) => fleet.activate(options),
+      restore: (memory) => fleet.restore(memory),
+    };
+  }
+
+  /** What the store says, after a write whose outcome is not known or that another server overtook. */
+  async #readAgain(): Promise<void> {
+    const { store, config, desk, fleet } = this.#options;
+    const [{ inForce, memory }, state] = [await restoreInForce(store, config), await restoreLedger(store)];
+    this.#inForce = inForce;
+    desk.replace(state);
+    fleet.restore(memory);
+    this.#unsure = false;
+  }
+
+  #byRule(judgement: Judgement, owes: boolean): Approval | null {
+    const atMs = this.#options.wallMs();
+    if (owes) {
+      const dueMs = atMs + this.#options.config.changeControl.emergency.approveWithinMs;
+      return { kind: "owed", by: { kind: "rule", name: "emergency" }, atMs, dueMs };
+    }
+    if (judgement.changeType !== "standard") return null;
+    return { kind: "rule", by: { kind: "rule", name: "within the policy's bounds" }, atMs };
+  }
+
+  /** What the calendar says of each service that changes; why it passes where it is frozen. */
+  #freezeVerdicts(draft: Draft): Verdict[] {
+    const before = this.plansInForce();
+    return draft.services.flatMap((service): Verdict[] => {
+      const earlier = before.get(service.name);
+      if (earlier !== undefined && !changes(service, earlier)) return [];
+      const verdict = this.#options.desk.freezeOf(service.name);
+      if (!verdict.frozen) return [{ rule: "freeze", ok: true, text: `${service.name}: ${verdict.text}` }];
+      const { breakGlass } = draft;
+      const passes =
+        breakGlass !== undefined
+          ? `the glass was broken by ${breakGlass.by}: ${breakGlass.reason}`
+          : draft.emergency
+            ? "an emergency passes"
+            : "only what must leave passes";
+      return [{ rule: "freeze", ok: breakGlass === undefined, text: `${service.name}: ${verdict.text}; ${passes}` }];
+    });
+  }
+
+  /** A rollback takes all weights of persons back with the rest. */
+  #pinsAfter(draft: Draft, epoch: number): Map<string, { by: string; epoch: number }> {
+    if (draft.rollbackOf !== undefined) return new Map();
+    const pins = new Map(
+      this.#options.desk.state.pins.map(({ service, by, epoch: since }) => [service, { by, epoch: since }]),
+    );
+    for (const service of draft.pin?.services ?? []) pins.set(service, { by: draft.pin!.by, epoch });
+    return pins;
+  }
+
+  /** A service's step counts from the epoch that changed its shares; the others keep theirs. */
+  #lastAfter(services: readonly PlannedService[], before: InForce | null, nowMs: number): InForce["last"] {
+    return new Map(
+      services.map((plan) => {
+        const earlier = before?.last.get(plan.name);
+        const same =
+          earlier !== undefined &&
+          earlier.plan.targets.length === plan.targets.length &&
+          plan.targets.every((target, i) => {
+            const was = earlier.plan.targets[i]!;
+            return was.name === target.name && was.weightPpm === target.weightPpm && was.stickyPpm === target.stickyPpm;
+          });
+        return [plan.name, { plan, steppedAtMs: same ? earlier.steppedAtMs : (plan.steppedAtMs ?? nowMs) }];
+      }),
+    );
+  }
+
+  async #closeEarlier(before: InForce, epoch: number, rollbackOf: number | undefined, reason: string): Promise<void> {
+    const { store, term, wallMs } = this.#options;
+    const common = { from: "active", atMs: wallMs() } as const;
+    const move =
+      rollbackOf === undefined
+        ? ({ ...common, move: "supersede", to: "closed", detail: { byEpoch: epoch } } as const)
+        : ({ ...common, move: "rollBack", to: "rolledBack", detail: { byEpoch: epoch, reason } } as const);
+    await store.append({ kind: "move", epoch: before.epoch, move }, { term });
+  }
+}
