@@ -105,8 +105,8 @@ export class Vm {
   }
 
   /** A new root context, configured. False when the module refused the configuration. */
-  configure(configuration: string): { root: Root; accepted: boolean } {
-    const bytes = new TextEncoder().encode(configuration);
+  configure(configuration: string | Uint8Array): { root: Root; accepted: boolean } {
+    const bytes = typeof configuration === "string" ? new TextEncoder().encode(configuration) : configuration;
     const root: Root = {
       vm: this,
       id: this.#nextContext++,
