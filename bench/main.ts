@@ -20,6 +20,7 @@ const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   "hot-path": () => import("./hot-path/hot-path.ts"),
   propagation: () => import("./propagation/propagation.ts"),
   split: () => import("./split/split.ts"),
+  store: () => import("./store/store.ts"),
 };
 
 const [name, ...rest] = process.argv.slice(2);

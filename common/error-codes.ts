@@ -125,6 +125,10 @@ export const ERROR_CODES = {
     hint: "Install Python 3.9 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
   },
   SELF_APPROVAL: { exit: 3, http: 403, hint: "Somebody other than the author must approve it." },
+  SERIES_INVALID: {
+    exit: 2,
+    hint: "A CSV file with a header, ascending times at one distance and numbers is expected; --time and --value name its columns.",
+  },
   SERVER_REFUSED: { exit: 3, hint: "The answer of the control server says what to do." },
   SERVER_UNREACHABLE: {
     exit: 4,

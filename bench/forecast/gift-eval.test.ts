@@ -2,12 +2,29 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { naive, seasonalNaive } from "./baselines.ts";
-import { bootstrapInterval } from "./bootstrap.ts";
+import { bootstrapInterval } from "../../control/forecast/series/bootstrap.ts";
+import {
+  naive as naiveQuantiles,
+  seasonalNaive as seasonalNaiveQuantiles,
+} from "../../control/forecast/series/naive.ts";
 import { splitCsvLine } from "./csv.ts";
-import { dataFolder, loadPublished, loadWindows, rankOf, score, TASK, windowsOf } from "./gift-eval.ts";
+import {
+  dataFolder,
+  type Forecaster,
+  loadPublished,
+  loadWindows,
+  rankOf,
+  score,
+  TASK,
+  windowsOf,
+} from "./gift-eval.ts";
 import { GIFT_EVAL_LEVELS, mase, type Scored, seasonalError, weightedQuantileLoss } from "./metrics.ts";
 
+const naive: Forecaster = (_series, past, horizon) => naiveQuantiles(past, horizon, GIFT_EVAL_LEVELS);
+const seasonalNaive =
+  (season: number): Forecaster =>
+  (_series, past, horizon) =>
+    seasonalNaiveQuantiles(past, horizon, GIFT_EVAL_LEVELS, season);
 const data = `${dataFolder()}/bizitobs/Application.csv`;
 const skip = !existsSync(data) && process.env.CI === undefined ? `no reference data at ${data}` : false;
 

@@ -16,6 +16,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
   },
   resume: { summary: "let the planner act again after a rollback", load: () => import("./resume.ts") },
   envoy: { summary: "print what to paste into an Envoy, and check one", load: () => import("./envoy.ts") },
+  backtest: { summary: "score forecasts on the end of a series of your own", load: () => import("./backtest.ts") },
   train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
 };
 

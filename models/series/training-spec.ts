@@ -44,6 +44,8 @@ export const FULL_EFFORT: TrainingEffort = {
   blends: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
   parityRows: 10_000,
 };
+/** For one series in a backtest: the settings that were found on other series, without a search. */
+export const BACKTEST_EFFORT: TrainingEffort = { ...FULL_EFFORT, trials: 0 };
 /** A fixed share, so that both halves are in the exported file whatever they learnt. */
 export const TINY_EFFORT: TrainingEffort = { trials: 1, maxRounds: 10, maxEpochs: 1, blends: [0.3], parityRows: 500 };
 

@@ -51,10 +51,7 @@ export async function makeTrainingEnvironment(options: EnvironmentOptions = {}):
 
   const root = glibcIsRecent() ? undefined : layout.root;
   const environment: TrainingEnvironment = { root, python: join(layout.venv, "bin/python") };
-  const wanted = await stampOf(
-    ["requirements.lock", "build-constraints.lock", "uv.lock"],
-    root === undefined ? "host" : "trixie",
-  );
+  const wanted = await wantedStamp(root);
   const rootIsWhole = root === undefined || (await exists(root));
   if (rootIsWhole && (await readStamp(layout)) === wanted) return environment;
 
@@ -83,6 +80,15 @@ export async function makeTrainingEnvironment(options: EnvironmentOptions = {}):
   await writeFile(stampFile(layout), wanted);
   say("the training environment is ready");
   return environment;
+}
+
+/** Whether `makeTrainingEnvironment` would return at once. */
+export async function environmentIsMade(home?: string): Promise<boolean> {
+  const layout = layoutOf(home);
+  if (process.platform !== "linux" || process.arch !== "x64") return false;
+  const root = glibcIsRecent() ? undefined : layout.root;
+  if (root !== undefined && (process.getuid?.() !== 0 || !(await exists(root)))) return false;
+  return (await readStamp(layout)) === (await wantedStamp(root));
 }
 
 /**
@@ -279,6 +285,10 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
+}
+
+function wantedStamp(root: string | undefined): Promise<string> {
+  return stampOf(["requirements.lock", "build-constraints.lock", "uv.lock"], root === undefined ? "host" : "trixie");
 }
 
 async function stampOf(locks: readonly string[], base: string): Promise<string> {

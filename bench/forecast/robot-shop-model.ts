@@ -1,0 +1,48 @@
+import { join } from "node:path";
+import type { TrainingSeries } from "../../control/features/series/training-examples.ts";
+import { SeriesModel } from "../../control/forecast/series/series-model.ts";
+import { type PipelineChoice, type TrainedSeries, trainSeries } from "../../models/series/train-series.ts";
+import { ROOT } from "../lib/native-build.ts";
+import { TASK, type TestWindow } from "./gift-eval.ts";
+import { GIFT_EVAL_LEVELS, type Scored, seasonalError } from "./metrics.ts";
+
+/** The committed model of the task: trained by the pipeline on what lies before the first test window. */
+export const COMMITTED = join(ROOT, "models/committed/robot-shop");
+
+const SHAPE = { season: TASK.season, horizon: TASK.horizon };
+
+/** What may be learnt from: of each series the steps before the first test window, and nothing else. */
+export function trainingSpan(windows: readonly TestWindow[]): TrainingSeries[] {
+  return windows
+    .filter(({ window }) => window === 0)
+    .map(({ series, past }) => ({ name: series, values: past.slice() }));
+}
+
+export async function trainRobotShop(
+  windows: readonly TestWindow[],
+  options: { outDir: string; pipeline: PipelineChoice; seed: number; progress: (text: string) => void },
+): Promise<TrainedSeries> {
+  return await trainSeries({
+    shape: SHAPE,
+    levels: GIFT_EVAL_LEVELS,
+    series: trainingSpan(windows),
+    workDir: join(ROOT, ".ballast/train-robot-shop"),
+    venvDir: join(ROOT, ".ballast/venv"),
+    ...options,
+  });
+}
+
+/** Scores a model folder in the engine and the code that serve it; each window is answered from a copy of its past alone. */
+export async function scoreModel(windows: readonly TestWindow[], folder: string): Promise<Scored[]> {
+  const model = await SeriesModel.open(folder);
+  try {
+    const scored: Scored[] = [];
+    for (const { series, window, past, actual } of windows) {
+      const [quantiles] = await model.forecast([{ values: past.slice() }]);
+      scored.push({ series, window, actual, quantiles: quantiles!, scale: seasonalError(past, TASK.season) });
+    }
+    return scored;
+  } finally {
+    model.close();
+  }
+}

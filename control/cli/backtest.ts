@@ -1,0 +1,283 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { BallastError } from "../../common/errors.ts";
+import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
+import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
+import { environmentIsMade } from "../../models/tfx/environment.ts";
+import { backtestPage } from "../forecast/series/backtest-page.ts";
+import { naive, seasonalNaive } from "../forecast/series/naive.ts";
+import { SeriesModel } from "../forecast/series/series-model.ts";
+import {
+  lastWindows,
+  scoreWindows,
+  type Window,
+  type WindowForecaster,
+  type WindowScores,
+} from "../forecast/series/window-backtest.ts";
+import { readSeriesCsv } from "../ingest/series-csv.ts";
+import type { Io } from "./io.ts";
+
+const HELP = `usage: ballast backtest --csv FILE --time COL --value COL --season N --horizon H --windows W [flags]
+
+Forecasts the last W windows of H steps of a regular series, each from what came before it, and scores the forecasts as
+GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQL over the levels 0.1 to 0.9.
+--csv FILE      a CSV file with a header; --time and --value name two of its columns
+--season N      steps after which the series tends to repeat (1: none); --horizon H, --windows W
+--train         train the series model on what lies before the first window, and score it beside the baselines
+--model DIR     score a model trained before instead (same season and horizon)
+--pipeline P    tfx: the whole pipeline; trees: its tree half, which needs a small Python environment only; auto (default):
+                tfx where its environment was made before (\`node scripts/tfx-root.ts make\`), else trees
+--out DIR       keep the trained model there (default: it is not kept)
+--html FILE     write a page with the table and a plot of every window
+--seed N        the same seed, data and code give the same model (default 1)
+--json          only the RESULT line
+The model is asked only if it beats every baseline on the windows before the first one; else the best baseline there answers, as
+the server's fall-back chain would. The line \`answered by\` says which it was.`;
+
+const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
+/** Windows before the test on which the model is held against the baselines; they lie in the span it was not fitted on. */
+const MAX_CHOICE_WINDOWS = 20;
+const repo = resolve(import.meta.dirname, "../..");
+
+export async function run(args: string[], io: Io): Promise<number> {
+  const flags = parse(args);
+  if (flags.help) {
+    io.out(HELP);
+    return 0;
+  }
+  const { season, horizon, count } = flags;
+  const series = await readSeriesCsv(flags.csv, { time: flags.time, value: flags.value });
+  const firstTest = series.values.length - count * horizon;
+  if (firstTest <= Math.max(season, horizon) + 1)
+    throw new BallastError(
+      "SERIES_INVALID",
+      `${series.values.length} steps leave ${Math.max(0, firstTest)} before the first window; more than a season of ${season} is needed`,
+      { position: { file: flags.csv } },
+    );
+  const note = series.missing === 0 ? "" : `, ${series.missing} without a reading`;
+  io.err(
+    `${series.values.length} steps of ${series.stepMs / 1000} s${note}; ${count} windows of ${horizon} from step ${firstTest}`,
+  );
+
+  const candidates = new Map<string, WindowForecaster>([
+    ["naive", (past) => naive(past, horizon, LEVELS)],
+    ["seasonal naive", (past) => seasonalNaive(past, horizon, LEVELS, season)],
+  ]);
+  const history = series.values.subarray(0, firstTest);
+  const model = await openModel(flags, history, io);
+  try {
+    if (model !== null) candidates.set("model", (past) => model.series.forecast([{ values: past }]).then(([q]) => q!));
+    const options = { season, levels: LEVELS };
+    const windows = lastWindows(series.values, horizon, count);
+    const rows: WindowScores[] = [];
+    for (const [name, forecaster] of candidates) rows.push(await scoreWindows(name, windows, forecaster, options));
+    const answered = await choose(candidates, choiceWindows(history, season, horizon), options);
+    const answer = rows.find(({ name }) => name === answered)!;
+    rows.sort((a, b) => a.mase - b.mase);
+    if (!flags.json) {
+      io.out(table(rows));
+      io.out(`answered by ${answered}${model === null ? "" : `; trained by ${model.by}`}`);
+    }
+    if (flags.html !== undefined) {
+      const title = `Backtest of ${flags.value} in ${basename(flags.csv)}`;
+      await writeFile(flags.html, backtestPage(title, rows, answer, windows));
+    }
+    const of = (name: string): number => rows.find((row) => row.name === name)!.mase;
+    const result = {
+      bench: "forecast",
+      naive_mase: of("naive"),
+      seasonal_naive_mase: of("seasonal naive"),
+      mase: answer.mase,
+      mase_ci: answer.interval,
+      wql: answer.wql,
+      rank: 1 + rows.filter((row) => row.mase < answer.mase).length,
+      of: rows.length,
+      coverage: { "0.1": answer.coverage[0], "0.9": answer.coverage.at(-1) },
+      model_mase: model === null ? null : of("model"),
+      answered_by: answered,
+      pipeline: model?.by ?? null,
+    };
+    io.out(`RESULT ${JSON.stringify(result)}`);
+    return 0;
+  } finally {
+    model?.series.close();
+  }
+}
+
+/** The windows before the test, at most a tenth of what lies before it: the span that no model was fitted or calibrated on. */
+function choiceWindows(history: Float64Array, season: number, horizon: number): Window[] {
+  const fit = Math.floor((0.1 * history.length) / horizon);
+  const room = Math.floor((history.length - season - 2) / horizon);
+  return lastWindows(history, horizon, Math.max(0, Math.min(MAX_CHOICE_WINDOWS, Math.max(2, fit), room)));
+}
+
+/** The model if nothing else had a lower MASE before the test; else the best of the rest. Without windows to choose on: seasonal naive. */
+async function choose(
+  candidates: ReadonlyMap<string, WindowForecaster>,
+  windows: readonly Window[],
+  options: { season: number; levels: readonly number[] },
+): Promise<string> {
+  let best = "seasonal naive";
+  let least = Number.POSITIVE_INFINITY;
+  if (windows.length === 0) return candidates.has("model") ? "model" : best;
+  for (const [name, forecaster] of candidates) {
+    const { mase } = await scoreWindows(name, windows, forecaster, options);
+    if (mase < least || (name === "model" && mase <= least)) {
+      best = name;
+      least = mase;
+    }
+  }
+  return best;
+}
+
+async function openModel(
+  flags: Flags,
+  history: Float64Array,
+  io: Io,
+): Promise<{ series: SeriesModel; by: string } | null> {
+  const { season, horizon } = flags;
+  if (flags.model !== undefined) {
+    const series = await SeriesModel.open(flags.model);
+    const { manifest } = series;
+    if (manifest.season !== season || manifest.horizon !== horizon || String(manifest.levels) !== String(LEVELS)) {
+      series.close();
+      throw new BallastError(
+        "USAGE",
+        `${flags.model} has season ${manifest.season}, horizon ${manifest.horizon}, levels ${manifest.levels.join(" ")}`,
+      );
+    }
+    return { series, by: manifest.training.pipeline };
+  }
+  if (!flags.train) return null;
+  const startedMs = performance.now();
+  const progress = (text: string): void =>
+    io.err(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+  const scratch = await mkdtemp(join(tmpdir(), "ballast-backtest-"));
+  try {
+    const pipeline = flags.pipeline === "auto" && !(await environmentIsMade()) ? "trees" : flags.pipeline;
+    const outDir = flags.out ?? join(scratch, "model");
+    const trained = await trainSeries({
+      shape: { season, horizon },
+      levels: LEVELS,
+      series: [{ name: flags.value, values: history }],
+      outDir,
+      workDir: join(scratch, "work"),
+      venvDir: join(repo, ".ballast/venv"),
+      pipeline,
+      seed: flags.seed,
+      effort: BACKTEST_EFFORT,
+      progress,
+    });
+    const by = trained.pipeline === "tfx" ? "the whole pipeline (tfx)" : "the tree half (plain environment)";
+    progress(`trained by ${by}`);
+    return { series: await SeriesModel.open(outDir), by: trained.pipeline };
+  } catch (error) {
+    // The rest of the chain still answers, and the reason is said.
+    if (!(error instanceof BallastError) || !["TRAIN_HISTORY_TOO_SHORT", "TRAIN_NOT_BETTER"].includes(error.code))
+      throw error;
+    io.err(`no model: ${error.message}`);
+    return null;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+interface Flags {
+  csv: string;
+  time: string;
+  value: string;
+  season: number;
+  horizon: number;
+  count: number;
+  train: boolean;
+  model: string | undefined;
+  pipeline: PipelineChoice;
+  out: string | undefined;
+  html: string | undefined;
+  seed: number;
+  json: boolean;
+  help: boolean;
+}
+
+function parse(args: string[]): Flags {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean", default: false } as const;
+  let values: Record<string, string | boolean | undefined>;
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: {
+        csv: text,
+        time: text,
+        value: text,
+        season: text,
+        horizon: text,
+        windows: text,
+        train: flag,
+        model: text,
+        pipeline: { type: "string", default: "auto" },
+        out: text,
+        html: text,
+        seed: { type: "string", default: "1" },
+        json: flag,
+        help: flag,
+      },
+    }));
+  } catch (cause) {
+    throw new BallastError("USAGE", (cause as Error).message, { hint: HELP, cause });
+  }
+  const word = (name: string): string => {
+    const value = values[name];
+    if (value === undefined && !values.help) throw new BallastError("USAGE", `--${name} is missing`, { hint: HELP });
+    return String(value ?? "");
+  };
+  const whole = (name: string, least: number, most: number): number => {
+    const value = Number(word(name));
+    if (!values.help && !(Number.isInteger(value) && value >= least && value <= most))
+      throw new BallastError("USAGE", `--${name} ${word(name)}: expected a whole number from ${least} to ${most}`);
+    return value;
+  };
+  const pipeline = word("pipeline");
+  if (pipeline !== "auto" && pipeline !== "tfx" && pipeline !== "trees")
+    throw new BallastError("USAGE", `--pipeline ${pipeline}: expected auto, tfx or trees`);
+  const optional = (name: string): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
+  return {
+    csv: word("csv"),
+    time: word("time"),
+    value: word("value"),
+    season: whole("season", 1, 100_000),
+    horizon: whole("horizon", 1, 5_000),
+    count: whole("windows", 1, 10_000),
+    train: values.train === true,
+    model: optional("model"),
+    pipeline,
+    out: optional("out"),
+    html: optional("html"),
+    seed: whole("seed", 0, 2 ** 31 - 1),
+    json: values.json === true,
+    help: values.help === true,
+  };
+}
+
+function table(rows: readonly WindowScores[]): string {
+  const head = ["forecast", "MASE", "95 % interval", "wQL", "in 0.1…0.9"];
+  const cells = rows.map((row) => [
+    row.name,
+    row.mase.toFixed(4),
+    `${row.interval[0].toFixed(3)} … ${row.interval[1].toFixed(3)}`,
+    row.wql.toFixed(5),
+    `${(100 * (row.coverage.at(-1)! - row.coverage[0]!)).toFixed(0)} %`,
+  ]);
+  const lines = [head, ...cells];
+  const widths = head.map((_, k) => Math.max(...lines.map((line) => line[k]!.length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, k) => cell.padEnd(widths[k]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}

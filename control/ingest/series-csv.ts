@@ -1,0 +1,129 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { BallastError } from "../../common/errors.ts";
+
+/** A regular series as it was found in a file. */
+export interface CsvSeries {
+  /** NaN where the file has no row or an empty cell. */
+  values: Float64Array;
+  startMs: number;
+  stepMs: number;
+  /** Steps without a reading. */
+  missing: number;
+}
+
+export interface SeriesCsvOptions {
+  /** Names of the columns of times and of values. */
+  time: string;
+  value: string;
+  /** Default 256 MiB. */
+  maxFileBytes?: number;
+  /** Default 2,000,000. */
+  maxRows?: number;
+}
+
+/** Share of a step that a time may lie beside its place: clocks jitter. */
+const JITTER = 0.45;
+const EMPTY = /^(|na|nan|null|none|-|\?)$/i;
+
+/**
+ * Reads one column of a CSV file (RFC 4180 without line breaks in fields; comma, semicolon or tab) as a regular series. Times are ISO
+ * (without a zone: UTC), `YYYY-MM-DD HH:MM:SS`, or seconds or milliseconds since 1970. The step is the most frequent distance of neighbours;
+ * steps without a row are gaps. Throws SERIES_INVALID with file, line and what was expected.
+ */
+export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
+  const { time, value, maxFileBytes = 256 * 2 ** 20, maxRows = 2_000_000 } = options;
+  const fail = (what: string, line?: number): never => {
+    throw new BallastError("SERIES_INVALID", what, { position: line === undefined ? { file } : { file, line } });
+  };
+  const { size } = await stat(file).catch((cause: Error) => fail(cause.message));
+  if (size > maxFileBytes) fail(`${size} bytes; at most ${maxFileBytes} are read`);
+  let columns: { time: number; value: number; separator: string } | null = null;
+  const times: number[] = [];
+  const values: number[] = [];
+  let line = 0;
+  for await (const text of createInterface({
+    input: createReadStream(file, "utf8"),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
+    line++;
+    if (text.trim() === "") continue;
+    if (columns === null) {
+      const header = text.replace(/^\ufeff/, "");
+      const separator = [",", ";", "\t"].find((one) => splitLine(header, one).includes(value)) ?? ",";
+      const names = splitLine(header, separator).map((name) => name.trim());
+      for (const wanted of [time, value])
+        if (!names.includes(wanted)) fail(`no column ${wanted}; there are ${names.slice(0, 20).join(", ")}`, line);
+      columns = { time: names.indexOf(time), value: names.indexOf(value), separator };
+      continue;
+    }
+    const cells = splitLine(text, columns.separator);
+    const at = timeOf(cells[columns.time]?.trim() ?? "");
+    if (Number.isNaN(at)) fail(`${cells[columns.time]} is not a time`, line);
+    if (times.length > 0 && at <= times.at(-1)!) fail("times must ascend, each once", line);
+    const cell = cells[columns.value]?.trim() ?? "";
+    const number = EMPTY.test(cell) ? Number.NaN : Number(cell);
+    if (Number.isNaN(number) && !EMPTY.test(cell)) fail(`${cell} is not a number`, line);
+    if (times.length >= maxRows) fail(`more than ${maxRows} rows`, line);
+    times.push(at);
+    values.push(number);
+  }
+  if (times.length < 3) fail(`${times.length} rows; a series needs more`);
+  return onGrid(times, values, fail);
+}
+
+function onGrid(times: readonly number[], values: readonly number[], fail: (what: string) => never): CsvSeries {
+  const counts = new Map<number, number>();
+  for (let i = 1; i < times.length; i++) {
+    const step = times[i]! - times[i - 1]!;
+    counts.set(step, (counts.get(step) ?? 0) + 1);
+  }
+  const [stepMs] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most));
+  const steps = Math.round((times.at(-1)! - times[0]!) / stepMs) + 1;
+  if (steps > 4 * times.length + 10)
+    fail(`${times.length} rows over ${steps} steps of ${stepMs} ms: the series is not regular`);
+  const grid = new Float64Array(steps).fill(Number.NaN);
+  for (const [i, at] of times.entries()) {
+    const place = (at - times[0]!) / stepMs;
+    const step = Math.round(place);
+    // A row between two places stands for neither; what is left is a gap.
+    if (Math.abs(place - step) <= JITTER) grid[step] = values[i]!;
+  }
+  const missing = grid.reduce((sum, value) => sum + (Number.isNaN(value) ? 1 : 0), 0);
+  if (missing > steps / 2)
+    fail(`${missing} of ${steps} steps of ${stepMs} ms have no value: the series is not regular`);
+  return { values: grid, startMs: times[0]!, stepMs, missing };
+}
+
+function timeOf(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) {
+    const number = Number(text);
+    // Seconds until the year 5138; larger numbers are milliseconds.
+    return number < 1e11 ? number * 1000 : number;
+  }
+  const iso = text.replace(" ", "T");
+  if (/^\d{4}-\d{2}-\d{2}$/.test(iso)) return Date.parse(`${iso}T00:00:00Z`);
+  return Date.parse(/([zZ]|[+-]\d{2}:?\d{2})$/.test(iso) ? iso : `${iso}Z`);
+}
+
+function splitLine(line: string, separator: string): string[] {
+  if (!line.includes('"')) return line.split(separator);
+  const fields: string[] = [];
+  let field = "";
+  let quoted = false;
+  for (let i = 0; i < line.length; i++) {
+    const c = line[i]!;
+    if (quoted) {
+      if (c !== '"') field += c;
+      else if (line[i + 1] === '"') field += line[i++]!;
+      else quoted = false;
+    } else if (c === '"') quoted = true;
+    else if (c === separator) {
+      fields.push(field);
+      field = "";
+    } else field += c;
+  }
+  fields.push(field);
+  return fields;
+}
