@@ -46,7 +46,9 @@ function fleetRuns({ quick, args }: BenchOptions): { nodes: number; mtls: boolea
   const rounds = quick ? 7 : 15;
   const fleet = (nodes: number, secure: boolean) => ({ nodes, mtls: secure, rounds, envoys: secure ? 0 : REAL_ENVOYS });
   if (asked !== undefined || quick) return [fleet(asked ?? 1_000, mtls)];
-  return mtls ? [fleet(1_000, true), fleet(10_000, true)] : [fleet(1_000, false), fleet(10_000, false), fleet(1_000, true), fleet(10_000, true)];
+  return mtls
+    ? [fleet(1_000, true), fleet(10_000, true)]
+    : [fleet(1_000, false), fleet(10_000, false), fleet(1_000, true), fleet(10_000, true)];
 }
 
 function say(text: string): void {

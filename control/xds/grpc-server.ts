@@ -47,6 +47,8 @@ export interface GrpcServer {
 
 const NO_ERROR = http2.constants.NGHTTP2_NO_ERROR;
 const KEEPALIVE_SWEEPS = 8;
+/** Connections that the kernel completes before we take them (bounded by net.core.somaxconn): beyond it clients wait whole seconds. */
+const BACKLOG = 4_096;
 /** How long an ended stream may stay half open. */
 const LINGER_MS = 1_000;
 
@@ -255,7 +257,7 @@ function listen(listener: GateServer, { host, port }: { host: string; port: numb
           : BallastError.from(error, "INTERNAL"),
       );
     });
-    listener.listen(port, host, () => {
+    listener.listen({ port, host, backlog: BACKLOG }, () => {
       const address = listener.address();
       if (address === null || typeof address === "string") throw new Error("a TCP server has no port");
       done(address.port);
