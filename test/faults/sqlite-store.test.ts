@@ -15,7 +15,7 @@ const newPath = () => join(folder, `${++files}`, "ballast.db");
 
 writerFaults("SQLite", async () => {
   const path = newPath();
-  return { description: { sqlite: path }, open: async () => SqliteStore.open({ path, busyMs: 300 }) };
+  return { description: { sqlite: path }, open: async () => SqliteStore.open({ path, busyMs: 100 }) };
 });
 
 test("SQLite: on a full disk a write is refused, nothing is half-written, and with room again it goes on", async () => {
