@@ -25,7 +25,7 @@ export namespace SessionFrom {
   export const Header: u32 = 2;
 }
 
-/** Texts are pairs of address and length inside the block, the first six in the order of FIELDS. */
+/** Texts are pairs of address and length inside the block, the first seven in the order of FIELDS. */
 @unmanaged
 export class Config {
   cluster: usize;
@@ -40,6 +40,9 @@ export class Config {
   sessionLength: usize;
   steer: usize;
   steerLength: usize;
+  /** The header that asks for what was picked; none without it. */
+  debug: usize;
+  debugLength: usize;
   serviceFrom: u32;
   sessionFrom: u32;
   maxServices: u32;
@@ -136,15 +139,15 @@ const NODE_CLUSTER: usize = ascii("xds\0node\0cluster");
 const NODE_ID: usize = ascii("xds\0node\0id");
 
 const FIELDS: usize = ascii(
-  "control_cluster|fleet|node|service_from|session_from|steer_header|values|max_services|max_set_bytes",
+  "control_cluster|fleet|node|service_from|session_from|steer_header|debug_header|values|max_services|max_set_bytes",
 );
 const FLEET: u32 = 1;
 const NODE: u32 = 2;
 const SERVICE_FROM: u32 = 3;
 const SESSION_FROM: u32 = 4;
 const STEER: u32 = 5;
-const VALUES: u32 = 6;
-const SERVICES: u32 = 7;
+const VALUES: u32 = 7;
+const SERVICES: u32 = 8;
 
 function readFields(next: Config): void {
   let seen: u32 = 0;
@@ -152,7 +155,7 @@ function readFields(next: Config): void {
   if (json.take(OBJECT_END)) return;
   do {
     const field = <u32>indexOfWord(keyBuffer(), readKey(), FIELDS);
-    if (field > 8) {
+    if (field > 9) {
       json.fail(Fault.UnknownField);
       return;
     }
@@ -160,7 +163,7 @@ function readFields(next: Config): void {
     seen |= 1 << field;
     if (field < SERVICE_FROM) keepText(next, field, readText());
     else if (field < STEER) readSource(next, field);
-    else if (field == STEER) keepText(next, field, readName());
+    else if (field < VALUES) keepText(next, field, readName());
     else if (field == VALUES) readValues(next);
     else if (field == SERVICES) next.maxServices = json.readNumber(1, MAX_SERVICES);
     else next.maxSetBytes = json.readNumber(LEAST_SET_BYTES, MAX_SET_BYTES);

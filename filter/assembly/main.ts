@@ -37,6 +37,8 @@ let layoutHash: u64 = 0;
 let driver: u32 = 0;
 let missedTicks: u32 = 0;
 let queueRoot: u32 = 0;
+/** Another configuration than the driving one still has a root here: during an update, or for as long as two filters clash. */
+let otherTicked: u32 = 0;
 let wasLeader: bool = false;
 
 /** 0 only for an invalid configuration: in a canary that refuses the update, anywhere else it would only do harm. */
@@ -79,6 +81,7 @@ export function proxy_on_request_headers(context: u32, headers: u32, endOfStream
 
 export function proxy_on_tick(root: u32): void {
   if (root != driver) {
+    otherTicked = 4;
     if (stream.tickOldRoot(root)) leader.forgetStream();
     if (++missedTicks < MISSED_TICKS) return;
     driver = root;
@@ -156,6 +159,8 @@ function flush(): void {
     const set = serving();
     metrics.gauge(Gauge.StreamUp, stream.isOpen() ? 1 : 0);
     metrics.gauge(Gauge.Mode, own.mode);
+    metrics.gauge(Gauge.ConfigClash, otherTicked);
+    otherTicked >>= 1;
     metrics.gauge(Gauge.Services, set === null ? 0 : set.count);
   }
   metrics.flushMetrics(isLeader());

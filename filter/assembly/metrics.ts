@@ -13,26 +13,27 @@ export namespace Gauge {
   export const SeedQuarantined: u32 = 4;
   export const Mode: u32 = 5;
   export const Services: u32 = 6;
-  export const Unsubscribed: u32 = 7;
+  export const ConfigClash: u32 = 7;
+  export const Unsubscribed: u32 = 8;
 }
 export namespace Counter {
-  export const Steered: u32 = 8;
-  export const Sticky: u32 = 9;
-  export const Passed: u32 = 10;
-  export const WithoutTable: u32 = 11;
-  export const RefusedTables: u32 = 12;
-  export const Reconnects: u32 = 13;
-  export const LeaseChanges: u32 = 14;
+  export const Steered: u32 = 9;
+  export const Sticky: u32 = 10;
+  export const Passed: u32 = 11;
+  export const WithoutTable: u32 = 12;
+  export const RefusedTables: u32 = 13;
+  export const Reconnects: u32 = 14;
+  export const LeaseChanges: u32 = 15;
 }
-const COUNT: u32 = 15;
+const COUNT: u32 = 16;
 // In the order of the numbers above.
 const NAMES: usize = ascii(
-  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|unsubscribed|requests_steered|requests_sticky|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes",
+  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|config_clash|unsubscribed|requests_steered|requests_sticky|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes",
 );
 
 /** Per metric: 0 u64 value, 8 u64 flushed value of a counter. Ids apart, 0 until defined. */
-const VALUES = memory.data(15 * 16, 8);
-const IDS = memory.data(15 * 4, 8);
+const VALUES = memory.data(16 * 16, 8);
+const IDS = memory.data(16 * 4, 8);
 
 
 @inline

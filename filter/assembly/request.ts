@@ -2,12 +2,15 @@
 // counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
 
 import { compare } from "./bytes";
+import { putBytes, putDecimal } from "./bytes";
 import { config, ServiceFrom, SessionFrom } from "./config";
 import { getProperty, getRequestHeader, replaceRequestHeader, value, valueLength } from "./host";
+import { messageBuffer } from "./memory";
 import { count, Counter } from "./metrics";
 import { pickNext, pickSticky } from "./pick";
 import { findTable, Region, TableRecord } from "./store";
 import { markServing } from "./seed";
+import { own } from "./sync-board";
 import { ascii } from "./words";
 
 /** What the request path does, one word so that the common case is one comparison. */
@@ -53,7 +56,21 @@ export function onRequestHeaders(): void {
   }
   const text = hasSession() ? pickSession(table) : pickNext(table);
   replaceRequestHeader(config.steer, config.steerLength, text + 2, load<u16>(text));
+  if (config.debugLength != 0) describe(table, text);
   count(Counter.Steered);
+}
+
+/** For requests that carry the debug header: its value becomes "<service> <what was written> <epoch>". */
+function describe(table: TableRecord, text: usize): void {
+  if (!getRequestHeader(config.debug, config.debugLength)) return;
+  const line = messageBuffer();
+  const end = putDecimal(putName(putName(line, table.service), text), own.activeEpoch);
+  replaceRequestHeader(config.debug, config.debugLength, line, end - line);
+}
+function putName(to: usize, name: usize): usize {
+  to = putBytes(to, name + 2, load<u16>(name));
+  store<u8>(to, 32);
+  return to + 1;
 }
 
 /** The rare gates. A seeded VM notes its first request in shared data, so that a set that traps requests is told from a
