@@ -74,6 +74,11 @@ export function committedFiles(): Map<string, string> {
       example({ form: "header-route", issue: { cookie: "sid", attributes: "Path=/; HttpOnly; SameSite=Lax" } }),
     ),
     file(
+      "debug.yaml",
+      "Ballast in your own Envoy, with a response header that tells trusted clients which target was chosen in which epoch.",
+      example({ form: "header-route" }, { ...FILTER, debugHeader: "x-ballast-debug" }),
+    ),
+    file(
       "ecds.yaml",
       "Ballast in your own Envoy, with the filter's configuration in a file of its own that Envoy takes up while it runs.",
       example({ form: "header-route" }, { ...FILTER, ecdsPath: ECDS_PATH }),

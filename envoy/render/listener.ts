@@ -60,7 +60,8 @@ export function connectionManager(options: ListenerOptions): Json {
         },
         {
           internal_only_headers:
-            "[ballast] Only clients that the connection manager judges internal may ask for the debug header.",
+            "[ballast] Only clients that are judged internal may ask for the debug header, and by default none is: say which\n" +
+            "are by use_remote_address: true and internal_address_config of the connection manager.",
           request_headers_to_remove: REMOVED,
         },
       ),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { checkConfig } from "../../envoy/check/check-config.ts";
 import { type Answer, Client, countServed } from "../e2e/fixture/client.ts";
 import { requireEnvoy } from "../e2e/fixture/requirements.ts";
 import { until } from "../e2e/fixture/wait.ts";
@@ -21,6 +22,7 @@ describe("two listeners with one configuration", { skip }, () => {
     assert.equal(stand.fleet.xds.fleet.nodes().length, 1);
     // One worker and the main thread.
     await until("both members", async () => (await stand.envoy.stat("wasmcustom.ballast.members")) === 2);
+    assert.equal(await stand.envoy.stat("wasmcustom.ballast.config_clash"), 0);
   });
 
   test("and one order: the picks of both together hit the quotas exactly", async () => {
@@ -55,5 +57,38 @@ describe("two listeners with different configurations under their own vm_ids", {
     assert.equal(await split(stand.client, { "x-session": "a" }), 2);
     assert.equal(await split(second, { cookie: "sid=a" }), 2);
     assert.equal(await split(second, { "x-session": "a" }), 1);
+  });
+});
+
+describe("two listeners with different configurations under one vm_id", { skip }, () => {
+  let stand: Stand;
+  before(async () => {
+    stand = await Stand.start({
+      requirements,
+      routes: { form: "header-route" },
+      filter: { sessionFrom: { cookie: "sid" } },
+      second: { sessionFrom: { header: "x-session" } },
+    });
+    await stand.fleet.release({ payments: { weights: { "payments-a": 50, "payments-b": 50 } } });
+  });
+  after(() => stand?.close());
+
+  test("are reported by a gauge for as long as they clash", async () => {
+    await until("the gauge", async () => (await stand.envoy.stat("wasmcustom.ballast.config_clash")) > 0);
+    assert.equal(stand.fleet.xds.streams(), 1);
+  });
+
+  test("are found by the check of the running Envoy, with what differs", async () => {
+    const dump = JSON.parse(await stand.envoy.admin("/config_dump"));
+    const clash = checkConfig(dump).filter(({ code }) => code === "VM_CLASH");
+    assert.equal(clash.length, 1);
+    assert.match(clash[0]!.text, /vm_id "ballast" differ in session_from/);
+  });
+
+  test("lose no request: one of the two configurations serves both", async () => {
+    const second = new Client(stand.rig, stand.secondPort);
+    const answers = [...(await stand.client.askInTurn("payments", 50)), ...(await second.askInTurn("payments", 50))];
+    assert.deepEqual([...new Set(answers.map(({ status, route }) => `${status} ${route}`))], ["200 steered"]);
+    assert.deepEqual(await stand.envoy.traps(), []);
   });
 });
