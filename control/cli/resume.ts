@@ -1,18 +1,20 @@
-import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { callApi } from "./api-client.ts";
+import { author } from "./author.ts";
 import type { Command } from "./io.ts";
 import { serverAddress } from "./server-address.ts";
 
-const USAGE = `usage: ballast resume [--author NAME] [--config FILE | --server HOST:PORT]
+const USAGE = `usage: ballast resume [--services A,B] [--author NAME] [--config FILE | --server HOST:PORT]
 
-Lets the planner act again after a rollback.`;
+Lets the planner act again: after a rollback or kill switch, and on services that keep a person's weights.
+--services  only on these; a hold after a rollback stays`;
 
 export const run: Command = async (args, io) => {
   const { values } = parseArgs({
     args,
     options: {
-      author: { type: "string", default: userInfo().username },
+      services: { type: "string" },
+      author: { type: "string" },
       config: { type: "string", default: "demo/ballast.yaml" },
       server: { type: "string" },
       help: { type: "boolean", default: false },
@@ -22,7 +24,10 @@ export const run: Command = async (args, io) => {
     io.out(USAGE);
     return 0;
   }
-  await callApi(await serverAddress(values), "POST", "/v1/resume", { author: values.author });
-  io.out("the planner acts again");
+  await callApi(await serverAddress(values), "POST", "/v1/resume", {
+    ...author(values.author),
+    ...(values.services === undefined ? {} : { services: values.services.split(",").map((name) => name.trim()) }),
+  });
+  io.out(values.services === undefined ? "the planner acts again" : `the planner acts again on ${values.services}`);
   return 0;
 };

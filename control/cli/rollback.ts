@@ -1,13 +1,14 @@
-import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
 import { callApi } from "./api-client.ts";
+import { author } from "./author.ts";
 import type { Command } from "./io.ts";
 import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast rollback [--to EPOCH] --reason TEXT [--author NAME] [--config FILE | --server HOST:PORT] [--json]
 
-Puts the tables of an earlier epoch (default: the one before) in force as a new epoch. The planner holds until \`ballast resume\`.`;
+Puts the tables of an earlier epoch (default: the one before) in force as a new epoch. The planner holds until \`ballast resume\`, and somebody
+else's approval is owed (\`ballast approve\`).`;
 
 export const run: Command = async (args, io) => {
   const { values } = parseArgs({
@@ -15,7 +16,7 @@ export const run: Command = async (args, io) => {
     options: {
       to: { type: "string" },
       reason: { type: "string" },
-      author: { type: "string", default: userInfo().username },
+      author: { type: "string" },
       config: { type: "string", default: "demo/ballast.yaml" },
       server: { type: "string" },
       json: { type: "boolean", default: false },
@@ -31,7 +32,7 @@ export const run: Command = async (args, io) => {
   if (epoch !== undefined && !(Number.isSafeInteger(epoch) && epoch > 0))
     throw new BallastError("USAGE", `--to ${values.to}: expected an epoch`);
   const answer = (await callApi(await serverAddress(values), "POST", "/v1/rollback", {
-    author: values.author,
+    ...author(values.author),
     reason: values.reason,
     ...(epoch === undefined ? {} : { epoch }),
   })) as { epoch: number; tablesOf: number };

@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
-import { PPM } from "../plan/plan.ts";
 import type { StatusView } from "../serve/api-routes.ts";
 import { callApi } from "./api-client.ts";
 import type { Command } from "./io.ts";
+import { percent, printServiceDiff, wallTime } from "./print-change.ts";
 import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast status [--config FILE | --server HOST:PORT] [--json]
@@ -26,11 +26,7 @@ export const run: Command = async (args, io) => {
   const view = (await callApi(await serverAddress(values), "GET", "/v1/status")) as StatusView;
   if (values.json) io.out(JSON.stringify(view));
   else print(view, io.out);
-  return view.server.state === "serving" &&
-    view.notReleased === null &&
-    view.services.every((service) => service.alarm === null)
-    ? 0
-    : 1;
+  return view.alarms.length === 0 && view.changes.pending.length === 0 && view.changes.owed.length === 0 ? 0 : 1;
 };
 
 function print(view: StatusView, out: (text: string) => void): void {
@@ -39,6 +35,8 @@ function print(view: StatusView, out: (text: string) => void): void {
   );
   if (view.server.state !== "serving") out(`the server is ${view.server.state}: ${view.server.reason}`);
   if (view.notReleased !== null) out(`the newest plan is not in force: ${view.notReleased}`);
+  for (const alarm of view.alarms) out(`ALARM ${alarm}`);
+  printChanges(view.changes, out);
   if (view.forecast.model !== "ready") out(`the model is ${view.forecast.model}: ${view.forecast.reason?.text ?? ""}`);
   for (const { url, reason } of view.unreachable) out(`no telemetry from ${url}: ${reason}`);
   for (const node of view.nodes) {
@@ -51,11 +49,31 @@ function print(view: StatusView, out: (text: string) => void): void {
     out(`${service.name} (${service.mode}): ${service.why}`);
     if (service.alarm !== null) out(`  ALARM ${service.alarm}`);
     for (const target of service.targets) {
-      const percent = (ppm: number) => `${((100 * ppm) / PPM).toFixed(1).padStart(5)} %`;
       const live = target.live === null ? "" : `  ${target.live.healthyHosts}/${target.live.totalHosts} hosts healthy`;
       out(
         `  ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}  sessions ${percent(target.stickyPpm)}${live}`,
       );
     }
   }
+}
+
+function printChanges(changes: StatusView["changes"], out: (text: string) => void): void {
+  for (const change of changes.pending) {
+    out(
+      `change ${change.epoch} by ${change.author.name} waits for approval until ${wallTime(change.expiresAtMs)}: ${change.why}`,
+    );
+    for (const { text } of change.outside) out(`  outside the bounds: ${text}`);
+    if (change.frozen.length > 0) out(`  frozen now: ${change.frozen.join(", ")}`);
+    for (const service of change.services) printServiceDiff(service, out);
+  }
+  for (const { epoch, trigger, why, dueMs, overdue } of changes.owed) {
+    out(`epoch ${epoch} (${trigger}) owes an approval ${overdue ? "SINCE" : "by"} ${wallTime(dueMs)}: ${why}`);
+  }
+  for (const freeze of changes.freezes) {
+    const services = freeze.services === null ? "all services" : freeze.services.join(", ");
+    out(`frozen: ${services} by ${freeze.name} (${freeze.id}) until ${freeze.until}; only what must leave is released`);
+  }
+  for (const { id, until, by, reason } of changes.exemptions)
+    out(`freezes are broken by ${by} until ${until}: ${reason} (${id})`);
+  for (const { service, text } of changes.heldBack) out(`held back: ${service}: ${text}`);
 }

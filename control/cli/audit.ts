@@ -1,0 +1,170 @@
+import { createReadStream, existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { BallastError } from "../../common/errors.ts";
+import { type AuditReport, auditVerify } from "../checkpoint/audit.ts";
+import { auditLog } from "../checkpoint/audit-log.ts";
+import { type ChainFault, type Entry, GENESIS, seal } from "../checkpoint/chain.ts";
+import { openStore } from "../checkpoint/open-store.ts";
+import { sha256Hex } from "../checkpoint/record.ts";
+import type { CheckpointStore } from "../checkpoint/store.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { entryLine } from "./entry-line.ts";
+import { epochArgument } from "./epoch-argument.ts";
+import type { Command, Io } from "./io.ts";
+
+const USAGE = `usage: ballast audit verify [--export FILE] | export | show EPOCH   [--config FILE | --store FILE] [--json]
+
+verify  every byte of the store: hashes, links, moves, tables, head. With --export the lines of an exported log instead.
+        Exit 0 when all is sound, 5 (AUDIT_FAILED) with every fault named.
+export  the whole log, one entry a line: {"hash":"…","entry":{…}}. The SHA-256 of the text of "entry" is its hash.
+show    everything that the log says of one epoch.
+All read the store itself (store of ballast.yaml, or the SQLite file --store), also while a server runs.`;
+
+const PAGE = 100;
+/** As the log's own bound on an entry, with its hash. */
+const MAX_LINE_BYTES = 17 << 20;
+
+export const run: Command = async (args, io) => {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      export: { type: "string" },
+      store: { type: "string" },
+      config: { type: "string", default: "demo/ballast.yaml" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    io.out(USAGE);
+    return 0;
+  }
+  const [what, ...rest] = positionals;
+  switch (what) {
+    case "verify": {
+      if (rest.length > 0) throw new BallastError("USAGE", `audit verify ${rest.join(" ")}`);
+      const report = values.export === undefined ? await verifyStore(values) : await verifyExport(values.export);
+      return judge(report, values.json, io);
+    }
+    case "export":
+      if (rest.length > 0) throw new BallastError("USAGE", `audit export ${rest.join(" ")}`);
+      await withStore(values, async (store) => {
+        for await (const entry of allEntries(store)) {
+          const { hash, ...body } = entry;
+          io.out(`{"hash":"${hash}","entry":${seal(body).line}}`);
+        }
+      });
+      return 0;
+    case "show": {
+      const epoch = epochArgument(rest);
+      const entries = await withStore(values, (store) => store.history({ epoch, limit: 1000 }));
+      if (entries.length === 0) throw new BallastError("EPOCH_NOT_FOUND", `the log has no epoch ${epoch}`);
+      if (values.json) io.out(JSON.stringify({ epoch, entries }));
+      else for (const entry of entries) show(entry, io);
+      return 0;
+    }
+    default:
+      throw new BallastError(
+        "USAGE",
+        what === undefined ? "audit verify, export or show EPOCH" : `there is no audit ${what}`,
+      );
+  }
+};
+
+interface Place {
+  store?: string | undefined;
+  config: string;
+}
+
+async function verifyStore(place: Place): Promise<AuditReport> {
+  const file = await sqliteFile(place);
+  return file === null ? withStore(place, auditLog) : auditVerify(file);
+}
+
+/** The SQLite file to read; null when the store is not a file. Never makes one. */
+async function sqliteFile(place: Place): Promise<string | null> {
+  const store =
+    place.store === undefined ? (await loadConfig(place.config)).store : { sqlite: place.store, nats: null };
+  if (store.nats !== null) return null;
+  if (!existsSync(store.sqlite)) throw new BallastError("STORE_UNREADABLE", `there is no file ${store.sqlite}`);
+  return store.sqlite;
+}
+
+async function withStore<T>(place: Place, work: (store: CheckpointStore) => Promise<T>): Promise<T> {
+  const file = await sqliteFile(place);
+  const store = await openStore(file === null ? (await loadConfig(place.config)).store : { sqlite: file, nats: null });
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+async function* allEntries(store: CheckpointStore): AsyncGenerator<Entry> {
+  for (let fromSeq = 1; ; ) {
+    const entries = await store.history({ fromSeq, limit: PAGE });
+    yield* entries;
+    if (entries.length < PAGE) return;
+    fromSeq = entries.at(-1)!.seq + 1;
+  }
+}
+
+/** Holds an exported log against its own hashes, without any store. */
+async function verifyExport(file: string): Promise<AuditReport> {
+  let entries = 0;
+  let tip = GENESIS;
+  const report = (faults: ChainFault[]): AuditReport => ({ ok: faults.length === 0, entries, tip, tables: 0, faults });
+  if (!existsSync(file)) throw new BallastError("USAGE", `there is no file ${file}`);
+  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+    const fault = (what: string) => report([{ seq: entries + 1, what }]);
+    if (line.length > MAX_LINE_BYTES) return fault(`has ${line.length} characters`);
+    const found = /^\{"hash":"([0-9a-f]{64})","entry":(\{.*\})\}$/.exec(line);
+    if (found === null) return fault("is not a line of an export");
+    const [, hash, text] = found as unknown as [string, string, string];
+    if (sha256Hex(text) !== hash) return fault("its text does not hash to its hash");
+    const entry = JSON.parse(text) as Omit<Entry, "hash">;
+    if (entry.seq !== entries + 1) return fault(`says of itself that it is number ${entry.seq}`);
+    if (entry.prevHash !== tip) return fault("does not continue the entry before it");
+    entries += 1;
+    tip = hash;
+  }
+  return report([]);
+}
+
+function judge(report: AuditReport, json: boolean, io: Io): number {
+  if (json) io.out(JSON.stringify(report));
+  else if (report.ok) io.out(`sound: ${report.entries} entries, ${report.tables} tables, last hash ${report.tip}`);
+  if (report.ok) return 0;
+  const faults = report.faults.map(({ seq, what }) => `  ${seq === null ? "" : `entry ${seq} `}${what}`);
+  throw new BallastError(
+    "AUDIT_FAILED",
+    [`${report.faults.length} faults after ${report.entries} sound entries`, ...faults].join("\n"),
+  );
+}
+
+function show(entry: Entry, io: Io): void {
+  io.out(entryLine(entry));
+  const { body } = entry;
+  if (body.kind === "note") io.out(`        ${JSON.stringify(body.detail)}`);
+  if (body.kind !== "checkpoint") return;
+  const { record, moves } = body.checkpoint;
+  io.out(
+    `        parent ${record.parent}, set ${record.setDigest}, slots moved ${record.slotsMoved} of at least ${record.slotsMinMoved}`,
+  );
+  for (const { move, atMs, detail } of moves) {
+    io.out(`        ${new Date(atMs).toISOString()}  ${move}`);
+    if ("verdicts" in detail)
+      for (const { ok, text } of detail.verdicts) io.out(`          ${ok ? "ok    " : "BROKEN"}  ${text}`);
+    if ("reason" in detail) io.out(`          ${detail.reason}`);
+  }
+  for (const service of record.services) {
+    io.out(`        ${service.name} (${service.mode}): ${service.why}`);
+    for (const target of service.targets) {
+      io.out(`          ${target.name.padEnd(24)} ${target.beforePpm ?? "new"} → ${target.weightPpm} ppm`);
+      for (const cause of target.causes)
+        io.out(`            ${String(cause.effectPpm).padStart(9)} ppm  ${cause.text}`);
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, test } from "node:test";
+import { BallastError } from "../../common/errors.ts";
+import { Stand } from "../serve/serve.fixture.ts";
+import { parseChange } from "./change-request.ts";
+import type { Command } from "./io.ts";
+
+let stand: Stand;
+before(async () => {
+  stand = await Stand.start();
+  await stand.until("first weights", (view) => view.epoch > 0);
+});
+after(() => stand.stop());
+
+/** Runs a command as the shell would; a typed error comes back as its code. */
+async function ballast(...args: string[]): Promise<{ exit: number | string; out: string }> {
+  const [name, ...rest] = args as [string, ...string[]];
+  const { run } = (await import(`./${name}.ts`)) as { run: Command };
+  const lines: string[] = [];
+  const io = { out: (text: string) => void lines.push(text), err: () => {}, color: false };
+  const where = name === "audit" || name === "token" ? [] : ["--server", stand.address];
+  try {
+    return { exit: await run([...rest, ...where], io), out: lines.join("\n") };
+  } catch (thrown) {
+    if (!(thrown instanceof BallastError)) throw thrown;
+    return { exit: thrown.code, out: `${lines.join("\n")}${thrown.message}` };
+  }
+}
+
+test("the life of a change on the command line: diff, apply, approve, status, history, show", async () => {
+  const file = join(stand.dir, "change.yaml");
+  await writeFile(file, "services:\n  ledger: { weights: { ledger-site-a: 90%, ledger-site-b: 10% } }\n");
+  const diff = await ballast("diff", file);
+  assert.equal(diff.exit, 1, "it needs an approver");
+  assert.match(diff.out, /normal change/);
+  assert.match(diff.out, /ledger-site-a +50.0 % → +90.0 % +\+40.0 points/);
+  assert.match(diff.out, /sessions that change their target 40.0 %/);
+
+  const applied = await ballast("apply", file, "--reason", "CHG1", "--author", "alice");
+  const epoch = /change (\d+) waits/.exec(applied.out)![1]!;
+  const waiting = await ballast("status");
+  assert.equal(waiting.exit, 1);
+  assert.match(waiting.out, new RegExp(`change ${epoch} by alice waits for approval`));
+  const own = await ballast("approve", epoch, "--by", "alice");
+  assert.equal(own.exit, "SERVER_REFUSED");
+  assert.match(own.out, /SELF_APPROVAL/);
+  const approved = await ballast("approve", epoch, "--by", "bob", "--reason", "looked at it");
+  const active = /epoch (\d+) is active \(normal change\)/.exec(approved.out)![1]!;
+  assert.match(
+    (await ballast("history")).out,
+    new RegExp(`epoch ${active} active: normal, operator by alice, approved by bob: CHG1`),
+  );
+  const shown = await ballast("audit", "show", active, "--store", stand.storePath);
+  assert.match(shown.out, /BROKEN +ledger: largest step 400000 of 200000 ppm/);
+  assert.match(shown.out, /ledger-site-a +500000 → 900000 ppm/);
+});
+
+test("one service by flags, inside the bounds, is in force at once; resume gives it back", async () => {
+  const diff = await ballast("diff", "--service", "payments", "--weights", "payments-site-a=65,payments-site-b=35");
+  assert.equal(diff.exit, 0, diff.out);
+  const applied = await ballast(
+    ...["apply", "--service", "payments", "--weights", "payments-site-a=65%,payments-site-b=35%"],
+    ...["--reason", "CHG2", "--author", "alice"],
+  );
+  assert.match(applied.out, /is active \(standard change\)/);
+  assert.equal((await ballast("resume", "--services", "payments", "--author", "alice")).exit, 0);
+  assert.ok(!(await stand.status()).changes.pinned.some(({ service }) => service === "payments"));
+});
+
+test("freezes are added, listed, broken and lifted", async () => {
+  const { now } = await stand.status();
+  const to = new Date(Date.parse(now) + 86_400_000).toISOString();
+  const added = await ballast(
+    "freeze",
+    "add",
+    "--name",
+    "books",
+    "--to",
+    to,
+    "--services",
+    "quotes",
+    "--reason",
+    "r",
+    "--author",
+    "carol",
+  );
+  const id = added.out.split(" ")[0]!;
+  assert.match((await ballast("freeze", "list")).out, new RegExp(`${id} +deny +quotes +OPEN until`));
+  assert.match(
+    (await ballast("freeze", "break", "--for", "30m", "--reason", "P1", "--author", "carol")).out,
+    /^break:.* broken$/,
+  );
+  assert.match((await ballast("freeze", "list")).out, /broken +all services/);
+  assert.match((await ballast("freeze", "lift", id, "--reason", "r", "--author", "carol")).out, /lifted$/);
+});
+
+test("mistakes on the command line are told before anything is sent", async () => {
+  const wrong: string[][] = [
+    ["apply", "--service", "payments", "--weights", "a=70,b=30"],
+    ["apply", "--reason", "r"],
+    ["diff", "nowhere.yaml"],
+    ["diff", "--service", "payments", "--weights", "payments-site-a"],
+    ["diff", "--service", "payments", "--weights", "payments-site-a=101"],
+    ["diff", "--service", "payments", "--mode", "fast"],
+    ["approve", "x"],
+    ["refuse", "3"],
+    ["freeze", "melt"],
+    ["freeze", "break", "--for", "9d", "--reason", "r"],
+    ["history", "--limit", "0"],
+    ["audit"],
+    ["audit", "show"],
+    ["kill-switch", "maybe"],
+    ["token", "alice"],
+  ];
+  for (const args of wrong) assert.equal((await ballast(...args)).exit, "USAGE", args.join(" "));
+  assert.throws(() => parseChange("services: { a: { weight: {} } }", "f"), /unknown field "weight"/);
+  assert.throws(() => parseChange("services: [a]", "f"), /expected a mapping/);
+  assert.throws(() => parseChange("a: { b: c, b: d }", "f"), /USAGE/);
+});
+
+test("an export verifies by itself, and a flipped byte anywhere in it is found and named", async () => {
+  const { out } = await ballast("audit", "export", "--store", stand.storePath);
+  const file = join(stand.dir, "log.jsonl");
+  await writeFile(file, out);
+  const sound = await ballast("audit", "verify", "--export", file);
+  assert.equal(sound.exit, 0, sound.out);
+  const lines = out.split("\n");
+  const hash = /"hash":"(\w+)","entry":(.*)\}$/.exec(lines[0]!)!;
+  assert.equal(createHash("sha256").update(hash[2]!).digest("hex"), hash[1], "any program can check it");
+  let at = 0;
+  for (let tries = 0; tries < 60; tries++) {
+    at = (at + 7919) % out.length;
+    if (out[at] === "\n") continue;
+    const flipped = `${out.slice(0, at)}${String.fromCharCode(out.charCodeAt(at) ^ 1)}${out.slice(at + 1)}`;
+    await writeFile(file, flipped);
+    const report = await ballast("audit", "verify", "--export", file);
+    assert.equal(report.exit, "AUDIT_FAILED", `byte ${at}`);
+    const entry = out.slice(0, at).split("\n").length;
+    // A flip of the hash of a line may be seen first where the next entry does not continue it.
+    assert.match(report.out, new RegExp(`entry ${entry} `), `byte ${at}: ${report.out}`);
+  }
+  await writeFile(file, lines.slice(1).join("\n"));
+  assert.match((await ballast("audit", "verify", "--export", file)).out, /entry 1 says of itself that it is number 2/);
+});
+
+test("the store verifies, and a changed entry is named with the code AUDIT_FAILED", async () => {
+  const sound = await ballast("audit", "verify", "--store", stand.storePath);
+  assert.equal(sound.exit, 0, sound.out);
+  const copy = join(stand.dir, "copy.db");
+  const db = new DatabaseSync(stand.storePath, { readOnly: true });
+  db.exec(`VACUUM INTO '${copy}'`);
+  db.close();
+  const changed = new DatabaseSync(copy);
+  changed.exec("DROP TRIGGER log_no_update");
+  changed.exec(
+    "UPDATE log SET line = replace(line, 'alice', 'mallo') WHERE seq = (SELECT max(seq) FROM log WHERE line LIKE '%alice%' AND kind = 'checkpoint')",
+  );
+  const { seq } = changed.prepare("SELECT max(seq) AS seq FROM log WHERE line LIKE '%mallo%'").get() as { seq: number };
+  changed.close();
+  const report = await ballast("audit", "verify", "--store", copy);
+  assert.equal(report.exit, "AUDIT_FAILED");
+  assert.match(report.out, new RegExp(`entry ${seq} `));
+  assert.equal((await ballast("audit", "verify", "--store", join(stand.dir, "none.db"))).exit, "STORE_UNREADABLE");
+});
+
+test("a token is random, and its line admits its hash", async () => {
+  const one = JSON.parse((await ballast("token", "alice", "--roles", "operator,viewer", "--json")).out);
+  const two = JSON.parse((await ballast("token", "alice", "--roles", "operator,viewer", "--json")).out);
+  assert.notEqual(one.token, two.token);
+  assert.equal(one.line, `alice operator,viewer ${createHash("sha256").update(one.token).digest("hex")}`);
+  assert.ok((await readFile("docs/reference/ballast-yaml.md", "utf8")).includes("`ballast token`"));
+});

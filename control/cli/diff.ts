@@ -1,0 +1,46 @@
+import { parseArgs } from "node:util";
+import type { z } from "zod";
+import type * as schema from "../serve/api-schemas.ts";
+import { callApi } from "./api-client.ts";
+import { CHANGE_USAGE, readChange } from "./change-request.ts";
+import type { Command } from "./io.ts";
+import { printServiceDiff } from "./print-change.ts";
+import { serverAddress } from "./server-address.ts";
+
+const USAGE = `usage: ballast diff FILE | --service NAME [--weights LIST] [--mode MODE] [--config FILE | --server HOST:PORT] [--json]
+
+Shows what a change would do against what is in force: weights, slots, sessions, and whether it would be approved by rule.
+${CHANGE_USAGE}
+Exit 0 when it would go out by rule, 1 when it needs an approver or is frozen.`;
+
+export const run: Command = async (args, io) => {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      service: { type: "string" },
+      weights: { type: "string" },
+      mode: { type: "string" },
+      config: { type: "string", default: "demo/ballast.yaml" },
+      server: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    io.out(USAGE);
+    return 0;
+  }
+  const services = await readChange(positionals[0], values);
+  const diff = (await callApi(await serverAddress(values), "POST", "/v1/diff", { services })) as z.infer<
+    typeof schema.DiffAnswer
+  >;
+  if (values.json) io.out(JSON.stringify(diff));
+  else {
+    io.out(`${diff.changeType} change`);
+    for (const service of diff.services) printServiceDiff(service, io.out);
+    for (const { ok, text } of diff.verdicts) if (!ok) io.out(`  outside the bounds: ${text}`);
+    for (const { service, text } of diff.frozen) io.out(`  ${service} is ${text}`);
+  }
+  return diff.changeType === "standard" && diff.frozen.length === 0 ? 0 : 1;
+};
