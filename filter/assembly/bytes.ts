@@ -38,10 +38,12 @@ export function isSameText(a: usize, b: usize): bool {
   return isEqual(a + 2, load<u16>(a), b + 2, load<u16>(b));
 }
 
-/** Byte order; a prefix comes first. */
-export function compareBytes(a: usize, aLength: usize, b: usize, bLength: usize): i32 {
-  const order = compare(a, b, min(aLength, bLength));
-  return order != 0 ? order : aLength < bLength ? -1 : <i32>(aLength > bLength);
+/** Byte order of two texts with their u16 lengths in front; a prefix comes first. */
+export function compareTexts(a: usize, b: usize): i32 {
+  const aLength = <i32>load<u16>(a);
+  const bLength = <i32>load<u16>(b);
+  const order = compare(a + 2, b + 2, min(aLength, bLength));
+  return order != 0 ? order : aLength - bLength;
 }
 
 /** Longest service or target name. */

@@ -2,12 +2,10 @@
 // so a returned value is good until the next call that returns one. Whoever needs it longer copies it.
 
 import * as abi from "./abi";
-import { MESSAGE_BYTES, messageBuffer, scratch, SCRATCH_BYTES } from "./memory";
+import { MESSAGE_BYTES, messageBuffer, OUT, scratch, SCRATCH_BYTES } from "./memory";
 import { putReason } from "./reason";
 import { ascii, putText, putWord } from "./words";
 
-// Out-words of host calls.
-const OUT = memory.data(32, 8);
 const OUT_POINTER: usize = OUT;
 const OUT_LENGTH: usize = OUT + 4;
 const OUT_WORD: usize = OUT + 8;

@@ -1,6 +1,9 @@
 // The large buffers. They lie above everything else, so that the addresses of the small ones stay short in the code;
 // the two regions and the leader's directory follow them (store.ts). Drawn in filter/README.md.
 
+/** Out-words of host calls, the first bytes of memory: the constants that address them are the most frequent ones. */
+export const OUT = memory.data(32, 8);
+
 /** Largest value the host can return: a set's manifest, a table, a cookie header. A larger one makes the call fail. */
 export const SCRATCH_BYTES: usize = 256 << 10;
 /** Largest message of the control server. */

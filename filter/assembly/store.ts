@@ -5,7 +5,7 @@
 //
 // A record with its table: [TableRecord][value address u32 × targets][bytes of the table], each record on 8 bytes.
 
-import { isEqual, isSameText } from "./bytes";
+import { isEqual } from "./bytes";
 import { config, findValue } from "./config";
 import { isObserved, tableFlags, tableService, tableTargets, TARGET_TAIL } from "./table";
 import { afterBuffers } from "./memory";
@@ -105,23 +105,17 @@ export function addTable(r: Region, table: usize, length: usize): u32 {
   const size = (offsetof<TableRecord>() + (targets << 2) + length + 7) & ~7;
   if (r.count >= config.maxServices || r.bytes + <u32>length > config.maxSetBytes) return Reason.SetTooLarge;
   if (r.used + size > regionBytes) return Reason.SetTooLarge;
+  if (findTable(r, tableService(table) + 2, load<u16>(tableService(table))) !== null) return Reason.SetOrder;
   const record = changetype<TableRecord>(r.base + r.used);
   const copy = record.values + (targets << 2);
   memory.copy(copy, table, length);
   record.table = copy;
-  record.hash = xxh64(record.service + 2, load<u16>(record.service), 0);
+  record.hash = soughtHash;
   record.observed = isObserved(tableFlags(copy));
   record.phase = randomU32();
-
-  let entry = (<u32>record.hash) & indexMask;
-  for (; ; entry = (entry + 1) & indexMask) {
-    const other = <usize>load<u32>(r.index + ((<usize>entry) << 2));
-    if (other == 0) break;
-    if (isSameText(changetype<TableRecord>(other).service, record.service)) return Reason.SetOrder;
-  }
   const fault = linkValues(record);
   if (fault != Reason.None) return fault;
-  store<u32>(r.index + ((<usize>entry) << 2), changetype<usize>(record));
+  store<u32>(soughtEntry, changetype<usize>(record));
   r.used += size;
   r.count++;
   r.bytes += <u32>length;
@@ -146,21 +140,26 @@ function linkValues(record: TableRecord): u32 {
   return found != 0 && missing != 0 ? Reason.ValueMissing : Reason.None;
 }
 
-/** The record of a service, or null. */
+/** The record of a service, or null. Its hash and, when it is not there, the entry that is free for it are noted. */
 export function findTable(r: Region, name: usize, length: usize): TableRecord | null {
   if (regionBytes == 0) return null;
   const hash = xxh64(name, length, 0);
-  let entry = (<u32>hash) & indexMask;
-  // At most half of the index is full, so an empty entry ends the search.
-  let at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
-  while (at != 0) {
-    const record = changetype<TableRecord>(at);
-    if (record.hash == hash && isEqual(record.service + 2, load<u16>(record.service), name, length)) return record;
-    entry = (entry + 1) & indexMask;
-    at = <usize>load<u32>(r.index + ((<usize>entry) << 2));
-  }
-  return null;
+  soughtHash = hash;
+  let entry = <u32>hash;
+  let at: usize;
+  do {
+    soughtEntry = r.index + ((<usize>(entry++ & indexMask)) << 2);
+    at = <usize>load<u32>(soughtEntry);
+    // At most half of the index is full, so an empty entry ends the search.
+    if (at == 0) return null;
+  } while (!isRecordOf(changetype<TableRecord>(at), hash, name, length));
+  return changetype<TableRecord>(at);
 }
+function isRecordOf(record: TableRecord, hash: u64, name: usize, length: usize): bool {
+  return record.hash == hash && isEqual(record.service + 2, load<u16>(record.service), name, length);
+}
+let soughtHash: u64 = 0;
+let soughtEntry: usize = 0;
 
 /** Carries the phases of `from` over to the same services of `to`, at the moment of the switch. */
 export function carryPhases(from: Region, to: Region): void {

@@ -1,13 +1,13 @@
 // The leader's side of a stage: take the list of a set, find out which tables are not in shared data yet, put those in as
 // they arrive, then publish: tables first, manifest next, header last.
 
-import { compareBytes, isName, isSameText } from "./bytes";
+import { compareTexts, isName, isSameText } from "./bytes";
 import { config } from "./config";
 import { entriesBuffer, MANIFEST_BYTES, stagedManifest } from "./memory";
 import { bytes as fieldBytes, bytesLength, bytesOf, field, lengthOf, numberOf, readField, readMessage } from "./proto";
 import { Reason } from "./reason";
 import { isBoardEnd, memberAt, MemberRecord, MemberState } from "./sync-board";
-import { findDigest, rebuildDirectory, storeTable } from "./sync-directory";
+import { Entry, findTables, storeTable } from "./sync-directory";
 import {
   active,
   copyId,
@@ -34,16 +34,6 @@ import { xxh64 } from "./xxh64";
 @inline
 function names(): usize {
   return stagedManifest() + MANIFEST_HEADER;
-}
-
-/** One service of the set that is being staged. */
-@unmanaged
-class Entry {
-  digest: u64;
-  /** Store index of its table, -1 while that is missing. */
-  index: i32;
-  /** u16-prefixed, in the manifest. */
-  name: usize;
 }
 function entryAt(i: u32): Entry {
   return changetype<Entry>(entriesBuffer() + <usize>i * offsetof<Entry>());
@@ -96,7 +86,10 @@ export function takeStage(message: usize, length: usize): u32 {
   if (!writeHeader()) return Reason.HandoverFailed;
   open = !held;
   missing = 0;
-  if (open) findTables();
+  if (open) {
+    findTables(entriesBuffer(), count);
+    for (let i: u32 = 0; i < count; i++) if (entryAt(i).index < 0) missing++;
+  }
   return Reason.None;
 }
 /** What the last Stage or Activation named, taken or refused. */
@@ -108,8 +101,6 @@ function readList(message: usize, length: usize, digest: u64): u32 {
   count = 0;
   bytes = 0;
   let end = names();
-  let last: usize = 0;
-  let lastLength: usize = 0;
   for (const messageEnd = message + length; message < messageEnd;) {
     message = readField(message, messageEnd);
     if (field != 4) continue;
@@ -117,33 +108,23 @@ function readList(message: usize, length: usize, digest: u64): u32 {
     const name = bytesOf(1);
     const nameLength = lengthOf(1);
     if (!isName(name, nameLength)) return Reason.SetName;
-    if (count != 0 && compareBytes(last, lastLength, name, nameLength) >= 0) return Reason.SetOrder;
     // Room for this entry and for the indexes of all.
     const room = end + 2 + nameLength + 8 + ((<usize>count + 1) << 2) <= stagedManifest() + MANIFEST_BYTES;
     if (count == config.maxServices || !room) return Reason.SetTooLarge;
     store<u16>(end, <u16>nameLength);
     memory.copy(end + 2, name, nameLength);
-    store<u64>(end + 2 + nameLength, numberOf(2));
-    const entry = entryAt(count);
+    if (count != 0 && compareTexts(entryAt(count - 1).name, end) >= 0) return Reason.SetOrder;
+    const entry = entryAt(count++);
     entry.digest = numberOf(2);
+    entry.index = -1;
     entry.name = end;
-    last = end + 2;
-    lastLength = nameLength;
-    end += 2 + nameLength + 8;
-    count++;
+    end += 2 + nameLength;
+    store<u64>(end, numberOf(2));
+    end += 8;
   }
   if (count == 0) return Reason.SetEmpty;
   namesEnd = end;
   return xxh64(names(), end - names(), 0) == digest ? Reason.None : Reason.SetDigest;
-}
-
-function findTables(): void {
-  rebuildDirectory();
-  for (let i: u32 = 0; i < count; i++) {
-    const entry = entryAt(i);
-    entry.index = findDigest(entry.digest);
-    if (entry.index < 0) missing++;
-  }
 }
 
 /** Puts the names of the missing tables into the request being built. */
@@ -167,7 +148,7 @@ export function takeTable(message: usize, length: usize): u32 {
   if (!isSameText(tableService(table), entry.name)) return Reason.TableService;
   bytes += size;
   if (bytes > <u64>config.maxSetBytes) return Reason.SetTooLarge;
-  entry.index = storeTable(digest, table, size);
+  entry.index = storeTable(table, size);
   if (entry.index < 0) return Reason.HandoverFailed;
   missing--;
   return Reason.None;

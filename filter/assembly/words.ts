@@ -6,6 +6,10 @@ import { isEqual, putBytes } from "./bytes";
 /** Only at the top level: `const NAME: usize = ascii("text")`. A text may hold NULs, if its length is known otherwise. */
 export declare function ascii(text: string): usize;
 
+/** The block that all texts lie in; only the transform refers to it. */
+@global
+export const TEXTS: usize = ascii("");
+
 /** Writes a text; returns the address after it. */
 export function putText(to: usize, text: usize): usize {
   while (load<u8>(text) != 0) store<u8>(to++, load<u8>(text++));
