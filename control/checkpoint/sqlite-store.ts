@@ -7,6 +7,7 @@ import { digestHex } from "../../common/xxh64.ts";
 import { decodeTable, tableDigest } from "../table/codec.ts";
 import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
+import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
 import { APPLICATION_ID, LAYOUT, SCHEMA } from "./sqlite-schema.ts";
 import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "./store.ts";
@@ -108,8 +109,8 @@ export class SqliteStore implements CheckpointStore {
       }
       const state = this.#stateOfEpoch(record.epoch);
       if (state !== null) throw new BallastError("STORE_CONFLICT", `epoch ${record.epoch} is ${state} already`);
+      checkCommit(checkpoint, tables, this.#fleetAt(head.seq));
       for (const { digest, bytes } of tables) {
-        if (tableDigest(bytes) !== digest) throw new Error("a table to be stored does not have its digest");
         this.#run("INSERT OR IGNORE INTO weight_table VALUES (?, ?)", digestHex(digest), bytes);
       }
       for (const { digest, service } of record.tables) {
@@ -247,6 +248,14 @@ export class SqliteStore implements CheckpointStore {
       term: lease?.token ?? 0,
       tip: tip === undefined ? { seq: 0, hash: GENESIS } : { seq: tip.seq, hash: tip.hash },
     };
+  }
+
+  /** The fleet of the epoch in force; null before the first. */
+  #fleetAt(seq: number): string | null {
+    const row = this.#get("SELECT line, hash FROM log WHERE seq = ?", seq) as { line: string; hash: string } | undefined;
+    if (row === undefined) return null;
+    const { body } = unseal(row.line, row.hash);
+    return body.kind === "checkpoint" ? body.checkpoint.record.fleet : null;
   }
 
   #fence(head: Head, term: number): void {

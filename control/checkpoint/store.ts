@@ -54,7 +54,7 @@ export interface CheckpointStore {
   /**
    * Makes an `active` checkpoint the head, together with the tables that are not stored yet. All or nothing.
    * STORE_CONFLICT when the head is not `expectedEpoch`, the checkpoint names another parent, or its epoch was not reserved
-   * or was used before.
+   * or was used before. What is unsound in itself is refused by {@link checkCommit} with its codes, FLEET_MISMATCH among them.
    */
   commit(expectedEpoch: number, checkpoint: Checkpoint<"active">, tables: readonly EncodedTable[]): Promise<Head>;
 

@@ -57,13 +57,14 @@ describe("a store that would be unsafe is refused at its place", () => {
     [`store: { sqlite: x, nats: { servers: [nats://127.0.0.1:1], ${monitors} } }`, "3:18", /one of them/],
     [`store: { nats: { ${monitors} } }`, "3:16", /the addresses of the NATS servers/],
     [`store: { nats: { servers: [nats://10.0.0.1:4222], ${monitors} } }`, "3:28", /loopback/],
-    ["store: { nats: { servers: [tls://10.0.0.1:4222], monitor: [http://10.0.0.1:8222] } }", "3:60", /loopback/],
+    ["store: { nats: { servers: [tls://nats-1:4222], monitor: [http://10.0.0.1:8222] } }", "3:58", /loopback/],
+    ["store: { nats: { servers: [tls://10.0.0.1:4222], allowUnsynced: true } }", "3:28", /host name/],
     ["store: { nats: { servers: [nats://u:p@127.0.0.1:4222], allowUnsynced: true } }", "3:28", /an address such as/],
     ["store: { nats: { servers: [nats://127.0.0.1:4222] } }", "3:16", /at least 3/],
     ["store: { nats: { servers: [nats://127.0.0.1:4222], replicas: 1, allowUnsynced: true } }", "3:62", /3 or 5/],
     ["store: { nats: { servers: [nats://127.0.0.1:4222], replicas: 2, allowUnsynced: true } }", "3:62", /1, 3 or 5/],
     ["store: { nats: { servers: [nats://127.0.0.1:4222], allowUnsynced: yes } }", "3:67", /true or false/],
-    ["store: { nats: { servers: [tls://10.0.0.1:1], allowUnsynced: true, tls: { cert: c } } }", "3:81", /both/],
+    ["store: { nats: { servers: [tls://nats-1:1], allowUnsynced: true, tls: { cert: c } } }", "3:79", /both/],
   ];
   for (const [store, place, expected] of cases) {
     test(store, () => {

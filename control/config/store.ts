@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import * as v from "./values.ts";
 import { REQUIRED, type Section } from "./yaml-reader.ts";
 
@@ -71,7 +72,9 @@ const maxBytes: v.ValueKind<number> = {
 
 /** Addresses with a scheme of `clear` or `secure`; clear text towards another machine only when that was allowed. */
 function address(clear: string, secure: string, clearAllowed: boolean): v.ValueKind<string> {
-  const elsewhere = clearAllowed ? "" : `; ${clear} is for loopback only, other hosts need ${secure} or allowClearText`;
+  const elsewhere = clearAllowed
+    ? ""
+    : `; ${clear} is for loopback only, other hosts need ${secure}${secure === "tls" ? " and a host name" : ""} or allowClearText`;
   return {
     expected: `an address such as ${clear}://127.0.0.1:${clear === "nats" ? 4222 : 8222}${elsewhere}`,
     parse(value) {
@@ -81,6 +84,8 @@ function address(clear: string, secure: string, clearAllowed: boolean): v.ValueK
       if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "" || url.host === "") {
         return undefined;
       }
+      // The NATS client checks a certificate by name only: at an address it would accept one for `localhost`.
+      if (url.protocol === "tls:" && isIP(url.hostname.replace(/^\[|\]$/g, "")) !== 0) return undefined;
       const isClear = url.protocol === `${clear}:`;
       if (!isClear && url.protocol !== `${secure}:`) return undefined;
       const host = url.hostname.replace(/^\[|\]$/g, "");

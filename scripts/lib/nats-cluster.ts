@@ -17,6 +17,8 @@ export interface NatsClusterOptions {
   maxPayloadBytes?: number;
   /** Disk that JetStream of one server may use. Default 1 GiB. */
   maxStoreBytes?: number;
+  /** Clients must speak TLS and show a certificate of this authority; PEM files. Default: clear text. */
+  tls?: { certFile: string; keyFile: string; caFile: string };
   /** Where the data lies; default a fresh folder under the system's temporary one. Deleted by stop() either way. */
   folder?: string;
 }
@@ -39,8 +41,10 @@ export class NatsCluster {
   readonly folder: string;
   readonly #binary: string;
   readonly #nodes: Node[];
+  readonly #scheme: "nats" | "tls";
 
-  private constructor(folder: string, binary: string, nodes: Node[]) {
+  private constructor(folder: string, binary: string, nodes: Node[], scheme: "nats" | "tls") {
+    this.#scheme = scheme;
     this.folder = folder;
     this.#binary = binary;
     this.#nodes = nodes;
@@ -65,12 +69,12 @@ export class NatsCluster {
       await mkdir(join(folder, name), { recursive: true });
       await writeFile(
         configPath,
-        `server_name: ${name}\nlisten: "127.0.0.1:${clientPort}"\nhttp: "127.0.0.1:${monitorPort}"\nmax_payload: ${maxPayloadBytes}\n` +
+        `server_name: ${name}\nlisten: "127.0.0.1:${clientPort}"\n${tlsSection(options.tls)}http: "127.0.0.1:${monitorPort}"\nmax_payload: ${maxPayloadBytes}\n` +
           `jetstream { store_dir: ${JSON.stringify(join(folder, name))}, max_file_store: ${maxStoreBytes}${syncAlways ? ", sync_interval: always" : ""} }\n${cluster}`,
       );
       nodes.push({ name, clientPort, monitorPort, configPath, logPath: join(folder, `${name}.log`), process: null });
     }
-    const started = new NatsCluster(folder, binary, nodes);
+    const started = new NatsCluster(folder, binary, nodes, options.tls === undefined ? "nats" : "tls");
     try {
       for (const node of nodes) started.#spawn(node);
       await started.ready();
@@ -83,7 +87,9 @@ export class NatsCluster {
 
   /** Client addresses of all servers, also of those that do not run. */
   get servers(): string[] {
-    return this.#nodes.map((node) => `nats://127.0.0.1:${node.clientPort}`);
+    // A certificate is checked by name: the client has no check for an address.
+    const host = this.#scheme === "tls" ? "localhost" : "127.0.0.1";
+    return this.#nodes.map((node) => `${this.#scheme}://${host}:${node.clientPort}`);
   }
 
   get monitors(): string[] {
@@ -180,4 +186,11 @@ async function freePorts(count: number): Promise<number[]> {
   } finally {
     await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
   }
+}
+
+function tlsSection(tls: NatsClusterOptions["tls"]): string {
+  if (tls === undefined) return "";
+  const { certFile, keyFile, caFile } = tls;
+  const files = `cert_file: ${JSON.stringify(certFile)}, key_file: ${JSON.stringify(keyFile)}, ca_file: ${JSON.stringify(caFile)}`;
+  return `tls { ${files}, verify: true }\n`;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { connect } from "@nats-io/transport-node";
 import type { BallastError } from "../../common/errors.ts";
 import { NatsStore } from "../../control/checkpoint/nats/nats-store.ts";
@@ -32,7 +32,7 @@ describe("the NATS store under faults", { skip }, () => {
     return { description: { nats: options }, open: () => NatsStore.open(options) };
   });
 
-  async function underLoad(what: (load: StoreLoad, name: string) => Promise<void>): Promise<void> {
+  async function underLoad(t: TestContext, what: (load: StoreLoad, name: string) => Promise<void>): Promise<void> {
     const name = `l${++stores}`;
     const load = new StoreLoad(await Promise.all(Array.from({ length: 4 }, () => NatsStore.open(optionsOf(name)))));
     try {
@@ -44,6 +44,7 @@ describe("the NATS store under faults", { skip }, () => {
     const store = await NatsStore.open(optionsOf(name));
     await assertKept(store, load.committed);
     await store.close();
+    t.diagnostic(`${load.committed.length} commits kept; refused: ${JSON.stringify(Object.fromEntries(load.refused))}`);
   }
 
   async function leaderOf(name: string): Promise<string> {
@@ -68,8 +69,8 @@ describe("the NATS store under faults", { skip }, () => {
     }
   }
 
-  test("NATS: while the stream's leader steps down under load, no commit is lost and no epoch won twice", async () => {
-    await underLoad(async (load, name) => {
+  test("NATS: while the stream's leader steps down under load, no commit is lost and no epoch won twice", async (t) => {
+    await underLoad(t, async (load, name) => {
       for (let i = 0; i < 5 * FAULT_ROUNDS; i++) {
         await stepDown(name);
         await load.progress(3);
@@ -77,8 +78,8 @@ describe("the NATS store under faults", { skip }, () => {
     });
   });
 
-  test("NATS: after SIGKILL of the stream's leader under load, the others go on and nothing is lost", async () => {
-    await underLoad(async (load, name) => {
+  test("NATS: after SIGKILL of the stream's leader under load, the others go on and nothing is lost", async (t) => {
+    await underLoad(t, async (load, name) => {
       for (let i = 0; i < FAULT_ROUNDS; i++) {
         const leader = await leaderOf(name);
         await cluster.kill(leader, "SIGKILL");
@@ -90,8 +91,8 @@ describe("the NATS store under faults", { skip }, () => {
     });
   });
 
-  test("NATS: without a majority a write is refused in time; after SIGKILL of all servers everything acknowledged is there", async () => {
-    await underLoad(async (load, name) => {
+  test("NATS: without a majority a write is refused in time; after SIGKILL of all servers everything acknowledged is there", async (t) => {
+    await underLoad(t, async (load, name) => {
       const [first, second, third] = cluster.names as [string, string, string];
       for (let i = 0; i < FAULT_ROUNDS; i++) {
         const store = await NatsStore.open({ ...optionsOf(name), timeoutMs: 2_000 });
