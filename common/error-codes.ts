@@ -168,6 +168,50 @@ export const ERROR_CODES = {
     hint: "The last lines of the failed step are above; run the command again, it goes on where it stopped.",
   },
   TFX_UNSUPPORTED: { exit: 6, hint: "Train on Linux x86-64 with glibc 2.38 or newer, or as root on Debian or Ubuntu." },
+  TICKET_ANSWER_INVALID: {
+    exit: 4,
+    http: 502,
+    hint: "Something else answers at tickets.servicenow.url: a login page, a proxy, or an instance that sleeps.",
+  },
+  TICKET_AUTH: { exit: 4, http: 502, hint: "Check the account and the secret that tickets.servicenow names." },
+  TICKET_CHECK_PENDING: {
+    exit: 4,
+    http: 503,
+    hint: "The check is asked for again; look for stuck jobs in the ticket system.",
+  },
+  TICKET_FORBIDDEN: {
+    exit: 4,
+    http: 502,
+    hint: "Give the account the roles of docs/reference/tickets.md#the-account.",
+  },
+  TICKET_NOT_APPROVED: {
+    exit: 3,
+    hint: "Approve the ticket in the ticket system; tickets.approvals in ballast.yaml says which approvals count.",
+  },
+  TICKET_NOT_FOUND: {
+    exit: 4,
+    http: 502,
+    hint: "Somebody deleted the record, or a sys_id of tickets.servicenow is wrong.",
+  },
+  TICKET_RATE_LIMITED: {
+    exit: 4,
+    http: 503,
+    hint: "Calls go on when the limit is over; ask for a higher one, or raise tickets.pollEvery.",
+  },
+  TICKET_REFUSED: {
+    exit: 4,
+    http: 502,
+    hint: "The message has the ticket system's own reason; mend the ticket there.",
+  },
+  TICKET_SECRET_UNREADABLE: {
+    exit: 2,
+    hint: "Set the environment variable, or chmod 600 the file; tickets.servicenow in ballast.yaml names them.",
+  },
+  TICKET_SYSTEM_DOWN: {
+    exit: 4,
+    http: 503,
+    hint: "Emergencies never wait for it; tickets.whenDown says what normal changes do.",
+  },
   TOKEN_FILE_UNSAFE: { exit: 2, hint: "chmod 600 the file; it must belong to the user that runs the server." },
   TRAIN_ENVIRONMENT_FAILED: {
     exit: 4,
@@ -187,6 +231,11 @@ export const ERROR_CODES = {
     hint: "The gate's figures are above; the model in use is as before. More history, or none of this model, is the cure.",
   },
   USAGE: { exit: 2, hint: "Run `ballast help` for the commands and their flags." },
+  XDS_IDENTITY_REFUSED: {
+    exit: 3,
+    http: 403,
+    hint: "Give the node a certificate whose SPIFFE or DNS name is of this fleet and of this node.",
+  },
   XDS_SILENT: { exit: 4, http: 503, hint: "The server serves again when it can read the head of its store." },
   XDS_TLS_REQUIRED: { exit: 2, hint: "Bind a loopback address, or give the server a certificate and a key." },
 } as const satisfies Record<string, { exit: number; http?: number; hint: string }>;
