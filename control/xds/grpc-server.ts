@@ -49,6 +49,7 @@ const NO_ERROR = http2.constants.NGHTTP2_NO_ERROR;
 const KEEPALIVE_SWEEPS = 8;
 /** Connections that the kernel completes before we take them (bounded by net.core.somaxconn): beyond it clients wait whole seconds. */
 const BACKLOG = 4_096;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** How long an ended stream may stay half open. */
 const LINGER_MS = 1_000;
 
@@ -122,7 +123,7 @@ export class GrpcStream {
     stream.once("wantTrailers", () => {
       stream.sendTrailers({
         "grpc-status": String(code),
-        "grpc-message": encodeURIComponent(details).replaceAll("%20", " "),
+        "grpc-message": percentEncoded(details),
       });
       // Clients close their half when they see the status. At once, a reset would overtake the trailers.
       setTimeout(() => stream.close(NO_ERROR), LINGER_MS).unref();
@@ -149,10 +150,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
           ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
           ALPNProtocols: ["h2"],
           minVersion: "TLSv1.2",
+          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
         });
-  const sessions = new Map<http2.ServerHttp2Session, Keepalive>();
+  const sessions = new Map<http2.Http2Session, Keepalive>();
   server.on("session", (session) => {
-    sessions.set(session, { lastMs: performance.now(), pending: false });
+    sessions.set(session, { lastMs: performance.now(), pending: false, streams: 0 });
     session.on("error", () => session.destroy());
     session.on("close", () => sessions.delete(session));
   });
@@ -161,6 +163,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     if (headers[":path"] !== options.path || headers[":method"] !== "POST") {
       refuseMethod(stream);
       return;
+    }
+    const state = stream.session === undefined ? undefined : sessions.get(stream.session);
+    if (state !== undefined) {
+      state.streams++;
+      stream.once("close", () => state.streams--);
     }
     options.onStream(new GrpcStream(stream, options.maxMessageBytes));
   });
@@ -174,9 +181,13 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     },
     refuse: (socket) => socket.destroy(),
   });
+  /** Every connection, whether it waits, shakes hands or is a session. */
+  const sockets = new Set<Socket>();
   const listener = createGate({ noDelay: true }, (socket) => {
     // Until the HTTP/2 session takes it over a reset would otherwise be an unhandled error.
     socket.on("error", () => socket.destroy());
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
     gate.arrive(socket);
   });
   listener.maxConnections = options.maxConnections;
@@ -201,19 +212,22 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       clearTimeout(timer);
       clearInterval(sweep);
       for (const session of sessions.keys()) session.destroy();
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
 }
 
 interface Keepalive {
+  /** When the connection began or was last pinged. */
   lastMs: number;
   pending: boolean;
+  streams: number;
 }
 
 /** Finds half-open connections: a ping each `keepaliveMs`, and the end for who has not answered within `keepaliveTimeoutMs`. */
 function keepAlive(
-  session: http2.ServerHttp2Session,
+  session: http2.Http2Session,
   state: Keepalive,
   nowMs: number,
   limits: { keepaliveMs: number; keepaliveTimeoutMs: number },
@@ -225,12 +239,27 @@ function keepAlive(
     return;
   }
   if (sinceMs < limits.keepaliveMs) return;
+  // Nothing is asked of us on this connection.
+  if (state.streams === 0) {
+    session.close();
+    return;
+  }
   state.lastMs = nowMs;
   state.pending = true;
   const sent = session.ping(() => {
     state.pending = false;
   });
   if (!sent) state.pending = false;
+}
+
+/** grpc-message: bytes other than printable ASCII, and the percent sign itself, as %XX. */
+function percentEncoded(text: string): string {
+  let encoded = "";
+  for (const byte of Buffer.from(text)) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
 }
 
 /** "Trailers-Only" (gRPC over HTTP/2): the status in the one header block of the answer. */

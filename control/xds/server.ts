@@ -4,6 +4,7 @@ import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { Fleet, type FleetMemory, type FleetStream } from "./fleet.ts";
 import { GRPC_STATUS, type GrpcStream, startGrpcServer } from "./grpc-server.ts";
+import { IdentityPolicy } from "./identity.ts";
 import { isLoopback, parseListenAddress } from "./listen-address.ts";
 import { parseUserAgentVersion } from "./nodes.ts";
 import { type DiscoveryRequest, DiscoveryRequestSchema } from "./proto/discovery_pb.js";
@@ -61,7 +62,13 @@ export interface XdsServerOptions {
   clock: Clock;
   limits?: XdsLimits;
   /** PEM. With `clientCa` every client must show a certificate signed by it. */
-  tls?: { cert: Buffer; key: Buffer; clientCa?: Buffer };
+  tls?: {
+    cert: Buffer;
+    key: Buffer;
+    clientCa?: Buffer;
+    /** Which certificate speaks for which node, see `IdentityPolicy`; asked only with `clientCa`. Default DEFAULT_IDENTITIES. */
+    identities?: readonly string[];
+  };
   /** What the store says now. Without it every node that holds an epoch is found to be ahead (EPOCH_BEHIND_FLEET). */
   restore?: FleetMemory;
   /** Called when a node holds more than the store: nothing is pushed until `fleet.raiseReserved`. */
@@ -107,6 +114,8 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     throw new BallastError("XDS_TLS_REQUIRED", `${options.address} is not a loopback address and no TLS is configured`);
   }
 
+  const identity =
+    options.tls?.clientCa === undefined ? null : new IdentityPolicy(options.fleet, options.tls.identities);
   const open = new Set<FleetStream<Wire>>();
   const dirty = new Set<FleetStream<Wire>>();
   let turn: NodeJS.Immediate | null = null;
@@ -195,6 +204,13 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
       return;
     }
     if (request.node !== undefined && request.node.id !== "") {
+      // At every request that names a node: what was proved for one name holds for no other.
+      const refusal = identity?.refusal(wire.stream.peerCertificate(), request.node.id, request.node.cluster) ?? null;
+      if (refusal !== null) {
+        log.warn({ code: "XDS_IDENTITY_REFUSED", node: request.node.id.slice(0, 256) }, refusal);
+        end(wire, GRPC_STATUS.PERMISSION_DENIED, new BallastError("XDS_IDENTITY_REFUSED", refusal).message);
+        return;
+      }
       clearTimeout(wire.firstRequest);
       fleet.identify(stream, {
         id: request.node.id.slice(0, 256),

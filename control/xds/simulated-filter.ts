@@ -19,10 +19,14 @@ import { TYPE_URL } from "./resources.ts";
  * Activation when its set is staged. What it holds survives `close()` and `open()`, like the shared data of an Envoy.
  */
 export interface SimulatedFilterOptions {
+  /** Default 127.0.0.1; a certificate is checked against it. */
+  host?: string;
   port: number;
   fleet: string;
   id: string;
   instance: string;
+  /** Default: plain text. */
+  credentials?: grpc.ChannelCredentials;
   /** A reason to refuse, or null; called before a Stage is acknowledged. */
   refuseStage?: (stage: Stage) => string | null;
   /** When false the filter never answers a Stage (but fetches its tables). Read at each Stage. */
@@ -62,9 +66,13 @@ export class SimulatedFilter {
   }
 
   open(): this {
-    this.#client = new grpc.Client(`127.0.0.1:${this.options.port}`, grpc.credentials.createInsecure(), {
-      "grpc.use_local_subchannel_pool": 1,
-    });
+    this.#client = new grpc.Client(
+      `${this.options.host ?? "127.0.0.1"}:${this.options.port}`,
+      this.options.credentials ?? grpc.credentials.createInsecure(),
+      {
+        "grpc.use_local_subchannel_pool": 1,
+      },
+    );
     const call = this.#client.makeBidiStreamRequest(METHOD, identity, identity);
     this.call = call;
     this.#tableNonce = "";
