@@ -14,8 +14,8 @@ import type { StreamLayout } from "./stream-layout.ts";
 /** What a write makes of the head it found: the fields that change, and the entry, if it adds one. */
 export interface HeadChange {
   head: Partial<Pick<Head, "epoch" | "reservedEpoch" | "term">>;
-  /** Makes the new entry the committed one. */
-  commits?: boolean;
+  /** Makes the new entry the committed one, of this fleet. */
+  commits?: { fleet: string };
   entry?: { body: EntryBody; term: number };
 }
 
@@ -44,7 +44,7 @@ export async function headTransaction(context: {
     const session = await context.session();
     const found = await deadline.retry("reading the head", () => reader.head(session));
     const change = await decide(found, session);
-    const prepared = prepare(found.head, change, wallMs());
+    const prepared = prepare(found, change, wallMs());
     const messages = batchOf(prepared, session.maxPayloadBytes, layout);
     const writer = prepared.writer;
     session.recheck();
@@ -65,24 +65,26 @@ export async function headTransaction(context: {
 interface Prepared {
   writer: string;
   head: Head;
+  fleet: string | null;
   entry: Entry | null;
   line: string;
 }
 
-function prepare(found: Head, change: HeadChange, atMs: number): Prepared {
+function prepare({ head: found, fleet: before }: StoredHead, change: HeadChange, atMs: number): Prepared {
   const head: Head = { ...found, ...change.head };
   const writer = nuid.next();
-  if (change.entry === undefined) return { writer, head, entry: null, line: "" };
+  const fleet = change.commits?.fleet ?? before;
+  if (change.entry === undefined) return { writer, head, fleet, entry: null, line: "" };
   const { body, term } = change.entry;
   const { line, hash } = seal({ seq: found.tip.seq + 1, atMs, term, prevHash: found.tip.hash, body });
   const entry = unseal(line, hash);
   head.tip = { seq: entry.seq, hash };
-  if (change.commits === true) head.seq = entry.seq;
-  return { writer, head, entry, line };
+  if (change.commits !== undefined) head.seq = entry.seq;
+  return { writer, head, fleet, entry, line };
 }
 
 function batchOf(
-  { writer, head, entry, line }: Prepared,
+  { writer, head, fleet, entry, line }: Prepared,
   maxPayloadBytes: number,
   layout: StreamLayout,
 ): BatchMessage[] {
@@ -97,7 +99,11 @@ function batchOf(
       });
     }
   }
-  messages.push({ subject: layout.headSubject, payload: encodeHead(head), headers: { [WRITER_HEADER]: writer } });
+  messages.push({
+    subject: layout.headSubject,
+    payload: encodeHead(head, fleet),
+    headers: { [WRITER_HEADER]: writer },
+  });
   return messages;
 }
 

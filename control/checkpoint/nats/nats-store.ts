@@ -1,6 +1,7 @@
 import { BallastError } from "../../../common/errors.ts";
 import type { EncodedTable } from "../../table/table.ts";
 import type { Entry, EntryBody } from "../chain.ts";
+import { checkCommit } from "../commit-gate.ts";
 import type { Checkpoint } from "../moves.ts";
 import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "../store.ts";
 import { Deadline } from "./deadline.ts";
@@ -72,7 +73,7 @@ export class NatsStore implements CheckpointStore {
     const { record } = checkpoint;
     const deadline = this.#deadline();
     let shelved = false;
-    const { head } = await this.#write(async ({ head, revision }, session) => {
+    const { head } = await this.#write(async ({ head, revision, fleet }, session) => {
       fence(head, record.term);
       expectHead(head, expectedEpoch);
       if (record.parent !== expectedEpoch)
@@ -83,10 +84,13 @@ export class NatsStore implements CheckpointStore {
       }
       const state = entries.findLast((entry) => entry.state !== null)?.state;
       if (state !== undefined) throw conflict(`epoch ${record.epoch} is ${state} already`);
-      if (!shelved) await this.#shelve(session, checkpoint, tables, deadline);
-      shelved = true;
+      if (!shelved) {
+        checkCommit(checkpoint, tables, fleet);
+        await this.#shelve(session, checkpoint, tables, deadline);
+        shelved = true;
+      }
       const body: EntryBody = { kind: "checkpoint", epoch: record.epoch, checkpoint };
-      return { head: { epoch: record.epoch }, commits: true, entry: { body, term: record.term } };
+      return { head: { epoch: record.epoch }, commits: { fleet: record.fleet }, entry: { body, term: record.term } };
     }, deadline);
     return head;
   }

@@ -8,6 +8,8 @@ export interface StoredHead {
   head: Head;
   /** Stream sequence of the message; 0 before the first. */
   revision: number;
+  /** Fleet of the epoch in force; null before the first. */
+  fleet: string | null;
 }
 
 /** Header of a head message that names the write: to find out whether one without an answer was stored. */
@@ -16,21 +18,22 @@ export const WRITER_HEADER = "Ballast-Write";
 export const EMPTY_HEAD: StoredHead = {
   head: { epoch: 0, seq: 0, reservedEpoch: 0, term: 0, tip: { seq: 0, hash: GENESIS } },
   revision: 0,
+  fleet: null,
 };
 
-export function encodeHead(head: Head): string {
-  return JSON.stringify({ layout: 1, ...head });
+export function encodeHead(head: Head, fleet: string | null): string {
+  return JSON.stringify({ layout: 1, ...head, fleet });
 }
 
 /** STORE_CORRUPT for a message that is not a head; STORE_UNREADABLE for one of a later version. */
 export function decodeHead(message: StoredMsg): StoredHead {
-  let found: Partial<Head> & { layout?: unknown };
+  let found: Partial<Head> & { layout?: unknown; fleet?: unknown };
   try {
     found = message.json();
   } catch (cause) {
     throw new BallastError("STORE_CORRUPT", `the head at ${message.seq} is not JSON`, { cause });
   }
-  const { layout, epoch, seq, reservedEpoch, term, tip } = found;
+  const { layout, epoch, seq, reservedEpoch, term, tip, fleet } = found;
   if (layout !== 1)
     throw new BallastError("STORE_UNREADABLE", `the head at ${message.seq} has layout ${String(layout)}`);
   const numbers = [epoch, seq, reservedEpoch, term, tip?.seq];
@@ -46,5 +49,6 @@ export function decodeHead(message: StoredMsg): StoredHead {
       tip: { seq: tip.seq, hash: tip.hash },
     },
     revision: message.seq,
+    fleet: typeof fleet === "string" ? fleet : null,
   };
 }
