@@ -6,6 +6,7 @@ import { BallastError } from "../../common/errors.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
 import { environmentIsMade } from "../../models/tfx/environment.ts";
+import { FallbackError } from "../forecast/reasons.ts";
 import { backtestPage } from "../forecast/series/backtest-page.ts";
 import { naive, seasonalNaive } from "../forecast/series/naive.ts";
 import { SeriesModel } from "../forecast/series/series-model.ts";
@@ -68,13 +69,26 @@ export async function run(args: string[], io: Io): Promise<number> {
   const history = series.values.subarray(0, firstTest);
   const model = await openModel(flags, history, io);
   try {
-    if (model !== null) candidates.set("model", (past) => model.series.forecast([{ values: past }]).then(([q]) => q!));
+    let refused = 0;
+    if (model !== null)
+      candidates.set("model", async (past) => {
+        try {
+          const [quantiles] = await model.series.forecast([{ values: past }]);
+          return quantiles!;
+        } catch (error) {
+          if (!(error instanceof FallbackError)) throw error;
+          refused++;
+          return seasonalNaive(past, horizon, LEVELS, season);
+        }
+      });
     const options = { season, levels: LEVELS };
     const windows = lastWindows(series.values, horizon, count);
     const rows: WindowScores[] = [];
     for (const [name, forecaster] of candidates) rows.push(await scoreWindows(name, windows, forecaster, options));
     const answered = await choose(candidates, choiceWindows(history, season, horizon), options);
     const answer = rows.find(({ name }) => name === answered)!;
+    if (refused > 0)
+      io.err(`${refused} answers of the model were refused; the seasonal naive forecast stands in for them`);
     rows.sort((a, b) => a.mase - b.mase);
     if (!flags.json) {
       io.out(table(rows));
@@ -139,7 +153,9 @@ async function openModel(
 ): Promise<{ series: SeriesModel; by: string } | null> {
   const { season, horizon } = flags;
   if (flags.model !== undefined) {
-    const series = await SeriesModel.open(flags.model);
+    const series = await SeriesModel.open(flags.model).catch((cause: Error) => {
+      throw new BallastError("USAGE", `--model ${flags.model}: ${cause.message}`, { cause });
+    });
     const { manifest } = series;
     if (manifest.season !== season || manifest.horizon !== horizon || String(manifest.levels) !== String(LEVELS)) {
       series.close();

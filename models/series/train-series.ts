@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../../common/errors.ts";
@@ -9,6 +9,7 @@ import {
   type ExampleOptions,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
+import { MANIFEST_FILE } from "../../control/forecast/manifest.ts";
 import { type SeriesManifest, seriesManifestSchema } from "../../control/forecast/series/series-manifest.ts";
 import { makeTrainingEnvironment, type TrainingEnvironment } from "../tfx/environment.ts";
 import { makePythonEnvironment } from "../trees/environment.ts";
@@ -34,6 +35,8 @@ export interface TrainSeriesOptions {
   effort?: TrainingEffort;
   examples?: Partial<ExampleOptions>;
   source?: InputSource;
+  /** TFDV statistics of what the server was asked; inputs that moved against training are reported (tfx). */
+  servingStatistics?: string;
   progress: (text: string) => void;
 }
 
@@ -57,8 +60,6 @@ export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedS
   const { shape, levels, series, outDir, workDir, seed, progress } = options;
   const environment = await chooseEnvironment(options);
   const files = join(workDir, "files");
-  await rm(files, { recursive: true, force: true });
-  await mkdir(files, { recursive: true });
   const spec = await writeTrainingFiles(files, {
     shape,
     levels,
@@ -70,38 +71,64 @@ export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedS
   progress(
     `${spec.series.length} series, ${spec.examples.train} origins to learn from; no input knows what comes later`,
   );
+  return await trainOnFiles(environment, {
+    files,
+    workDir,
+    outDir,
+    servingStatistics: options.servingStatistics,
+    progress,
+  });
+}
+
+/** The second half of `trainSeries`: trains on files that `writeTrainingFiles` wrote into `files`. */
+export async function trainOnFiles(
+  environment: Chosen,
+  options: {
+    files: string;
+    workDir: string;
+    outDir: string;
+    servingStatistics?: string | undefined;
+    progress: (text: string) => void;
+  },
+): Promise<TrainedSeries> {
+  const { progress, servingStatistics } = options;
   const env = { PYTHONPATH: join(repo, "models/tfx"), PYTHONDONTWRITEBYTECODE: "1", OMP_NUM_THREADS: "1" };
-  const out = resolve(outDir);
+  const [files, work, out] = [options.files, options.workDir, options.outDir].map((path) => resolve(path)) as [
+    string,
+    string,
+    string,
+  ];
+  // It must be there to be bound into the root of the pipeline.
+  await mkdir(out, { recursive: true });
+  const serving = servingStatistics === undefined ? [] : ["--serving-statistics", resolve(servingStatistics)];
+  const paths = ["--files", files, "--out", out];
   const outcome =
     environment.kind === "tfx"
-      ? await runProgress(
-          environment.tfx,
-          ["-m", "pipeline.run", "--files", resolve(files), "--work", resolve(workDir, "tfx"), "--out", out],
-          {
-            env,
-            binds: [resolve(workDir), ...(await makeFolder(out))],
-            progress,
-          },
-        )
-      : await runProgress(environment.python, ["-m", "pipeline.plain", "--files", resolve(files), "--out", out], {
+      ? await runProgress(environment.tfx, ["-m", "pipeline.run", ...paths, "--work", join(work, "tfx"), ...serving], {
           env,
-          binds: [],
+          binds: [work, files, out, ...serving.slice(1).map((file) => dirname(file))],
           progress,
-        });
-  if (outcome.code === LEAK) throw new BallastError("TRAIN_LEAK", lastLine(outcome.errors).replace(/^LEAK: /, ""));
+        })
+      : await runProgress(environment.python, ["-m", "pipeline.plain", ...paths], { env, binds: [], progress });
+  if (outcome.code === LEAK)
+    throw new BallastError("TRAIN_LEAK", (outcome.errors.at(-1) ?? "").replace(/^.*LEAK: /, ""));
   const better = outcome.code === 0;
-  if (!better && (outcome.code !== NOT_BETTER || environment.kind === "tfx")) {
-    if (outcome.code === NOT_BETTER)
-      throw new BallastError("TRAIN_NOT_BETTER", "the gate refused the model; nothing was replaced");
+  if (outcome.code === NOT_BETTER && environment.kind === "tfx")
+    throw new BallastError("TRAIN_NOT_BETTER", "the gate refused the model; nothing was replaced");
+  if (!better && outcome.code !== NOT_BETTER)
     throw new BallastError("TRAIN_FAILED", `the pipeline ended with ${outcome.code}\n  ${outcome.errors.join("\n  ")}`);
-  }
-  const manifest = seriesManifestSchema.parse(JSON.parse(await readFile(join(out, "manifest.json"), "utf8")));
+  const manifest = seriesManifestSchema.parse(JSON.parse(await readFile(join(out, MANIFEST_FILE), "utf8")));
   return { manifest, pipeline: environment.kind, better };
 }
 
-type Chosen = { kind: "tfx"; tfx: TrainingEnvironment } | { kind: "trees"; python: string };
+/** Where the Python side runs. */
+export type Chosen = { kind: "tfx"; tfx: TrainingEnvironment } | { kind: "trees"; python: string };
 
-async function chooseEnvironment({ pipeline, venvDir, progress }: TrainSeriesOptions): Promise<Chosen> {
+export async function chooseEnvironment({
+  pipeline,
+  venvDir,
+  progress,
+}: Pick<TrainSeriesOptions, "pipeline" | "venvDir" | "progress">): Promise<Chosen> {
   if (pipeline !== "trees") {
     try {
       return { kind: "tfx", tfx: await makeTrainingEnvironment({ progress }) };
@@ -112,15 +139,4 @@ async function chooseEnvironment({ pipeline, venvDir, progress }: TrainSeriesOpt
     }
   }
   return { kind: "trees", python: await makePythonEnvironment(venvDir, progress) };
-}
-
-/** The folder made, so that it can be bound into the root of the pipeline. */
-async function makeFolder(path: string): Promise<string[]> {
-  await mkdir(path, { recursive: true });
-  await readdir(path);
-  return [path];
-}
-
-function lastLine(lines: readonly string[]): string {
-  return lines.at(-1) ?? "";
 }

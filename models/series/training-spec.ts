@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, rename, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import {
@@ -16,6 +16,7 @@ import {
   type InputSource,
   inputSource,
   SPLITS,
+  type Split,
   splitSpans,
   type TrainingExample,
   type TrainingSeries,
@@ -58,6 +59,8 @@ export interface SpecInput {
   effort: TrainingEffort;
   /** What inputs come from; a test puts a leaking source here. */
   source?: InputSource;
+  /** False leaves out the search for leaks, so that a test can show that the pipeline finds them too. Default true. */
+  checked?: boolean;
 }
 
 /** The file that leads the Python side; every name and size that it needs, so that it computes no feature itself. */
@@ -77,12 +80,19 @@ export interface TrainingSpec {
   effort: TrainingEffort;
   series: { name: string; steps: number; splits: Record<string, [number, number]> }[];
   examples: Record<string, number>;
+  /** Split and place of the examples that have a witness, in the order of the witness files. */
+  witnesses: [string, number][];
   data_sha256: string;
+  /** Names data, options, effort and code of the features: files with the same key are the same. */
+  key: string;
 }
+
+/** Raised when the files change their form. */
+const FILES_VERSION = 1;
 
 /**
  * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
- * spec.json last. Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_LEAK (an input changes with what comes later).
+ * spec.json last. Files of an earlier run with the same key stay as they are, so that the pipeline can go on from them. Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_LEAK (an input changes with what comes later).
  */
 export async function writeTrainingFiles(dir: string, input: SpecInput): Promise<TrainingSpec> {
   const { shape, levels, series, options, effort } = input;
@@ -97,17 +107,30 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
       `no series has enough steps for season ${shape.season} and horizon ${shape.horizon}`,
       { hint: "Two seasons, four horizons to learn from and a tenth each to calibrate and to judge are needed." },
     );
-  for (const { one, spans } of usable) {
-    const leak = findLeak(shape, one, spans, source);
-    if (leak !== null) throw new BallastError("TRAIN_LEAK", leak);
+  if (input.checked !== false)
+    for (const { one, spans } of usable) {
+      const leak = findLeak(shape, one, spans, source);
+      if (leak !== null) throw new BallastError("TRAIN_LEAK", leak);
+    }
+  const key = keyOf(
+    input,
+    usable.map(({ one }) => one),
+  );
+  const earlier = await readFile(join(dir, "spec.json"), "utf8").catch(() => null);
+  if (earlier !== null) {
+    const spec = JSON.parse(earlier) as TrainingSpec;
+    if (spec.key === key) return spec;
   }
+  await rm(dir, { recursive: true, force: true });
   const sliceNames = ["series", ...Object.keys(usable[0]!.one.slices?.(0) ?? {}).sort()];
   const examples: Record<string, number> = {};
+  const witnessed: [Split, number][] = [];
   const writers = new Map<string, SplitWriter>();
   for (const split of SPLITS) {
-    writers.set(split, await SplitWriter.open(dir, split));
+    writers.set(split, await SplitWriter.open(dir, join("examples", split), split));
     examples[split] = 0;
   }
+  const witnesses = await SplitWriter.open(dir, "witness", "witness");
   for (const [index, { one, spans }] of usable.entries()) {
     // A seed of its own per series, so that adding one leaves the others' examples as they are.
     for (const example of trainingExamples(
@@ -118,10 +141,14 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
       source,
     )) {
       await writers.get(example.split)!.write(example);
-      examples[example.split]!++;
+      const place = examples[example.split]!++;
+      if (example.witness !== undefined) {
+        await witnesses.write({ ...example, inputs: example.witness });
+        witnessed.push([example.split, place]);
+      }
     }
   }
-  for (const writer of writers.values()) await writer.close();
+  for (const writer of [...writers.values(), witnesses]) await writer.close();
   const { near } = spansOf(shape);
   const spec: TrainingSpec = {
     season: shape.season,
@@ -138,7 +165,9 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     effort,
     series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
     examples,
+    witnesses: witnessed,
     data_sha256: digestOf(usable.map(({ one }) => one)),
+    key,
   };
   await writeFile(join(dir, "spec.json.partial"), `${JSON.stringify(spec, null, 1)}\n`);
   await rename(join(dir, "spec.json.partial"), join(dir, "spec.json"));
@@ -155,11 +184,11 @@ class SplitWriter {
     this.#rows = rows;
   }
 
-  static async open(dir: string, split: string): Promise<SplitWriter> {
-    await mkdir(join(dir, "examples", split), { recursive: true });
+  static async open(dir: string, folder: string, rowsName: string): Promise<SplitWriter> {
+    await mkdir(join(dir, folder), { recursive: true });
     await mkdir(join(dir, "rows"), { recursive: true });
-    const rows = await open(join(dir, "rows", `${split}.bin`), "w");
-    return new SplitWriter(new TfRecordWriter(join(dir, "examples", split, "data.tfrecord")), rows);
+    const rows = await open(join(dir, "rows", `${rowsName}.bin`), "w");
+    return new SplitWriter(new TfRecordWriter(join(dir, folder, "data.tfrecord")), rows);
   }
 
   async write(example: TrainingExample): Promise<void> {
@@ -203,6 +232,15 @@ function toFeatures({ series, origin, injected, slices, inputs, steps, target }:
   features.set("series", [series]);
   for (const [name, value] of Object.entries(slices)) features.set(name, [value]);
   return features;
+}
+
+function keyOf({ shape, levels, options, effort }: SpecInput, series: readonly TrainingSeries[]): string {
+  // The slices are functions; their values at a few steps stand for them.
+  const slices = series.map(({ values, slices }) =>
+    slices === undefined ? null : Array.from({ length: 64 }, (_, i) => slices(Math.floor((i * values.length) / 64))),
+  );
+  const content = [FILES_VERSION, seriesSchemaHash(shape), levels, options, effort, digestOf(series), slices];
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }
 
 function digestOf(series: readonly TrainingSeries[]): string {

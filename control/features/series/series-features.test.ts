@@ -163,6 +163,12 @@ describe("training examples", () => {
     }
   });
 
+  test("a witness, from a series with another future, has the same inputs", () => {
+    const witnessed = all().filter((example) => example.witness !== undefined);
+    assert.ok(new Set(witnessed.map(({ split }) => split)).size === 2);
+    for (const { inputs, witness } of witnessed) assert.deepEqual(witness, inputs);
+  });
+
   test("steps without a reading are never a target", () => {
     const values = series.values.map((value, t) => (t % 50 === 0 ? Number.NaN : value));
     for (const example of trainingExamples(shape, { name: "s", values }, spans, options))
@@ -225,7 +231,7 @@ describe("a leak", () => {
         const inner = sound.prepare(values, fitTo);
         return {
           at: (origin) => {
-            const span = values.subarray(0, Math.min(fitTo, origin));
+            const span = values.subarray(0, fitTo);
             const scale = span.reduce((sum, value) => sum + value, 0) / span.length;
             return { ...inner.at(origin), scale };
           },

@@ -49,10 +49,15 @@ export interface TrainingExample {
   injected: boolean;
   slices: Record<string, string>;
   inputs: OriginInputs;
+  /** For some held-out examples: the inputs again, from a series in which everything from the origin on was replaced. */
+  witness?: OriginInputs;
   steps: number[];
   /** (value − anchor) / scale for every step of the horizon. */
   target: Float32Array;
 }
+
+/** One held-out example in so many has a witness. */
+const WITNESS_EVERY = 8;
 
 /** Share of the span held out for `eval`, and for `gate`, each at least two horizons. */
 const HELD_OUT_SHARE = 0.1;
@@ -121,16 +126,10 @@ export function* trainingExamples(
       const steps = stratified(shape.horizon, options.stepsPerOrigin, random);
       // A target without a reading cannot be learnt from.
       if (!target.every(Number.isFinite)) continue;
-      yield {
-        split,
-        series: series.name,
-        origin,
-        injected,
-        slices: series.slices?.(origin) ?? {},
-        inputs,
-        steps,
-        target,
-      };
+      const slices = series.slices?.(origin) ?? {};
+      const example = { split, series: series.name, origin, injected, slices, inputs, steps, target };
+      if (split === "train" || i % WITNESS_EVERY !== 0) yield example;
+      else yield { ...example, witness: source.prepare(scrambled(values, origin), fitTo).at(origin) };
     }
   }
 }
@@ -150,8 +149,8 @@ function stratified(horizon: number, count: number, random: SeededRandom): numbe
 export type Leak = string;
 
 /**
- * Judges an input source by what it does: inputs at an origin must not change when everything from the origin on does, and
- * inputs of the training span must not change when everything behind the span does (a scaler fitted on it would show).
+ * Judges an input source by what it does: inputs at a held-out origin must not change when everything from the origin on does, and
+ * inputs at an origin of the training span must not change when everything behind that span does (a scaler fitted there would show).
  */
 export function findLeak(
   shape: SeriesShape,
@@ -159,16 +158,15 @@ export function findLeak(
   spans: SplitSpans,
   source: InputSource = inputSource(shape),
 ): Leak | null {
-  const fitTo = spans.train[1];
+  const [from, fitTo] = spans.train;
   const whole = source.prepare(series.values, fitTo);
-  const from = spans.train[0];
-  const checked = [from, Math.floor((from + fitTo) / 2), fitTo, Math.floor((fitTo + spans.gate[0]) / 2)];
-  checked.push(spans.gate[0], spans.gate[1] - shape.horizon);
-  for (const origin of checked) {
-    const other = source.prepare(scrambled(series.values, origin), Math.min(fitTo, origin)).at(origin);
-    const column = firstDifference(whole.at(origin), other);
+  const held = [fitTo, (fitTo + spans.gate[0]) >> 1, spans.gate[0], spans.gate[1] - shape.horizon];
+  for (const origin of [from, (from + fitTo) >> 1, ...held]) {
+    const replacedFrom = Math.max(origin, fitTo);
+    const other = source.prepare(scrambled(series.values, replacedFrom), fitTo);
+    const column = firstDifference(whole.at(origin), other.at(origin));
     if (column !== null)
-      return `${column} of ${series.name} at step ${origin} changes with values at or after that step, or after the training span`;
+      return `${column} of ${series.name} at step ${origin} changes with values at step ${replacedFrom} or after it`;
   }
   return null;
 }

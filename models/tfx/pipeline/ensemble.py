@@ -53,7 +53,7 @@ def at_steps(forecast: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def mixed(of_trees: np.ndarray, of_network: np.ndarray | None, blend: float) -> np.ndarray:
     if of_network is None or blend == 0:
-        return np.sort(of_trees, axis=-1)
+        return of_trees
     share = np.float32(blend)
     return np.sort(of_trees * (np.float32(1) - share) + of_network * share, axis=-1)
 

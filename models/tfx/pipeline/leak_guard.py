@@ -1,12 +1,13 @@
-"""Refuses examples whose inputs know what they should say, or whose splits reach into each other."""
+"""Refuses examples whose inputs know what comes later, or whose splits reach into each other.
+
+A witness is an example of which the feature builder made the inputs again, from a series in which everything from the origin on was
+replaced: what the example holds beyond its witness, it took from the future or from a scaler that was fitted there.
+"""
 
 import numpy as np
 
 from pipeline.records import Examples
 from pipeline.spec import Spec
-
-#: Share of a held-out target's variance that one column may explain. The best sound column, a good forecast, leaves noise.
-MOST_EXPLAINED = 0.98
 
 
 class LeakFound(ValueError):
@@ -19,6 +20,8 @@ def check_spans(spec: Spec) -> None:
         for (_, before), (after, _) in zip(spans, spans[1:]):
             if before > after:
                 raise LeakFound(f"LEAK: the splits of {series['name']} overlap at step {after}")
+    if not spec.witnesses:
+        raise LeakFound("LEAK: no example has a witness, so nothing shows that its inputs do not know what comes later")
 
 
 def check_origins(examples: Examples, split: str, spec: Spec) -> None:
@@ -30,28 +33,36 @@ def check_origins(examples: Examples, split: str, spec: Spec) -> None:
             raise LeakFound(f"LEAK: the {split} example of {name.decode()} at step {origin} is outside of {start} to {end}")
 
 
-def check_columns(examples: Examples, split: str, spec: Spec) -> None:
-    """
-    No column gives the target away: the share of its variance that a straight line on the column explains. Rows are first ranked,
-    so that one far value cannot hide a leak, then raw.
-    """
-    target = examples.target.ravel().astype(np.float64)
-    rows = examples.features.reshape(-1, len(spec.features)).astype(np.float64)
-    if np.std(target) == 0 or len(target) < 50:
-        return
-    ranks = lambda values: np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
-    ranked = ranks(target)
-    for index, name in enumerate(spec.features):
-        column = rows[:, index]
-        if np.std(column) == 0:
-            continue
-        explained = max(np.corrcoef(column, target)[0, 1] ** 2, np.corrcoef(ranks(column), ranked)[0, 1] ** 2)
-        if explained > MOST_EXPLAINED:
-            raise LeakFound(f"LEAK: {name} explains {explained:.3f} of the {split} target; it must hold what comes later")
+def check_witnesses(of: Examples, witnesses: Examples, spec: Spec) -> None:
+    """`of` and `witnesses` are in the same order."""
+    different = np.argwhere(of.features != witnesses.features)
+    if len(different):
+        raise LeakFound(f"LEAK: {spec.features[different[0][2]]} is another when what comes after its origin is")
+    for name in ("sequence", "context"):
+        one, other = getattr(of, name), getattr(witnesses, name)
+        if one is not None and not np.array_equal(one, other):
+            raise LeakFound(f"LEAK: {name} is another when what comes after its origin is")
 
 
-def check(splits: dict[str, Examples], spec: Spec) -> None:
+def witnessed(splits: dict[str, Examples], witnesses: Examples) -> Examples:
+    """The examples of the witnesses, found by what does not depend on inputs: split, series, origin, targets and steps."""
+
+    def key(examples: Examples, i: int):
+        return (
+            bytes(examples.slices["series"][i]), int(examples.origin[i]), int(examples.slices["injected"][i]),
+            examples.features[i, :, 0].tobytes(),
+        )
+
+    places = {key(examples, i): (split, i) for split, examples in splits.items() for i in range(len(examples))}
+    found = [places.get(key(witnesses, i)) for i in range(len(witnesses))]
+    if None in found:
+        raise LeakFound("LEAK: a witness has no example: the files are not of one run")
+    parts = [splits[split].take(np.array([i])) for split, i in found]
+    return Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "target", "seasonal_naive", "sequence", "context")))
+
+
+def check(splits: dict[str, Examples], witnesses: Examples, spec: Spec) -> None:
     check_spans(spec)
     for split, examples in splits.items():
         check_origins(examples, split, spec)
-        check_columns(examples, split, spec)
+    check_witnesses(witnessed(splits, witnesses), witnesses, spec)

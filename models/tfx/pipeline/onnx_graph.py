@@ -1,6 +1,6 @@
 """Writes the ensemble as one ONNX graph.
 
-    features [N, K, F] ─ Reshape ─ TreeEnsembleRegressor ─ Reshape ────────────── [N, K, Q] ─┐
+    features [N, K, F] ─ Reshape ─ TreeEnsembleRegressor ─ Reshape ─ sort ─────── [N, K, Q] ─┐
              └ column 0 (the step) ─ Cast ─ Sub 1 ──────────────┐                            Mix ─ sort ─ + width · offsets ─ sort ─ forecast
     sequence [N, T, C] ─ LSTM ─┬ Concat ─ Dense ─ Relu ─ Dense ─ GatherND ─────── [N, K, Q] ─┘
     context  [N, H, 3] ────────┘
@@ -59,7 +59,8 @@ def build(ensemble: Ensemble, spec: Spec, metadata: dict[str, str]) -> ModelProt
     g.node("TreeEnsembleRegressor", [flat], "flat_trees", **regressor, **attributes)
     shape = g.node("Shape", ["features"], "features_shape", end=2)
     g.node("Concat", [shape, "levels"], "rows_shape", axis=0)
-    said = g.node("Reshape", ["flat_trees", "rows_shape"], "trees")
+    g.node("Reshape", ["flat_trees", "rows_shape"], "crossing")
+    said = g.sort("crossing", "trees")
 
     if ensemble.network and ensemble.blend > 0:
         inputs.append(helper.make_tensor_value_info("sequence", TensorProto.FLOAT, ["origins", *spec.sequence]))

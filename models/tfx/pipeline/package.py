@@ -75,6 +75,7 @@ def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipelin
             "series": spec.series,
             "examples": spec.examples,
             "data_sha256": spec.data_sha256,
+            "files_key": spec.key,
             "seed": spec.seed,
             "settings": settings,
             "recurrent_share": ensemble.blend,

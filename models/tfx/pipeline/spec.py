@@ -21,7 +21,9 @@ class Spec:
     effort: dict
     series: list[dict]
     examples: dict
+    witnesses: list
     data_sha256: str
+    key: str
 
     @staticmethod
     def load(path: str | Path) -> "Spec":

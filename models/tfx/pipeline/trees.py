@@ -40,10 +40,10 @@ def fit(examples: Examples, spec: Spec, settings: dict, seed: int, progress=lamb
 
 
 def predict(booster: xgboost.Booster, features: np.ndarray, spec: Spec) -> np.ndarray:
-    """[N, K, F] to [N, K, levels], not sorted."""
+    """[N, K, F] to [N, K, levels], ascending. XGBoost sorts them itself from 3.4 on; older ones do not."""
     rows = np.ascontiguousarray(features.reshape(-1, features.shape[-1]))
     data = xgboost.DMatrix(rows, base_margin=margin(len(rows), spec), nthread=THREADS)
-    return booster.predict(data).reshape(*features.shape[:-1], len(spec.levels))
+    return np.sort(booster.predict(data).reshape(*features.shape[:-1], len(spec.levels)), axis=-1)
 
 
 def margin(rows: int, spec: Spec) -> np.ndarray:
