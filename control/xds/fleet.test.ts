@@ -291,3 +291,38 @@ test("whatever nodes do, no stream is ever sent a lower epoch, and no activation
     }),
   );
 });
+
+test("what a set changes travels with its Stage to nodes that hold the set in force, and their own request for it is stale", () => {
+  const { fleet, join, drain, answer, request } = rig();
+  const old = join("old");
+  const asks = (stream: FleetStream<string>, nonce: string, digest: bigint) =>
+    fleet.receive(stream, "table", request("", nonce, [digestHex(digest)]));
+  fleet.stage({ epoch: 1, term: 1, set }, all);
+  // Nothing is offered to a node of which nothing is known.
+  assert.deepEqual(drain(old), ["stage 1"]);
+  asks(old, "", set.tables[0]!.digest);
+  assert.deepEqual(drain(old), ["table 1"]);
+  answer(old, "table");
+  answer(old, "stage");
+  fleet.activate({ epoch: 1, mode: "steer", deadlineMs: 1_000 });
+  drain(old);
+  answer(old, "activation");
+
+  const tablesNonce = old.subscriptions.table.nonce;
+  const fresh = join("fresh");
+  drain(fresh);
+  fleet.stage({ epoch: 2, term: 1, set: other }, all);
+  assert.deepEqual(drain(old), ["stage 2", "table 2"]);
+  // Sent as the Stage was read, before the table was: it must not bring the table a second time.
+  asks(old, tablesNonce, other.tables[0]!.digest);
+  assert.deepEqual(drain(old), []);
+  // A node that does not hold the set in force gets what it asks for.
+  assert.deepEqual(drain(fresh), ["stage 2"]);
+  answer(old, "table");
+  answer(old, "stage");
+  fleet.abort("enough");
+
+  // Back to an earlier set: its tables are held, none is sent.
+  fleet.stage({ epoch: 3, term: 1, set }, all);
+  assert.deepEqual(drain(old), ["stage 3"]);
+});

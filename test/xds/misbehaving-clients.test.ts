@@ -33,7 +33,7 @@ function filter(server: XdsServer, id: string, change: Partial<SimulatedFilterOp
 
 const connected = (server: XdsServer): number => server.fleet.nodes().filter((node) => node.connected).length;
 
-test("a node that refuses for ever stops the fleet twice, then has no vote and is told of no set before it is in force", async () => {
+test("a node that refuses for ever stops the fleet twice, then has no vote, and the others go on without it", async () => {
   const server = await start();
   const good = filter(server, "good");
   const sour = filter(server, "sour", { refuseStage: () => "SET_TOO_LARGE" });

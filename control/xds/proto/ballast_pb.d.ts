@@ -72,6 +72,8 @@ export declare const TableRefSchema: GenMessage<TableRef>;
 
 /**
  * Resource name: the digest as 16 lower-case hex digits. ACK = the bytes are sound.
+ * Filters ask for the tables of a Stage that they lack. On a stream that has asked for tables before, a server may send what a
+ * Stage adds right behind it, unasked; the request that crosses it carries an older nonce and is stale.
  *
  * @generated from message ballast.v1.WeightTable
  */
