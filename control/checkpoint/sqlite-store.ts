@@ -252,7 +252,9 @@ export class SqliteStore implements CheckpointStore {
 
   /** The fleet of the epoch in force; null before the first. */
   #fleetAt(seq: number): string | null {
-    const row = this.#get("SELECT line, hash FROM log WHERE seq = ?", seq) as { line: string; hash: string } | undefined;
+    const row = this.#get("SELECT line, hash FROM log WHERE seq = ?", seq) as
+      | { line: string; hash: string }
+      | undefined;
     if (row === undefined) return null;
     const { body } = unseal(row.line, row.hash);
     return body.kind === "checkpoint" ? body.checkpoint.record.fleet : null;

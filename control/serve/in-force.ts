@@ -1,3 +1,4 @@
+import { BallastError } from "../../common/errors.ts";
 import type { Checkpoint } from "../checkpoint/moves.ts";
 import type { CheckpointRecord } from "../checkpoint/record.ts";
 import { type CheckpointStore, recentReleases } from "../checkpoint/store.ts";
@@ -19,7 +20,10 @@ export interface InForce {
   last: NonNullable<PlanInput["last"]>;
 }
 
-/** Reads the head of the store: what is in force (null before the first epoch) and what the fleet must be told. */
+/**
+ * Reads the head of the store: what is in force (null before the first epoch) and what the fleet must be told. Throws
+ * FLEET_MISMATCH for a store of another fleet.
+ */
 export async function restoreInForce(
   store: CheckpointStore,
   config: BallastConfig,
@@ -28,7 +32,10 @@ export async function restoreInForce(
   const [newest, ...older] = await recentReleases(store, KEPT_RELEASES);
   if (newest === undefined) return { inForce: null, memory: { reservedEpoch, committed: null } };
   const { checkpoint, set } = newest;
-  const { epoch, term, mode } = checkpoint.record;
+  const { epoch, term, mode, fleet } = checkpoint.record;
+  if (fleet !== config.fleet) {
+    throw new BallastError("FLEET_MISMATCH", `the store is of fleet ${fleet}, ballast.yaml of ${config.fleet}`);
+  }
   return {
     inForce: fromCheckpoint(checkpoint, set, config),
     memory: { reservedEpoch, committed: { epoch, term, mode, set }, kept: older.map((release) => release.set) },

@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { systemClock } from "../../common/clock.ts";
+import { BallastError } from "../../common/errors.ts";
+import { digestHex } from "../../common/xxh64.ts";
+import { auditVerify } from "../../control/checkpoint/audit.ts";
+import { type CheckpointRecord, tableRefs } from "../../control/checkpoint/record.ts";
+import { SqliteStore } from "../../control/checkpoint/sqlite-store.ts";
+import { LEADER_LEASE } from "../../control/checkpoint/store.ts";
+import { activeCheckpoint, testRecord } from "../../control/checkpoint/test-records.ts";
+import { buildTable, type TableInput } from "../../control/table/build.ts";
+import { tableDigest } from "../../control/table/codec.ts";
+import { MAX_TABLE_BYTES } from "../../control/table/limits.ts";
+import { makeSet, setDigest } from "../../control/table/set.ts";
+import type { EncodedTable, TableSet } from "../../control/table/table.ts";
+import { startXdsServer } from "../../control/xds/server.ts";
+import { SimulatedFilter } from "../../control/xds/simulated-filter.ts";
+import { deploy, settle, splitSet, start, table } from "../host/fixtures.ts";
+
+/**
+ * What outages of others began with, refused three times: by what makes a set (producer), by what keeps it (store), and by what
+ * would use it (the released filter on the strict host). Each refusal has its code, and what serves goes on.
+ */
+
+const log = { info() {}, warn() {}, error() {} };
+const GOOD = table("payments", { order: { a: 100, b: 156 } });
+/** After the header and the service's name: the length of the first target's name. */
+const FIRST_TARGET = 26 + "payments".length;
+const FIRST_QUOTA = FIRST_TARGET + 2 + "a".length;
+
+/** Other bytes under the digest that they then have, in a set whose digest fits. */
+function forge(change: (bytes: Uint8Array, view: DataView) => Uint8Array | undefined): TableSet {
+  const copy = GOOD.bytes.slice();
+  const bytes = change(copy, new DataView(copy.buffer)) ?? copy;
+  const digest = bytes.length > MAX_TABLE_BYTES ? GOOD.digest : tableDigest(bytes);
+  new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(16, digest, true);
+  return named([{ service: "payments", digest, bytes }]);
+}
+
+function named(tables: readonly EncodedTable[]): TableSet {
+  return { digest: setDigest(tables), tables };
+}
+
+const target = (name: string, ppm: number) => ({ name, basePpm: ppm, weightPpm: ppm, stickyPpm: ppm, draining: false });
+const input = (more: Partial<TableInput>): TableInput => ({
+  service: "payments",
+  observe: false,
+  slots: 256,
+  targets: [target("a", 400_000), target("b", 600_000)],
+  previous: null,
+  ...more,
+});
+
+function code(work: () => unknown): string {
+  try {
+    work();
+  } catch (thrown) {
+    if (thrown instanceof BallastError) return thrown.code;
+    throw thrown;
+  }
+  return "accepted";
+}
+
+interface Case {
+  what: string;
+  producer: () => unknown;
+  producerCode: string;
+  /** What a store is asked to commit. */
+  set: TableSet;
+  record?: (record: CheckpointRecord) => CheckpointRecord;
+  storeCode: string;
+  /** Null: nothing of it can reach a filter, for the bytes cannot say it. */
+  filterCode: string | null;
+}
+
+const CASES: Case[] = [
+  {
+    what: "an oversize table",
+    producer: () =>
+      buildTable(
+        input({
+          targets: Array.from({ length: 256 }, (_, i) => target(`t${i}`, i === 0 ? 1_000_000 - 255 * 3906 : 3906)),
+        }),
+      ),
+    producerCode: "TABLE_WEIGHTS_INVALID",
+    set: forge((bytes, view) => {
+      const large = new Uint8Array(MAX_TABLE_BYTES + 1);
+      view.setUint32(12, large.length, true);
+      large.set(bytes);
+      return large;
+    }),
+    storeCode: "TABLE_INVALID",
+    filterCode: "TABLE_LENGTH",
+  },
+  {
+    what: "a weight that is no number",
+    producer: () => buildTable(input({ targets: [target("a", Number.NaN), target("b", 600_000)] })),
+    producerCode: "TABLE_WEIGHTS_INVALID",
+    set: named([GOOD]),
+    record: (record) => ({
+      ...record,
+      services: [
+        {
+          name: "payments",
+          mode: "steer",
+          why: "x",
+          targets: [
+            { name: "a", beforePpm: null, weightPpm: Number.NaN, stickyPpm: 1_000_000, draining: false, causes: [] },
+          ],
+        },
+      ],
+    }),
+    storeCode: "CHECKPOINT_INVALID",
+    // On the wire a weight is a quota of 16 bits: its nearest to no number is one that the slots do not have.
+    filterCode: null,
+  },
+  {
+    what: "a quota beyond all slots",
+    producer: () => buildTable(input({ targets: [target("a", 1_400_000), target("b", -400_000)] })),
+    producerCode: "TABLE_WEIGHTS_INVALID",
+    set: forge((_, view) => view.setUint16(FIRST_QUOTA, 0xffff, true) as undefined),
+    storeCode: "TABLE_INVALID",
+    filterCode: "TABLE_QUOTA",
+  },
+  {
+    what: "an empty set",
+    producer: () => makeSet([]),
+    producerCode: "TABLE_SET_INVALID",
+    set: named([]),
+    storeCode: "TABLE_SET_INVALID",
+    filterCode: "SET_EMPTY",
+  },
+  {
+    what: "a table without targets",
+    producer: () => buildTable(input({ targets: [] })),
+    producerCode: "TABLE_WEIGHTS_INVALID",
+    set: forge((_, view) => view.setUint16(10, 0, true) as undefined),
+    storeCode: "TABLE_INVALID",
+    filterCode: "TABLE_TARGETS",
+  },
+  {
+    what: "a target twice",
+    producer: () => buildTable(input({ targets: [target("a", 400_000), target("a", 600_000)] })),
+    producerCode: "TABLE_INVALID",
+    set: forge((bytes) => {
+      bytes[FIRST_TARGET + 2] = "b".charCodeAt(0);
+      return bytes;
+    }),
+    storeCode: "TABLE_INVALID",
+    filterCode: "TABLE_DUPLICATE",
+  },
+  {
+    what: "a service twice",
+    producer: () => makeSet([GOOD, GOOD]),
+    producerCode: "TABLE_SET_INVALID",
+    set: named([GOOD, GOOD]),
+    storeCode: "TABLE_SET_INVALID",
+    filterCode: "SET_ORDER",
+  },
+  {
+    what: "blank fields",
+    producer: () => buildTable(input({ targets: [target("", 400_000), target("b", 600_000)] })),
+    producerCode: "TABLE_INVALID",
+    set: forge((bytes) => {
+      bytes[FIRST_TARGET + 2] = " ".charCodeAt(0);
+      return bytes;
+    }),
+    record: (record) => ({ ...record, author: { kind: "planner", name: " " } }),
+    storeCode: "CHECKPOINT_INVALID",
+    filterCode: "TABLE_NAME",
+  },
+];
+
+describe("the producer refuses", () => {
+  for (const { what, producer, producerCode } of CASES) {
+    test(`${what} as ${producerCode}`, () => assert.equal(code(producer), producerCode));
+  }
+});
+
+describe("the store refuses", () => {
+  let dir = "";
+  let store: SqliteStore;
+  let term = 0;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), "ballast-drill-"));
+    store = SqliteStore.open({ path: join(dir, "store.db") });
+    const lease = await store.lease(LEADER_LEASE, { holder: "drill", ttlMs: 60_000 });
+    assert.ok(lease.granted);
+    term = lease.token;
+    await commit(named([GOOD]), (record) => record);
+  });
+  after(async () => {
+    await store.close();
+    const report = auditVerify(join(dir, "store.db"));
+    await rm(dir, { recursive: true });
+    assert.deepEqual(report.faults, [], "what was refused left no trace but its reserved epoch");
+  });
+
+  async function commit(set: TableSet, change: (record: CheckpointRecord) => CheckpointRecord): Promise<void> {
+    const { epoch: parent } = await store.head();
+    const epoch = await store.reserve(parent, { holder: "drill", term });
+    const record = {
+      ...testRecord(epoch, parent, named([GOOD]), term),
+      setDigest: digestHex(set.digest),
+      tables: tableRefs(set),
+    };
+    await store.commit(parent, activeCheckpoint(change(record)), set.tables);
+  }
+
+  const refused = async (storeCode: string, set: TableSet, change: (record: CheckpointRecord) => CheckpointRecord) => {
+    const head = await store.head();
+    await assert.rejects(commit(set, change), (thrown: BallastError) => {
+      assert.equal(thrown.code, storeCode, thrown.message);
+      return true;
+    });
+    assert.equal((await store.head()).epoch, head.epoch, "what is in force stays");
+  };
+
+  for (const { what, set, record, storeCode } of CASES) {
+    test(`${what} as ${storeCode}`, () => refused(storeCode, set, record ?? ((same) => same)));
+  }
+
+  test("a lower epoch as STORE_CONFLICT", async () => {
+    await commit(splitSet("payments", 200), (record) => record);
+    await refused("STORE_CONFLICT", named([GOOD]), (record) => ({ ...record, epoch: 1 }));
+  });
+
+  test("a foreign fleet as FLEET_MISMATCH", () =>
+    refused("FLEET_MISMATCH", named([GOOD]), (record) => ({ ...record, fleet: "another" })));
+});
+
+describe("the filter refuses", () => {
+  for (const { what, set, filterCode } of CASES) {
+    if (filterCode === null) continue;
+    test(`${what} as ${filterCode}, and the old set serves on`, () => {
+      const { envoy, peer } = start({ workers: 1 });
+      settle(envoy);
+      deploy(envoy, peer, 1, splitSet("payments", 256));
+      const nonce = peer.stage(2, set);
+      envoy.advance(300);
+      const answer = peer.answer(nonce);
+      assert.ok(answer?.error.startsWith(`${filterCode}: `), JSON.stringify(answer ?? peer.nacks));
+      assert.match(answer?.version ?? "", /^1-/);
+      assert.equal(envoy.request(0, { route: "payments" }).steer, "payments_a");
+      for (const vm of envoy.vms) assert.equal(vm.trapped, undefined);
+    });
+  }
+
+  test("a lower epoch as EPOCH_STALE, and the old set serves on", () => {
+    const { envoy, peer } = start({ workers: 1 });
+    settle(envoy);
+    deploy(envoy, peer, 5, splitSet("payments", 256));
+    const nonce = peer.stage(4, splitSet("payments", 0));
+    envoy.advance(300);
+    assert.ok(peer.answer(nonce)?.error.startsWith("EPOCH_STALE: "), JSON.stringify(peer.answer(nonce)));
+    assert.equal(envoy.request(0, { route: "payments" }).steer, "payments_a");
+  });
+});
+
+test("the server refuses a lower epoch as STORE_CONFLICT and sends a foreign fleet nothing", async () => {
+  const committed = { epoch: 5, term: 1, set: named([GOOD]), mode: "steer" as const };
+  const server = await startXdsServer({
+    address: "127.0.0.1:0",
+    fleet: "demo",
+    log,
+    clock: systemClock,
+    restore: { reservedEpoch: 9, committed },
+  });
+  const member = new SimulatedFilter({ port: server.port, fleet: "demo", id: "edge-1", instance: "a" }).open();
+  const stranger = new SimulatedFilter({ port: server.port, fleet: "another", id: "edge-2", instance: "b" }).open();
+  try {
+    await member.until(() => member.activeVersion.startsWith("5-"));
+    await assert.rejects(
+      server.fleet.stage(splitSet("payments", 256), { epoch: 4, term: 1, deadlineMs: 1_000, quorum: "all" }),
+      /STORE_CONFLICT/,
+    );
+    const round = await server.fleet.stage(splitSet("payments", 256), {
+      epoch: 10,
+      term: 1,
+      deadlineMs: 5_000,
+      quorum: "all",
+    });
+    assert.equal(round.ok, true, "the stranger has no vote");
+    assert.deepEqual(
+      round.nodes.map(({ id }) => id),
+      ["edge-1"],
+    );
+    assert.deepEqual(
+      stranger.events.filter(({ kind }) => kind === "stage" || kind === "activation"),
+      [],
+    );
+  } finally {
+    member.close();
+    stranger.close();
+    await server.stop();
+  }
+});
