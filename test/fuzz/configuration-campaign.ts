@@ -73,7 +73,10 @@ function piecewise(random: Seeded, base: Uint8Array): Uint8Array {
 
 function assertKnown(bytes: Uint8Array): void {
   // Bytes that are no UTF-8 may stand in a text: the host takes them as they are.
-  const text = Buffer.from(bytes).toString("latin1");
+  // Numbers with leading zeros are read as decimal ones, which JSON does not allow.
+  const text = Buffer.from(bytes)
+    .toString("latin1")
+    .replace(/([:\s])0+(?=[1-9])/g, "$1");
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

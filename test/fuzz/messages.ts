@@ -7,6 +7,11 @@ export type Kind = "Stage" | "WeightTable" | "Activation";
 const PREFIX = "type.googleapis.com/ballast.v1.";
 let nonce = 0;
 
+/** At the start of a seed, so that a repeated seed sends the same bytes; nonces differ in length from seed to seed. */
+export function startNonces(seed: number): void {
+  nonce = (seed * 7_919) % 1_000_000;
+}
+
 export function response(kind: string, resources: readonly Uint8Array[], typeOf = kind): Uint8Array {
   return toBinary(
     DiscoveryResponseSchema,

@@ -4,6 +4,7 @@ import type { Envoy } from "../host/envoy.ts";
 import { deploy, settle, splitSet, start } from "../host/fixtures.ts";
 import type { Root, Vm } from "../host/vm.ts";
 import type { XdsPeer } from "../host/xds-peer.ts";
+import { startNonces } from "./messages.ts";
 
 /** Host calls that one input may cost, everything that follows from it included. */
 const MAX_CALLS_PER_INPUT = 20_000;
@@ -20,6 +21,7 @@ export class Rig {
   #calls = 0;
 
   constructor(seed: number, config: Record<string, unknown> = {}) {
+    startNonces(seed);
     const started = start({
       seed,
       workers: 2,
@@ -58,6 +60,9 @@ export class Rig {
     const set = splitSet(SERVICE, (epoch * 37) % 257);
     this.learn(set);
     this.#calls = 0;
+    this.peer.requests.length = 0;
+    // Its table may be one that was asked for, and not given, in a response before.
+    this.peer.forgetSent();
     deploy(this.envoy, this.peer, epoch, set, term);
     this.#calls = 0;
   }

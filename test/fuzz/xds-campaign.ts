@@ -26,6 +26,8 @@ export function fuzzXds(seed: number, inputs: number): void {
   // What it saw last may be the end of all numbers; then there is no later epoch.
   if (seenEpoch < 2n ** 53n - 2n && seenTerm < 2n ** 53n - 2n) {
     for (let i = 0; i < 80 && rig.leader === undefined; i++) rig.beat(200);
+    // A version that was no UTF-8 would be echoed, and the peer could not read the request for tables.
+    rig.deliver(response("WeightTable", []));
     rig.envoy.advance(1_500);
     rig.goodEpoch(Number(seenEpoch) + 1, Number(seenTerm));
     rig.check();

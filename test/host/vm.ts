@@ -63,6 +63,9 @@ export class Vm {
   paused = false;
   /** Destroyed by Envoy. */
   destroyed = false;
+  /** While set, host calls add their time to `hostMs`, so that a callback's own time can be told. */
+  timed = false;
+  hostMs = 0;
   #instance: WebAssembly.Instance;
   #memory: WebAssembly.Memory;
   #state: "initialize" | "idle" | "callback" = "initialize";
@@ -193,7 +196,13 @@ export class Vm {
     const hostCall: HostCall = { vm: this, name, callback: this.#callbackName };
     this.envoy.beforeHostCall?.(hostCall);
     const fault = this.envoy.fault?.(hostCall);
-    return fault ?? call(...args);
+    if (!this.timed || this.#mallocDepth > 0) return fault ?? call(...args);
+    const sinceMs = performance.now();
+    try {
+      return fault ?? call(...args);
+    } finally {
+      this.hostMs += performance.now() - sinceMs;
+    }
   }
 
   // A fresh view for every access: memory.grow detaches the buffer.

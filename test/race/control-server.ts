@@ -18,6 +18,9 @@ import type { World } from "./world.ts";
 const PREFIX = "type.googleapis.com/ballast.v1.";
 type Kind = "Stage" | "WeightTable" | "Activation";
 
+/** Longer than an Envoy waits for members that have not staged the set. */
+const ACTIVATION_DEADLINE_NS = 5_000n * MS;
+
 interface Epoch {
   readonly epoch: bigint;
   readonly set: TableSet;
@@ -25,9 +28,9 @@ interface Epoch {
   mode: Mode;
   staged: boolean;
   activated: boolean;
-  /** Refused as lower than what the node has seen: it will not come back to this one. */
-  stale: boolean;
-  readonly sinceNs: bigint;
+  /** The node will not come to this one: lower than what it has seen, or refused while its host failed. */
+  refused: boolean;
+  committedNs: bigint;
 }
 
 interface Sent {
@@ -65,7 +68,17 @@ export class ControlServer {
     envoy.grpc.onMessage = (stream, bytes) => this.#receive(stream, bytes);
   }
 
-  /** A new epoch; an unfinished one is dropped. */
+  /** False while an epoch is under way: one set is in flight at a time, until it is answered or its deadline has passed. */
+  get mayPush(): boolean {
+    const { committed, proposal } = this;
+    const isActivating =
+      committed !== undefined &&
+      !committed.activated &&
+      this.#envoy.nowNs - committed.committedNs < ACTIVATION_DEADLINE_NS;
+    return !isActivating && (proposal === undefined || this.#random.chance(0.1));
+  }
+
+  /** A new epoch; an unfinished stage is dropped. */
   push(options: { mode?: Mode } = {}): Epoch {
     const random = this.#random;
     const rollback = this.#history.length > 0 && random.chance(0.15);
@@ -81,8 +94,8 @@ export class ControlServer {
       mode,
       staged: false,
       activated: false,
-      stale: false,
-      sinceNs: this.#envoy.nowNs,
+      refused: false,
+      committedNs: 0n,
     };
     for (const stream of this.#envoy.grpc.live) this.#sendStage(stream, this.proposal);
     return this.proposal;
@@ -92,6 +105,7 @@ export class ControlServer {
   commit(): void {
     if (this.proposal === undefined) return;
     this.committed = this.proposal;
+    this.committed.committedNs = this.#envoy.nowNs;
     this.proposal = undefined;
     for (const stream of this.#envoy.grpc.live) this.#sendActivation(stream, this.committed);
   }
@@ -232,7 +246,7 @@ export class ControlServer {
 
   #refused(sent: Sent, reason: string): void {
     this.nacks.push(`${sent.kind} ${sent.epoch.epoch}: ${reason}`);
-    if (reason.startsWith("EPOCH_STALE")) sent.epoch.stale = true;
+    if (/^(EPOCH_STALE|HANDOVER_FAILED)/.test(reason)) sent.epoch.refused = true;
     if (sent.epoch === this.proposal) this.abort();
   }
 }
