@@ -78,7 +78,11 @@ export class SeriesFeatureBuilder {
     const at = (profile: Float64Array, step: number): number => profile[back + edge + step]!;
     const profiles = [cycles[0]!, mean(cycles.slice(0, 3)), decayed(cycles), median(cycles)];
     const fifth = profiles[2]!;
-    const rest = (profile: Float64Array) => Float64Array.from(recent, (value, j) => value - at(profile, j - back));
+    const rest = (profile: Float64Array): Float64Array => {
+      const out = new Float64Array(back);
+      for (let j = 0; j < back; j++) out[j] = recent[j]! - profile[edge + j]!;
+      return out;
+    };
     const rests = profiles.map(rest);
     const windowed = (window: number) => Math.max(1, Math.min(back, Math.round(window * stretch)));
     const short = windowed(12);
@@ -171,14 +175,19 @@ export class SeriesFeatureBuilder {
     for (let k = 1; k <= PROFILE_CYCLES; k++) {
       const from = origin - lagOf(this.shape, k) - back - edge;
       if (from < 0) break;
+      const length = back + horizon + 2 * edge;
+      if (from + length <= origin) {
+        cycles.push(values.subarray(from, from + length));
+        continue;
+      }
       // Where the moved cycle reaches past the origin (horizon near the season), the step one season before stands in.
-      cycles.push(
-        Float64Array.from({ length: back + horizon + 2 * edge }, (_, j) => {
-          let step = from + j;
-          while (step >= origin) step -= season;
-          return values[step]!;
-        }),
-      );
+      const cycle = new Float64Array(length);
+      for (let j = 0; j < length; j++) {
+        let step = from + j;
+        while (step >= origin) step -= season;
+        cycle[j] = values[step]!;
+      }
+      cycles.push(cycle);
     }
     return cycles;
   }
@@ -254,21 +263,44 @@ function deviationAcross(cycles: readonly Float64Array[], index: number): number
 }
 
 function mean(cycles: readonly Float64Array[]): Float64Array {
-  return cycles[0]!.map((_, i) => cycles.reduce((sum, cycle) => sum + cycle[i]!, 0) / cycles.length);
+  return weighted(
+    cycles,
+    cycles.map(() => 1 / cycles.length),
+  );
 }
 
 function decayed(cycles: readonly Float64Array[]): Float64Array {
   const weights = cycles.map((_, k) => PROFILE_DECAY ** k);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return cycles[0]!.map((_, i) => cycles.reduce((sum, cycle, k) => sum + (weights[k]! / total) * cycle[i]!, 0));
+  return weighted(
+    cycles,
+    weights.map((weight) => weight / total),
+  );
+}
+
+function weighted(cycles: readonly Float64Array[], weights: readonly number[]): Float64Array {
+  const out = new Float64Array(cycles[0]!.length);
+  for (const [k, cycle] of cycles.entries()) {
+    const weight = weights[k]!;
+    for (let i = 0; i < out.length; i++) out[i]! += weight * cycle[i]!;
+  }
+  return out;
 }
 
 function median(cycles: readonly Float64Array[]): Float64Array {
-  const sorted = new Float64Array(cycles.length);
-  const half = cycles.length >> 1;
-  return cycles[0]!.map((_, i) => {
-    for (let k = 0; k < cycles.length; k++) sorted[k] = cycles[k]![i]!;
-    sorted.sort();
-    return cycles.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-  });
+  const n = cycles.length;
+  const half = n >> 1;
+  const sorted = new Float64Array(n);
+  const out = new Float64Array(cycles[0]!.length);
+  for (let i = 0; i < out.length; i++) {
+    // Insertion into at most five places: a sort call costs more.
+    for (let k = 0; k < n; k++) {
+      const value = cycles[k]![i]!;
+      let at = k;
+      for (; at > 0 && sorted[at - 1]! > value; at--) sorted[at] = sorted[at - 1]!;
+      sorted[at] = value;
+    }
+    out[i] = n % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+  }
+  return out;
 }
