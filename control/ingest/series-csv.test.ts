@@ -44,6 +44,19 @@ describe("a series in a CSV file", () => {
     assert.deepEqual([...values], [1, 2, 3, 4, 5, 6]);
   });
 
+  test("has a step per month, though months differ", async () => {
+    const months = Array.from(
+      { length: 144 },
+      (_, m) => `${1949 + Math.floor(m / 12)}-${String(1 + (m % 12)).padStart(2, "0")}-01,${m}`,
+    );
+    const { values, missing } = await read(`t,v\n${months.join("\n")}\n`);
+    assert.deepEqual(
+      [...values],
+      Array.from({ length: 144 }, (_, m) => m),
+    );
+    assert.equal(missing, 0);
+  });
+
   test("comes back as it was written, for any numbers", async () => {
     await fc.assert(
       fc.asyncProperty(

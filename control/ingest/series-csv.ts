@@ -23,8 +23,8 @@ export interface SeriesCsvOptions {
   maxRows?: number;
 }
 
-/** Share of a step that a time may lie beside its place: clocks jitter. */
-const JITTER = 0.45;
+/** Share by which a distance may differ from whole steps before it counts as odd: clocks jitter, months differ. */
+const JITTER = 0.35;
 const EMPTY = /^(|na|nan|null|none|-|\?)$/i;
 
 /**
@@ -80,16 +80,20 @@ function onGrid(times: readonly number[], values: readonly number[], fail: (what
     counts.set(step, (counts.get(step) ?? 0) + 1);
   }
   const [stepMs] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most));
-  const steps = Math.round((times.at(-1)! - times[0]!) / stepMs) + 1;
-  if (steps > 4 * times.length + 10)
-    fail(`${times.length} rows over ${steps} steps of ${stepMs} ms: the series is not regular`);
-  const grid = new Float64Array(steps).fill(Number.NaN);
-  for (const [i, at] of times.entries()) {
-    const place = (at - times[0]!) / stepMs;
-    const step = Math.round(place);
-    // A row between two places stands for neither; what is left is a gap.
-    if (Math.abs(place - step) <= JITTER) grid[step] = values[i]!;
+  // Step by step, so that neither a jittering clock nor months of unequal length add up to a step too many.
+  const places = [0];
+  let odd = 0;
+  for (let i = 1; i < times.length; i++) {
+    const distance = (times[i]! - times[i - 1]!) / stepMs;
+    const steps = Math.max(1, Math.round(distance));
+    if (Math.abs(distance - steps) > JITTER * steps) odd++;
+    places.push(places[i - 1]! + steps);
   }
+  const steps = places.at(-1)! + 1;
+  if (odd > times.length / 5 || steps > 4 * times.length + 10)
+    fail(`${times.length} rows, most of them ${stepMs} ms apart, over ${steps} steps: the series is not regular`);
+  const grid = new Float64Array(steps).fill(Number.NaN);
+  for (const [i, place] of places.entries()) grid[place] = values[i]!;
   const missing = grid.reduce((sum, value) => sum + (Number.isNaN(value) ? 1 : 0), 0);
   if (missing > steps / 2)
     fail(`${missing} of ${steps} steps of ${stepMs} ms have no value: the series is not regular`);

@@ -105,7 +105,9 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     throw new BallastError(
       "TRAIN_HISTORY_TOO_SHORT",
       `no series has enough steps for season ${shape.season} and horizon ${shape.horizon}`,
-      { hint: "Two seasons, four horizons to learn from and a tenth each to calibrate and to judge are needed." },
+      {
+        hint: "Two seasons, two horizons to learn from and a tenth (at least 1.5 horizons) each to calibrate and to judge are needed.",
+      },
     );
   if (input.checked !== false)
     for (const { one, spans } of usable) {

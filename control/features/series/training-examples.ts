@@ -59,16 +59,16 @@ export interface TrainingExample {
 /** One held-out example in so many has a witness. */
 const WITNESS_EVERY = 8;
 
-/** Share of the span held out for `eval`, and for `gate`, each at least two horizons. */
+/** Share of the span held out for `eval`, and for `gate`, each at least one and a half horizons. */
 const HELD_OUT_SHARE = 0.1;
 
 /** Where the splits of a series of `length` lie; null when too little remains to learn from. */
 export function splitSpans(shape: SeriesShape, length: number): SplitSpans | null {
-  const heldOut = Math.max(2 * shape.horizon, Math.round(HELD_OUT_SHARE * length));
+  const heldOut = Math.max(8, Math.ceil(1.5 * shape.horizon), Math.round(HELD_OUT_SHARE * length));
   const gateFrom = length - heldOut;
   const evalFrom = gateFrom - heldOut;
   const first = Math.max(new SeriesFeatureBuilder(shape).minPast, lagOf(shape, 2) + 1);
-  if (evalFrom - first < 4 * shape.horizon) return null;
+  if (evalFrom - first < 2 * shape.horizon + 8) return null;
   return { train: [first, evalFrom], eval: [evalFrom, gateFrom], gate: [gateFrom, length] };
 }
 
