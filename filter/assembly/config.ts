@@ -1,7 +1,7 @@
 // The plugin configuration. Read whole into a spare block and only then put in force, so that a refused update leaves
 // the VM as it was. Field by field: docs/reference/filter.md.
 
-import { isEqual, isName, putBytes } from "./bytes";
+import { isName, isSameText, putBytes } from "./bytes";
 import { getProperty, value, valueLength } from "./host";
 import * as json from "./json";
 import { Fault } from "./json";
@@ -52,11 +52,9 @@ export class Config {
   valuesEnd: usize;
 }
 
-// Two blocks: the one in force and the spare. [Config][texts][values]; every text comes from at least as many bytes of
+// Two blocks: the one in force and the spare; before the first an empty one. [Config][texts][values]; every text comes from at least as many bytes of
 // JSON, except that a value triple repeats its service: hence the bound checks in `keep`.
-let inForce: usize = 0;
-
-export let config: Config = changetype<Config>(configBlocks());
+export let config: Config = changetype<Config>(memory.data(80, 8));
 
 let blockAt: usize = 0;
 let blockEnd: usize = 0;
@@ -80,7 +78,7 @@ function serviceBuffer(): usize {
 
 /** Parses a configuration; on success it is in force. On failure json.whyNot() says why and nothing has changed. */
 export function readConfig(from: usize, length: usize): bool {
-  const block = configBlocks() + (1 - inForce) * CONFIG_BYTES;
+  const block = configBlocks() + (changetype<usize>(config) == configBlocks() ? CONFIG_BYTES : 0);
   memory.fill(block, 0, offsetof<Config>());
   blockAt = block + offsetof<Config>();
   blockEnd = block + CONFIG_BYTES;
@@ -100,7 +98,6 @@ export function readConfig(from: usize, length: usize): bool {
   if (next.fleetLength == 0) keepProperty(next, FLEET, NODE_CLUSTER, 16);
   if (next.nodeLength == 0) keepProperty(next, NODE, NODE_ID, 11);
   if (!json.isOk()) return false;
-  inForce = 1 - inForce;
   config = next;
   return true;
 }
@@ -115,14 +112,12 @@ export function hasValues(): bool {
   return config.values != config.valuesEnd;
 }
 
-/** Address of the u16-prefixed value to write for a target, 0 when `values` has none. */
-export function findValue(service: usize, serviceLength: usize, target: usize, targetLength: usize): usize {
+/** Address of the value to write for a target, 0 when `values` has none. All texts u16-prefixed. */
+export function findValue(service: usize, target: usize): usize {
   for (let at = config.values; at < config.valuesEnd;) {
     const name = at + 2 + <usize>load<u16>(at);
     const text = name + 2 + <usize>load<u16>(name);
-    if (isEqual(at + 2, load<u16>(at), service, serviceLength)) {
-      if (isEqual(name + 2, load<u16>(name), target, targetLength)) return text;
-    }
+    if (isSameText(at, service) && isSameText(name, target)) return text;
     at = text + 2 + <usize>load<u16>(text);
   }
   return 0;
@@ -191,7 +186,7 @@ function readSource(next: Config, field: u32): void {
   json.expect(OBJECT_END);
 }
 
-/** {service: {target: value}}. */
+/** {service: {target: value}}; an empty value is one that needs not be written. */
 function readValues(next: Config): void {
   next.values = blockAt;
   json.expect(OBJECT);
@@ -206,7 +201,9 @@ function readValues(next: Config): void {
         if (!isName(serviceBuffer(), service) || !isName(keyBuffer(), target)) json.fail(Fault.Name);
         putPrefixed(serviceBuffer(), service);
         putPrefixed(keyBuffer(), target);
-        putPrefixed(textBuffer(), readName());
+        const value = json.readString(textBuffer(), MAX_TEXT);
+        if (value != 0 && !isName(textBuffer(), value)) json.fail(Fault.Name);
+        putPrefixed(textBuffer(), value);
       } while (json.another());
     } while (json.another());
   }

@@ -2,9 +2,9 @@
 // so a returned value is good until the next call that returns one. Whoever needs it longer copies it.
 
 import * as abi from "./abi";
-import { MESSAGE_BYTES, messageBuffer, OUT, scratch, SCRATCH_BYTES } from "./memory";
+import { messageBuffer, OUT, scratch, SCRATCH_BYTES } from "./memory";
 import { putReason } from "./reason";
-import { ascii, putText, putWord } from "./words";
+import { ascii, putText } from "./words";
 
 const OUT_POINTER: usize = OUT;
 const OUT_LENGTH: usize = OUT + 4;
@@ -14,7 +14,10 @@ const OUT_U64: usize = OUT + 16;
 /** Received messages have a buffer of their own, so that they stay while other calls use the scratch buffer. */
 let receiving: bool = false;
 
-/** Called by the host, nested in the calls below. Restricted: it may not call the host back. */
+/**
+ * Called by the host, nested in the calls below. Restricted: it may not call the host back. Both buffers are of one size; for
+ * a larger value it returns 0, which makes the host's call fail.
+ */
 export function malloc(size: usize): usize {
   return size > SCRATCH_BYTES ? 0 : receiving ? messageBuffer() : scratch();
 }
@@ -57,9 +60,11 @@ export function logReason(level: u32, reason: u32): void {
   const end = putReason(putText(LINE, LOG_PREFIX), reason);
   abi.proxy_log(level, LINE, end - LINE);
 }
-const LINE = memory.data(64, 8);
+const LINE = memory.data(160, 8);
 const LOG_PREFIX: usize = ascii("ballast: ");
 const METRIC_PREFIX: usize = ascii("ballast.");
+/** Where a metric's name is written, behind its prefix; room for "without_table." and a name. */
+export const METRIC_NAME: usize = LINE + 8;
 
 export function setTickPeriod(milliseconds: u32): void {
   abi.proxy_set_tick_period_milliseconds(milliseconds);
@@ -85,14 +90,13 @@ export function replaceRequestHeader(key: usize, keyLength: usize, text: usize, 
 export function getConfiguration(size: usize): bool {
   return (
     size != 0 &&
-    size <= SCRATCH_BYTES &&
     abi.proxy_get_buffer_bytes(abi.Buffer.PluginConfiguration, 0, size, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok
   );
 }
 
 /** Reads a received gRPC message into its own buffer; false when it is too large. */
 export function getMessage(size: usize): bool {
-  if (size == 0 || size > MESSAGE_BYTES) return false;
+  if (size == 0) return false;
   receiving = true;
   const status = abi.proxy_get_buffer_bytes(abi.Buffer.GrpcReceive, 0, size, OUT_POINTER, OUT_LENGTH);
   receiving = false;
@@ -154,9 +158,9 @@ export function grpcCancel(token: u32): void {
   abi.proxy_grpc_cancel(token);
 }
 
-/** Defines `ballast.<nth word>`: the metric's id, 0 when the host refuses. */
-export function defineMetric(type: u32, names: usize, nth: u32): u32 {
-  const end = putWord(putText(LINE, METRIC_PREFIX), names, nth);
+/** Defines `ballast.` and what was written from METRIC_NAME to `end`: the metric's id, 0 when the host refuses. */
+export function defineMetric(type: u32, end: usize): u32 {
+  putText(LINE, METRIC_PREFIX);
   return abi.proxy_define_metric(type, LINE, end - LINE, OUT_WORD) == abi.Status.Ok ? load<u32>(OUT_WORD) : 0;
 }
 

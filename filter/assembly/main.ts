@@ -20,7 +20,7 @@ import { setPrefix } from "./sync-keys";
 import * as leader from "./sync-leader";
 import { isLeader, tickLease } from "./sync-lease";
 import * as liveness from "./sync-liveness";
-import { advance, rejoin, resetMember, reuseRegion, serving } from "./sync-member";
+import { advance, ageSet, rejoin, resetMember, reuseRegion, serving, setAgeMs } from "./sync-member";
 import * as stream from "./sync-stream";
 import { ascii, putText } from "./words";
 
@@ -88,6 +88,7 @@ export function proxy_on_tick(root: u32): void {
   }
   missedTicks = 0;
   const now = monotonicMs();
+  ageSet(now);
   if (stream.tickStream(root)) leader.forgetStream();
   beat(root);
   if (isRegistered() && canSubscribe()) tickLease(now);
@@ -162,6 +163,7 @@ function flush(): void {
     metrics.gauge(Gauge.ConfigClash, otherTicked);
     otherTicked >>= 1;
     metrics.gauge(Gauge.Services, set === null ? 0 : set.count);
+    metrics.gauge(Gauge.SetAge, set === null ? 0 : setAgeMs / 1000);
   }
   metrics.flushMetrics(isLeader());
 }

@@ -20,6 +20,8 @@ export const ENTRIES_BYTES: usize = 4096 * 16;
 export const SEED_LOG_BYTES: usize = 256 * 16;
 /** Three words per target of the table being verified. */
 export const TARGETS_BYTES: usize = 3 * 256 * 4;
+/** Names of 32 routes without a table. */
+export const ROUTE_NAMES_BYTES: usize = 32 * 130;
 /** What the leader knows of each member, and of the membership. */
 export const WATCH_BYTES: usize = 257 * 16;
 
@@ -82,8 +84,14 @@ export function seedLog(): usize {
 export function targetsBuffer(): usize {
   return seedLog() + SEED_LOG_BYTES;
 }
+
+
+@inline
+export function routeNames(): usize {
+  return targetsBuffer() + TARGETS_BYTES;
+}
 /** First byte after all of them. asconfig.json gives the module enough memory for them from the start. */
 @inline
 export function afterBuffers(): usize {
-  return targetsBuffer() + TARGETS_BYTES;
+  return routeNames() + ROUTE_NAMES_BYTES;
 }

@@ -11,23 +11,17 @@ export function setFleet(name: usize, length: usize): void {
   fleetSeed = xxh64(name, length, 0);
 }
 
-/** The address of the u16-prefixed value to write. Sessions keep the target that owns their slot. */
+/** The picked target's number. Sessions keep the target that owns their slot. */
 @inline
-export function pickSticky(record: TableRecord, key: usize, length: usize): usize {
+export function pickSticky(record: TableRecord, key: usize, length: usize): u32 {
   const slots = tableSlots(record.table);
   const slot = <usize>(xxh64(key, length, fleetSeed) >> (<u64>(64 - ctz(slots))));
-  return value(record, tableOrder(record.table) - slots + slot);
+  return load<u8>(tableOrder(record.table) - slots + slot);
 }
 
 /** Any M picks in a row of one VM hit the quotas exactly, since they walk `order` once round. */
 @inline
-export function pickNext(record: TableRecord): usize {
+export function pickNext(record: TableRecord): u32 {
   const slot = record.phase++ & (tableSlots(record.table) - 1);
-  return value(record, tableOrder(record.table) + slot);
-}
-
-
-@inline
-function value(record: TableRecord, slot: usize): usize {
-  return load<u32>(record.values + ((<usize>load<u8>(slot)) << 2));
+  return load<u8>(tableOrder(record.table) + slot);
 }

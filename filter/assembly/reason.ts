@@ -31,6 +31,7 @@ export namespace Reason {
   export const SeedQuarantined: u32 = 24;
   export const HandoverFailed: u32 = 25;
 }
+export const REASONS: u32 = 26;
 
 /** Refusals that are counted as refused tables. */
 export function isTableReason(reason: u32): bool {

@@ -1,16 +1,16 @@
 // The request path: find the service, pick, replace one header. No allocation, no shared data, no metric, no log; the
 // counters are flushed on tick. (One exception, once in a VM's life: see `admit`.)
 
-import { compare } from "./bytes";
-import { putBytes, putDecimal } from "./bytes";
+import { compare, putBytes, putDecimal } from "./bytes";
 import { config, ServiceFrom, SessionFrom } from "./config";
 import { getProperty, getRequestHeader, replaceRequestHeader, value, valueLength } from "./host";
 import { messageBuffer } from "./memory";
-import { count, Counter } from "./metrics";
+import { count, countRoute, Counter } from "./metrics";
 import { pickNext, pickSticky } from "./pick";
 import { findTable, Region, TableRecord } from "./store";
 import { markServing } from "./seed";
 import { own } from "./sync-board";
+import { tableTarget } from "./table";
 import { ascii } from "./words";
 
 /** What the request path does, one word so that the common case is one comparison. */
@@ -23,7 +23,7 @@ export namespace Gate {
   export const FirstSeeded: u32 = 2;
 }
 
-let gate: u32 = Gate.Pass;
+let gate: u32 = 1; // Gate.Pass
 let active: Region | null = null;
 let fixedTable: TableRecord | null = null;
 
@@ -54,17 +54,21 @@ export function onRequestHeaders(): void {
     count(Counter.Passed);
     return;
   }
-  const text = hasSession() ? pickSession(table) : pickNext(table);
-  replaceRequestHeader(config.steer, config.steerLength, text + 2, load<u16>(text));
-  if (config.debugLength != 0) describe(table, text);
+  const target = !table.single && hasSession() ? pickSession(table) : pickNext(table);
+  const text = <usize>load<u32>(table.values + ((<usize>target) << 2));
+  // An empty value: the route leads to this target by itself. What is not written is not paid for: the first write of a
+  // request makes Envoy resolve its route a second time.
+  if (load<u16>(text) == 0) count(Counter.Unwritten);
+  else replaceRequestHeader(config.steer, config.steerLength, text + 2, load<u16>(text));
+  if (config.debugLength != 0) describe(table, target);
   count(Counter.Steered);
 }
 
-/** For requests that carry the debug header: its value becomes "<service> <what was written> <epoch>". */
-function describe(table: TableRecord, text: usize): void {
+/** For requests that carry the debug header: its value becomes "<service> <target> <epoch>". */
+function describe(table: TableRecord, target: u32): void {
   if (!getRequestHeader(config.debug, config.debugLength)) return;
   const line = messageBuffer();
-  const end = putDecimal(putName(putName(line, table.service), text), own.activeEpoch);
+  const end = putDecimal(putName(putName(line, table.service), tableTarget(table.table, target)), own.activeEpoch);
   replaceRequestHeader(config.debug, config.debugLength, line, end - line);
 }
 function putName(to: usize, name: usize): usize {
@@ -88,7 +92,10 @@ function serviceTable(): TableRecord | null {
     config.serviceFrom == ServiceFrom.RouteName
       ? getProperty(ROUTE_NAME, ROUTE_NAME_LENGTH)
       : getRequestHeader(config.service, config.serviceLength);
-  return found ? findTable(active!, value(), valueLength()) : null;
+  if (!found) return null;
+  const table = findTable(active!, value(), valueLength());
+  if (table === null && config.serviceFrom == ServiceFrom.RouteName) countRoute(value(), valueLength());
+  return table;
 }
 
 let key: usize = 0;
@@ -106,7 +113,7 @@ function hasSession(): bool {
   return getRequestHeader(COOKIE, COOKIE_LENGTH) && findCookie(value(), valueLength());
 }
 
-function pickSession(table: TableRecord): usize {
+function pickSession(table: TableRecord): u32 {
   count(Counter.Sticky);
   return pickSticky(table, key, keyLength);
 }

@@ -7,7 +7,7 @@
 
 import { isEqual } from "./bytes";
 import { config, findValue } from "./config";
-import { isObserved, tableFlags, tableService, tableTargets, TARGET_TAIL } from "./table";
+import { isObserved, tableFlags, tableService, tableSlots, tableTargets, TARGET_TAIL } from "./table";
 import { afterBuffers } from "./memory";
 import { Reason } from "./reason";
 import { randomU32 } from "./random";
@@ -22,6 +22,8 @@ export class TableRecord {
   /** Next position in `order`; wraps at 2^32, of which every M is a divisor. */
   phase: u32;
   observed: bool;
+  /** One target has all slots of both arrays: a session makes no difference. */
+  single: bool;
 
   /** Per target: address of the u16-prefixed value to write. */
   @inline
@@ -126,16 +128,20 @@ export function addTable(r: Region, table: usize, length: usize): u32 {
 function linkValues(record: TableRecord): u32 {
   const service = record.service;
   const targets = <usize>tableTargets(record.table);
+  const slots = tableSlots(record.table);
+  record.single = false;
   let at = service + 2 + <usize>load<u16>(service);
   let missing: usize = 0;
   let found: usize = 0;
   for (let i: usize = 0; i < targets; i++) {
-    const length = <usize>load<u16>(at);
-    const text = findValue(service + 2, load<u16>(service), at + 2, length);
+    const text = findValue(service, at);
     if (text == 0) missing++;
-    else found++;
+    // A target that only needs no write does not make its service one of the `header_name` form.
+    else if (load<u16>(text) != 0) found++;
     store<u32>(record.values + (i << 2), text != 0 ? text : at);
-    at += 2 + length + TARGET_TAIL;
+    at += 2 + <usize>load<u16>(at);
+    if (load<u16>(at) == slots && load<u16>(at, 2) == slots) record.single = true;
+    at += TARGET_TAIL;
   }
   return found != 0 && missing != 0 ? Reason.ValueMissing : Reason.None;
 }

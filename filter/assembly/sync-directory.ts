@@ -5,7 +5,7 @@
 
 import { compareTexts } from "./bytes";
 import { config } from "./config";
-import { KEPT_SETS, manifestCount, manifestNames, MANIFEST_HEADER, readManifest, refAt, REFS } from "./sync-header";
+import { KEPT_SETS, manifestNames, MANIFEST_HEADER, readManifest, refAt, REFS } from "./sync-header";
 import { Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
 
@@ -50,11 +50,7 @@ function addManifest(slot: i32, entry: usize, entriesEnd: usize): void {
   if (manifest == 0) return;
   let index = manifest + MANIFEST_HEADER + manifestNames(manifest);
   const end = index;
-  for (
-    let name = manifest + MANIFEST_HEADER;
-    name < end && index < end + ((<usize>manifestCount(manifest)) << 2);
-    index += 4
-  ) {
+  for (let name = manifest + MANIFEST_HEADER; name < end; index += 4) {
     const at = load<u32>(index);
     const digest = load<u64>(name + 2 + <usize>load<u16>(name));
     if (at < directoryBytes()) {

@@ -92,7 +92,10 @@ export function greet(root: u32): void {
 function send(root: u32, type: u32, withNode: bool, reason: u32, about: SetId): void {
   const token = tokenFor(root);
   if (token == 0) return;
-  if (isTableReason(reason) && type == Type.Stage) count(Counter.RefusedTables);
+  if (reason != Reason.None && type != Type.Table) {
+    count(Counter.Refused + reason);
+    if (isTableReason(reason)) count(Counter.RefusedTables);
+  }
   wire.startRequest(type, withNode);
   if (type == Type.Table) nameMissing();
   if (!wire.finishRequest(token, type, reason, about)) giveUp(root);
@@ -110,7 +113,7 @@ export function onMessage(root: u32, size: usize): void {
   pending.open = false;
   memory.fill(changetype<usize>(offered), 0, SET_REF_BYTES);
   let reason: u32 = Reason.Malformed;
-  if (isOnlyResource()) reason = isStage ? takeStage(resourceAt, resourceLength) : checkActivation();
+  if (isOnlyResource()) reason = isStage ? takeStage(wire.resource, wire.resourceLength) : checkActivation();
   if (reason != Reason.None) return send(root, wire.responseType, false, reason, offered);
   memory.copy(changetype<usize>(pending), changetype<usize>(offered), SET_REF_BYTES);
   pending.since = monotonicMs();
@@ -120,13 +123,9 @@ export function onMessage(root: u32, size: usize): void {
 
 /** A Stage or Activation response has exactly one resource. */
 function isOnlyResource(): bool {
-  if (!wire.nextResource() || !wire.resourceOk) return false;
-  resourceAt = wire.resource;
-  resourceLength = wire.resourceLength;
-  return !wire.nextResource();
+  // Finding none, the second call leaves the first one's resource in place.
+  return wire.nextResource() && wire.resourceOk && !wire.nextResource();
 }
-let resourceAt: usize = 0;
-let resourceLength: usize = 0;
 
 function onTables(root: u32): void {
   let reason: u32 = Reason.None;
@@ -143,7 +142,7 @@ function onTables(root: u32): void {
 }
 
 function checkActivation(): u32 {
-  if (!readOffer(resourceAt, resourceLength)) return Reason.Malformed;
+  if (!readOffer(wire.resource, wire.resourceLength)) return Reason.Malformed;
   offered.mode = <u32>min<u64>(numberOf(4), 0xffff);
   if (offered.mode == Mode.Unspecified || offered.mode > Mode.Passthrough) return Reason.ModeUnknown;
   if (!readHeader()) return Reason.HandoverFailed;
@@ -199,7 +198,7 @@ function answer(root: u32, type: u32, pending: Pending): void {
 }
 
 /** Why a live member refuses the set of the last survey; None when none does. */
-let surveyReason: u32 = Reason.None;
+let surveyReason: u32 = 0;
 
 /** Goes over the board: true when every counting member holds the set (or uses it, in its mode). */
 function survey(ref: SetRef, mustUse: bool): bool {

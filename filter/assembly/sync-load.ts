@@ -2,7 +2,7 @@
 // what was put there by another VM is bytes from outside like any other.
 
 import { Status } from "./abi";
-import { isEqual } from "./bytes";
+import { isSameText } from "./bytes";
 import { config } from "./config";
 import { value, valueLength } from "./host";
 import { loadedManifest } from "./memory";
@@ -82,9 +82,8 @@ function beginLoad(ref: SetRef): u32 {
   const wantedDigest = ref.digest;
   const manifest = readManifest(wantedSlot);
   if (manifest == 0 || manifestDigest(manifest) != wantedDigest) return Loaded.Torn;
-  const size = MANIFEST_HEADER + manifestNames(manifest) + ((<usize>manifestCount(manifest)) << 2);
   // It came through the scratch buffer, which is as large as the one it goes to.
-  memory.copy(loadedManifest(), manifest, size);
+  memory.copy(loadedManifest(), manifest, valueLength());
   if (xxh64(loadedManifest() + MANIFEST_HEADER, manifestNames(loadedManifest()), 0) != wantedDigest) return Loaded.Torn;
   // The second look: the header, read anew into what `ref` points at, must still say the same.
   if (!readHeader() || ref.slot != wantedSlot || ref.digest != wantedDigest) return Loaded.Torn;
@@ -125,8 +124,7 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
       // The leader verified the same bytes before it wrote them: other bytes mean that the place is being reused.
       if (fault == Reason.TableDigest || (fault == Reason.None && tableDigest(table) != wanted)) return Loaded.Torn;
       if (fault != Reason.None) return refuse(fault);
-      const service = tableService(table);
-      if (!isEqual(service + 2, load<u16>(service), name, nameLength)) return refuse(Reason.TableService);
+      if (!isSameText(tableService(table), nameAt)) return refuse(Reason.TableService);
       fault = addTable(spare, table, length);
     }
     if (fault != Reason.None) return refuse(fault);

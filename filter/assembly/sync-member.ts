@@ -26,6 +26,9 @@ const TORN_LIMIT: u32 = 50;
 /** Region in use: 0, 1, or -1 before the first activation. */
 let inUse: i32 = -1;
 let torn: u32 = 0;
+/** Milliseconds since a set or its mode last came into use here; counted by ticks, so that it does not wrap. */
+export let setAgeMs: u64 = 0;
+let lastTick: u32 = 0;
 /** The set that this VM must not touch, see seed.ts. */
 let isQuarantined: bool = false;
 const quarantinedSet: SetId = changetype<SetId>(memory.data(16, 8));
@@ -39,6 +42,11 @@ export function resetMember(): void {
   isQuarantined = false;
   abandonLoad();
   useRegion(null, Gate.Pass);
+}
+
+export function ageSet(now: u32): void {
+  if (lastTick != 0) setAgeMs += now - lastTick;
+  lastTick = now;
 }
 
 export function serving(): Region | null {
@@ -122,6 +130,7 @@ function activate(): void {
     inUse = inUse == 0 ? 1 : 0;
   } else if (isSame(own.active, active) && own.mode == active.mode) return;
   copyId(own.active, active);
+  setAgeMs = 0;
   own.mode = active.mode;
   own.quarantined = 0;
   isQuarantined = false;

@@ -22,7 +22,7 @@ const METHOD_LENGTH: usize = 25;
 let token: u32 = 0;
 let root: u32 = 0;
 let silentTicks: u32 = 0;
-let backoff: u32 = LEAST_BACKOFF_MS;
+let backoff: u32 = 200; // LEAST_BACKOFF_MS
 let failedAt: u32 = 0;
 let wait: u32 = 0;
 

@@ -69,6 +69,14 @@ export function isObserved(flags: u32): bool {
   return (flags & FLAG_OBSERVE) != 0;
 }
 
+/** The name of a target of a verified table, u16-prefixed. */
+export function tableTarget(table: usize, number: u32): usize {
+  let at = tableService(table);
+  at += 2 + <usize>load<u16>(at);
+  for (; number != 0; number--) at += 2 + <usize>load<u16>(at) + TARGET_TAIL;
+  return at;
+}
+
 /** Per target 12 bytes: address of its name's u16 length, and what is left of its order and of its sticky quota. */
 @inline
 function targetAt(i: usize): usize {

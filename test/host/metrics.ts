@@ -27,6 +27,10 @@ export class Metrics {
     return Status.Ok;
   }
 
+  names(): string[] {
+    return [...this.#values.keys()];
+  }
+
   /** Undefined for a metric that nobody defined. */
   value(name: string): number | undefined {
     const value = this.#values.get(name);
