@@ -6,6 +6,7 @@ import { BallastError } from "../../common/errors.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
 import { environmentIsMade } from "../../models/tfx/environment.ts";
+import { HELD_OUT_SHARE } from "../features/series/training-examples.ts";
 import { FallbackError } from "../forecast/reasons.ts";
 import { backtestPage } from "../forecast/series/backtest-page.ts";
 import { naive, seasonalNaive } from "../forecast/series/naive.ts";
@@ -120,9 +121,9 @@ export async function run(args: string[], io: Io): Promise<number> {
   }
 }
 
-/** The windows before the test, at most a tenth of what lies before it: the span that no model was fitted or calibrated on. */
+/** The windows before the test, at most in the share held out of the training: the span that no model was fitted or calibrated on. */
 function choiceWindows(history: Float64Array, season: number, horizon: number): Window[] {
-  const fit = Math.floor((0.1 * history.length) / horizon);
+  const fit = Math.floor((HELD_OUT_SHARE * history.length) / horizon);
   const room = Math.floor((history.length - season - 2) / horizon);
   return lastWindows(history, horizon, Math.max(0, Math.min(MAX_CHOICE_WINDOWS, Math.max(2, fit), room)));
 }

@@ -14,7 +14,7 @@ before(async () => {
   stand = await Stand.start();
   await stand.until("first weights", (view) => view.epoch > 0);
 });
-after(() => stand.stop());
+after(() => stand?.stop());
 
 /** Runs a command as the shell would; a typed error comes back as its code. */
 async function ballast(...args: string[]): Promise<{ exit: number | string; out: string }> {

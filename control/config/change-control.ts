@@ -92,8 +92,11 @@ const yesNo: v.ValueKind<boolean> = {
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
 };
 
-/** `serviceNames` null: they could not be read, so none can be held against them. Undefined when anything is wrong. */
-export function readChangeControl(root: Section, serviceNames: readonly string[] | null): ChangeControl | undefined {
+/** `services` null: they could not be read, so nothing can be held against them. Undefined when anything is wrong. */
+export function readChangeControl(
+  root: Section,
+  services: ReadonlyMap<string, { policy: { hysteresisPpm: number } }> | null,
+): ChangeControl | undefined {
   const none = {
     standard: { maxStepPpm: null, maxServices: MAX_SERVICES, minSharePpm: 0 },
     normal: { maxPending: 16, expireAfterMs: DAY_MS },
@@ -110,6 +113,12 @@ export function readChangeControl(root: Section, serviceNames: readonly string[]
   const [standard, normal, emergency] = [sub("standard"), sub("normal"), sub("emergency")];
   if (standard === undefined || normal === undefined || emergency === undefined) return undefined;
   const maxStepPpm = standard?.has("maxStep") ? standard.value("maxStep", v.shareAboveZero, REQUIRED) : null;
+  for (const [name, { policy }] of services ?? []) {
+    if (maxStepPpm == null || policy.hysteresisPpm <= maxStepPpm) continue;
+    const found = `maxStep ${maxStepPpm / 10_000}% below the hysteresis ${policy.hysteresisPpm / 10_000}% of ${name}: no step could ever be taken`;
+    standard?.reject("maxStep", found, "a maxStep not below any hysteresis");
+    return undefined;
+  }
   const maxServices = value(standard, "maxServices", wholeNumber(1, MAX_SERVICES), MAX_SERVICES);
   const minSharePpm = value(standard, "minShare", v.share, 0);
   const maxPending = value(normal, "maxPending", wholeNumber(1, 256), 16);
@@ -117,7 +126,7 @@ export function readChangeControl(root: Section, serviceNames: readonly string[]
   const approveWithinMs = value(emergency, "approveWithin", v.duration(upToAMonth), DAY_MS);
   const home = section.value("zone", zone, "UTC");
   const maintenanceOnly = section.value("maintenanceOnly", yesNo, false);
-  const freezes = readFreezes(section, home ?? "UTC", serviceNames);
+  const freezes = readFreezes(section, home ?? "UTC", services === null ? null : [...services.keys()]);
   if (maxStepPpm === undefined || maxServices === undefined || minSharePpm === undefined) return undefined;
   if (maxPending === undefined || expireAfterMs === undefined || approveWithinMs === undefined) return undefined;
   if (home === undefined || maintenanceOnly === undefined || freezes === undefined) return undefined;

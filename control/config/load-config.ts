@@ -114,7 +114,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const policySection = root.section("policy", FIELDS.policy);
   const policy = readPolicy(policySection, null);
   const services = readServices(root, policy, policySection);
-  const changeControl = readChangeControl(root, services === undefined ? null : [...services.keys()]);
+  const changeControl = readChangeControl(root, services ?? null);
   const access = readAccess(root);
 
   const complete =

@@ -10,7 +10,7 @@ import type { FleetPush } from "../xds/push.ts";
 import { type ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { type Draft, policyDigestOf, recordOf } from "./checkpoint-record.ts";
 import { EpochCounts } from "./epoch-counts.ts";
-import { fromCheckpoint, type InForce, restoreInForce } from "./in-force.ts";
+import { closeForgotten, fromCheckpoint, type InForce, restoreInForce } from "./in-force.ts";
 import { release } from "./release.ts";
 
 export interface EpochWriterOptions {
@@ -192,7 +192,7 @@ export class EpochWriter {
     const skewMs = this.counts.released(record, result.staged, result.activated);
     log.info({ epoch, trigger: draft.trigger, why: draft.why, skewMs }, "epoch active");
     this.#options.onEpoch?.({ inForce: this.#inForce, atMs: wallMs(), tables: draft.tables, skewMs });
-    if (before !== null) await this.#closeEarlier(before, epoch, draft.rollbackOf, draft.why);
+    await closeForgotten(store, this.#inForce, { term, atMs: wallMs() });
     return true;
   }
 
@@ -226,6 +226,8 @@ export class EpochWriter {
     this.#inForce = inForce;
     desk.replace(state);
     fleet.restore(memory);
+    if (inForce !== null)
+      await closeForgotten(store, inForce, { term: this.#options.term, atMs: this.#options.wallMs() });
     this.#unsure = false;
   }
 
@@ -283,15 +285,5 @@ export class EpochWriter {
         return [plan.name, { plan, steppedAtMs: same ? earlier.steppedAtMs : (plan.steppedAtMs ?? nowMs) }];
       }),
     );
-  }
-
-  async #closeEarlier(before: InForce, epoch: number, rollbackOf: number | undefined, reason: string): Promise<void> {
-    const { store, term, wallMs } = this.#options;
-    const common = { from: "active", atMs: wallMs() } as const;
-    const move =
-      rollbackOf === undefined
-        ? ({ ...common, move: "supersede", to: "closed", detail: { byEpoch: epoch } } as const)
-        : ({ ...common, move: "rollBack", to: "rolledBack", detail: { byEpoch: epoch, reason } } as const);
-    await store.append({ kind: "move", epoch: before.epoch, move }, { term });
   }
 }

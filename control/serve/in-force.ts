@@ -1,7 +1,7 @@
 import { BallastError } from "../../common/errors.ts";
 import type { Checkpoint } from "../checkpoint/moves.ts";
 import type { CheckpointRecord } from "../checkpoint/record.ts";
-import { type CheckpointStore, recentReleases } from "../checkpoint/store.ts";
+import { type CheckpointStore, presentCheckpoint, recentReleases } from "../checkpoint/store.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlanInput, PlannedService } from "../plan/plan.ts";
 import { decodeTable } from "../table/codec.ts";
@@ -40,6 +40,31 @@ export async function restoreInForce(
     inForce: fromCheckpoint(checkpoint, set, config),
     memory: { reservedEpoch, committed: { epoch, term, mode, set }, kept: older.map((release) => release.set) },
   };
+}
+
+/**
+ * Closes the epoch before the one in force, when a server ended between the commit and that move (or never learnt of the
+ * commit). Wall time in `atMs`.
+ */
+export async function closeForgotten(
+  store: CheckpointStore,
+  { record }: InForce,
+  by: { term: number; atMs: number },
+): Promise<void> {
+  if (record.parent === 0) return;
+  const earlier = await presentCheckpoint(store, record.parent);
+  if (earlier?.state !== "active") return;
+  const common = { from: "active", atMs: by.atMs } as const;
+  const move =
+    record.rollbackOf === undefined
+      ? ({ ...common, move: "supersede", to: "closed", detail: { byEpoch: record.epoch } } as const)
+      : ({
+          ...common,
+          move: "rollBack",
+          to: "rolledBack",
+          detail: { byEpoch: record.epoch, reason: record.why },
+        } as const);
+  await store.append({ kind: "move", epoch: record.parent, move }, { term: by.term });
 }
 
 /** A target that the configuration no longer knows has base 0; one that the record did not know is left to the planner. */

@@ -19,7 +19,7 @@ before(async () => {
   stand = await Stand.start();
   await stand.until("first weights", (view) => view.epoch > 0);
 });
-after(() => stand.stop());
+after(() => stand?.stop());
 
 test("the committed document is that of the routes", async () => {
   if (update) await writeFile(FILE, `${JSON.stringify(document, null, 2)}\n`);

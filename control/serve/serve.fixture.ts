@@ -65,7 +65,13 @@ export class Stand {
       admin.closeAllConnections();
       admin.close();
     });
-    await stand.#serve(Date.now());
+    try {
+      await stand.#serve(Date.now());
+    } catch (thrown) {
+      stand.#stopAdmin();
+      await rm(dir, { recursive: true, force: true });
+      throw thrown;
+    }
     stand.filter = new SimulatedFilter({
       port: stand.server.xdsPort,
       fleet: "demo",
@@ -109,7 +115,7 @@ export class Stand {
 
   /** Waits until the status is as asked for. */
   async until(what: string, check: (view: StatusView) => boolean): Promise<StatusView> {
-    for (let tries = 0; tries < 400; tries++) {
+    for (let tries = 0; tries < 1_200; tries++) {
       const view = await this.status();
       if (check(view)) return view;
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -16,7 +16,7 @@ import { ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { Changes } from "./changes.ts";
 import { ControlLoop } from "./control-loop.ts";
 import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
-import { restoreInForce } from "./in-force.ts";
+import { closeForgotten, restoreInForce } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { lead } from "./leadership.ts";
 
@@ -81,6 +81,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
     const { inForce, memory } = await restoreInForce(store, config);
     const { term } = leadership;
+    if (inForce !== null) await closeForgotten(store, inForce, { term, atMs: wallMs() });
     const desk = new ChangeDesk({
       store,
       term,
