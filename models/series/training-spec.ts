@@ -39,7 +39,7 @@ export interface TrainingEffort {
 }
 
 export const FULL_EFFORT: TrainingEffort = {
-  trials: 8,
+  trials: 6,
   maxRounds: 160,
   maxEpochs: 10,
   blends: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
@@ -88,7 +88,7 @@ export interface TrainingSpec {
 }
 
 /** Raised when the files change their form. */
-const FILES_VERSION = 1;
+const FILES_VERSION = 2;
 
 /**
  * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
@@ -106,7 +106,7 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
       "TRAIN_HISTORY_TOO_SHORT",
       `no series has enough steps for season ${shape.season} and horizon ${shape.horizon}`,
       {
-        hint: "Two seasons, two horizons to learn from and a tenth (at least 1.5 horizons) each to calibrate and to judge are needed.",
+        hint: "Two seasons, two horizons to learn from and 8 % (at least 1.5 horizons) each to calibrate and to judge are needed.",
       },
     );
   if (input.checked !== false)

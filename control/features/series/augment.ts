@@ -8,13 +8,14 @@ const MAX_SHARE = 0.5;
  * A copy of a series with level shifts injected: each changes the level by a factor 1 + d (d from Student's t with three
  * degrees of freedom × 0.05, at most ±0.5), rises over 1 … 150 steps, and six in ten fall back after 7 … 400. A model that
  * saw one day without incidents would otherwise take every departure for noise and return to the cycle too soon.
+ * @param from first step that a shift may begin at. Shifts before a held-out span would raise its scale and so make its errors small.
  */
-export function withLevelShifts(values: ArrayLike<number>, random: SeededRandom): Float64Array {
+export function withLevelShifts(values: ArrayLike<number>, random: SeededRandom, from = 0): Float64Array {
   const n = values.length;
   const copy = Float64Array.from(values);
-  const count = poisson(n / STEPS_PER_SHIFT, random);
+  const count = poisson((n - from) / STEPS_PER_SHIFT, random);
   for (let s = 0; s < count; s++) {
-    const start = random.integer(0, n - 1);
+    const start = random.integer(from, n - 1);
     const share = Math.max(-MAX_SHARE, Math.min(MAX_SHARE, 0.05 * studentT3(random)));
     const rise = Math.exp(random.uniform(0, 5));
     const end = random.next() < 0.6 ? start + Math.exp(random.uniform(2, 6)) : Number.POSITIVE_INFINITY;

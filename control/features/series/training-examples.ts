@@ -60,7 +60,9 @@ export interface TrainingExample {
 const WITNESS_EVERY = 8;
 
 /** Share of the span held out for `eval`, and for `gate`, each at least one and a half horizons. */
-const HELD_OUT_SHARE = 0.1;
+export const HELD_OUT_SHARE = 0.08;
+/** Shifts of a held-out copy begin at most so many horizons before its span. */
+const STEPS_BEFORE = 5;
 
 /** Where the splits of a series of `length` lie; null when too little remains to learn from. */
 export function splitSpans(shape: SeriesShape, length: number): SplitSpans | null {
@@ -109,7 +111,8 @@ export function* trainingExamples(
     const real = series.values.subarray(0, spans[split][1]);
     const half = Math.ceil(options.originsPerHeldOut / 2);
     yield* draw(split, real, half, false);
-    if (split === "eval") yield* draw(split, withLevelShifts(filled(real), random), half, true);
+    const shiftsFrom = Math.max(0, spans[split][0] - STEPS_BEFORE * shape.horizon);
+    if (split === "eval") yield* draw(split, withLevelShifts(filled(real), random, shiftsFrom), half, true);
     else yield* draw(split, real, half, false);
   }
 
