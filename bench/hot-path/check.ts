@@ -3,7 +3,7 @@ import type { Row } from "./rows.ts";
 
 const PICKS = 2 * SESSIONS;
 /** 70 % of 2,048 picks: an honest random split lies within 61 of it 99.99 times in 100; 80 leaves room for a hash of few keys. */
-const EXPECTED_FIRST = 0.7 * PICKS;
+const EXPECTED_SHARE = 0.7;
 const MAX_OFF = 160;
 
 /**
@@ -21,7 +21,8 @@ export async function checkRow(rig: Rig, row: Row): Promise<void> {
     if (first !== PICKS) throw new Error(`${seen}; expected all on the first target`);
     return;
   }
-  if (Math.abs(first - EXPECTED_FIRST) > MAX_OFF) throw new Error(`${seen}; expected 70/30`);
+  const share = row.share ?? EXPECTED_SHARE;
+  if (Math.abs(first - share * PICKS) > MAX_OFF) throw new Error(`${seen}; expected ${share} on the first target`);
   if (row.expect !== "sticky") return;
   const picks = await rig.load.picks();
   const moved = Array.from({ length: SESSIONS }, (_, i) => i).filter((i) => picks[i] !== picks[i + SESSIONS]).length;

@@ -14,7 +14,13 @@ export const TARGETS = [
 const API = "type.googleapis.com/envoy";
 
 /** How requests find their cluster once the filters have run. */
-export type Steering = "none" | "header" | { route: object };
+export type Steering =
+  | "none"
+  /** By the header; without it by Envoy's own weights. */
+  | "header"
+  /** By the header; without it to the first target. */
+  | "header_or_first"
+  | { route: object };
 
 export interface ListenerParts {
   name: string;
@@ -75,7 +81,7 @@ function routes({ mode, steering }: ListenerParts): object[] {
   const anything = { prefix: "/" };
   const plain = { route: { cluster: TARGETS[0].cluster } };
   if (steering === "none") return [{ name: SERVICE, match: anything, ...(mode === "direct" ? answer : plain) }];
-  if (steering !== "header") return [{ name: SERVICE, match: anything, route: steering.route }];
+  if (typeof steering === "object") return [{ name: SERVICE, match: anything, route: steering.route }];
   const steered = mode === "direct" ? answer : { route: { cluster_header: STEER_HEADER } };
   return [
     {
@@ -83,7 +89,11 @@ function routes({ mode, steering }: ListenerParts): object[] {
       match: { ...anything, headers: [{ name: STEER_HEADER, present_match: true }] },
       ...steered,
     },
-    { name: SERVICE, match: anything, ...(mode === "direct" ? answer : { route: WEIGHTED }) },
+    {
+      name: SERVICE,
+      match: anything,
+      ...(mode === "direct" ? answer : steering === "header" ? { route: WEIGHTED } : plain),
+    },
   ];
 }
 

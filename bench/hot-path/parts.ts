@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { fetchEnvoy } from "../../scripts/fetch-envoy.ts";
-import { type BenchControl, startBenchControl } from "../lib/control-server.ts";
+import { type BenchControl, type Shares, startBenchControl } from "../lib/control-server.ts";
 import { filterModule } from "../lib/filter-module.ts";
 import { buildLoadGenerator } from "../lib/load-generator.ts";
 import { type Built, buildNative, ROOT } from "../lib/native-build.ts";
 import type { BenchOptions } from "../main.ts";
 import { type Mode, TARGETS } from "./listener.ts";
 import type { RigParts } from "./rig.ts";
-import { allRows, SERVICES } from "./rows.ts";
+import { allRows, OTHER_SPLITS, SERVICES } from "./rows.ts";
 
 export const MODES: readonly Mode[] = ["direct", "forward"];
 /** Kept whatever rows are asked for: the baselines of the ratios. */
@@ -45,15 +45,18 @@ export async function prepare(options: BenchOptions): Promise<Prepared> {
     options.words.length === 0 || ALWAYS.includes(name) || options.words.includes(name);
   const rows = allRows({ ballast: pathOf(filter), goSdk: pathOf(goSdk) }).filter(
     (row) =>
-      (!options.quick || row.quick) &&
+      (!options.quick || row.quick || options.words.includes(row.name)) &&
       (row.needs === undefined || skipped[row.needs] === undefined) &&
       wanted(row.name),
   );
   let control: BenchControl | undefined;
   if (rows.some((row) => row.needs === "ballast")) {
     control = await startBenchControl();
-    const now = Object.fromEntries(TARGETS.map(({ cluster, slots }) => [cluster, slots]));
-    await control.push(Object.fromEntries(SERVICES.map((service) => [service, { now }])));
+    const [first, second] = TARGETS;
+    const shares = (slots: number): Shares => ({ now: { [first.cluster]: slots, [second.cluster]: 1024 - slots } });
+    await control.push(
+      Object.fromEntries(SERVICES.map((service) => [service, shares(OTHER_SPLITS[service] ?? first.slots)])),
+    );
   }
   return {
     skipped,

@@ -29,6 +29,8 @@ export interface Row {
   job?: Job;
   /** Expected of the answers when forwarding: all to the first target, 70/30, or 70/30 with each session on one target. */
   expect: "first" | "split" | "sticky";
+  /** Share of the first target where it is not 70 %. */
+  share?: number;
   /** A row that picks in the route itself has nothing to do on a direct response. */
   modes: readonly Mode[];
   /** Measured by --quick as well. */
@@ -41,6 +43,8 @@ export interface Row {
 const PEERS = join(ROOT, "bench/hot-path/peers");
 /** Three, as the demo has: a look-up by name is part of the job. */
 export const SERVICES: readonly string[] = ["quotes", SERVICE, "ledger"];
+/** First targets' slots of the two services that only Ballast's rows of left-out work ask for. */
+export const OTHER_SPLITS: Readonly<Record<string, number>> = { quotes: 973, ledger: 1024 };
 const BOTH: readonly Mode[] = ["direct", "forward"];
 
 /** Configuration text of the Rust, AssemblyScript, ext_proc and dynamic-module peers: three services, as the demo has. */
@@ -63,8 +67,8 @@ function luaSource(job: Job): string {
 }
 
 /** The filter's plugin configuration; design and reference: docs/reference of the filter. */
-export function ballastConfiguration(job: Job): string {
-  const from = { header: { header: "x-service" }, fixed: { fixed: SERVICE }, route: "route_name" }[job.service];
+export function ballastConfiguration(job: Job, service = SERVICE, more: object = {}): string {
+  const from = { header: { header: "x-service" }, fixed: { fixed: service }, route: "route_name" }[job.service];
   return JSON.stringify({
     control_cluster: "ballast_control",
     fleet: "bench",
@@ -72,6 +76,35 @@ export function ballastConfiguration(job: Job): string {
     service_from: from,
     steer_header: "x-ballast-target",
     ...(job.session ? { session_from: { cookie: "sid" } } : {}),
+    ...more,
+  });
+}
+
+/** A split of Ballast's with every pick written, and with the first target's left to the route. Both below a route to that target. */
+function unwrittenRows(service: string, share: number, ballast: string): Row[] {
+  const percent = Math.round(100 * share);
+  const job: Job = { service: "fixed", session: true };
+  return [false, true].map((leave) => {
+    const name = `ballast_${percent}_${100 - percent}${leave ? "_unwritten" : ""}`;
+    const values = leave ? { values: { [service]: { [TARGETS[0].cluster]: "" } } } : {};
+    const filter = wasmFilter({
+      vmId: name,
+      path: ballast,
+      configuration: ballastConfiguration(job, service, values),
+      failurePolicy: "FAIL_RELOAD",
+    });
+    return {
+      name,
+      what: `Ballast: ${jobWords(job)}, ${percent}/${100 - percent}${leave ? ", the larger share not written" : ""}`,
+      expect: share === 1 ? "first" : "sticky",
+      share,
+      job,
+      modes: BOTH,
+      quick: false,
+      needs: "ballast",
+      listener: (port, mode) =>
+        listener({ name: `${name}_${mode}`, port, mode, steering: "header_or_first", filters: [filter] }),
+    };
   });
 }
 
@@ -203,6 +236,10 @@ export function allRows(modules: { ballast: string | undefined; goSdk: string | 
         }),
       );
       rows.push({ ...row, needs: "ballast" });
+    }
+    for (const service of ["payments", "quotes", "ledger"]) {
+      const slots = OTHER_SPLITS[service] ?? TARGETS[0].slots;
+      rows.push(...unwrittenRows(service, slots / 1024, ballast));
     }
   }
   return rows;
