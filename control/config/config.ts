@@ -2,6 +2,7 @@ import type { Position } from "../../common/errors.ts";
 import type { Access, TlsFiles } from "./access.ts";
 import type { ChangeControl } from "./change-control.ts";
 import type { StoreConfig } from "./store.ts";
+import type { TicketsConfig } from "./tickets.ts";
 
 /**
  * What ballast.yaml says, checked as a whole: a value of this type has passed every rule of docs/reference/ballast-yaml.md.
@@ -29,6 +30,8 @@ export interface BallastConfig {
   /** The policy of services that override nothing. */
   policy: Policy;
   changeControl: ChangeControl;
+  /** Null: there is no ticket system. */
+  tickets: TicketsConfig | null;
   access: Access;
   services: ReadonlyMap<string, ServiceConfig>;
 }

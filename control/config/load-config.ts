@@ -7,6 +7,7 @@ import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./confi
 import { ConfigError } from "./config-error.ts";
 import { POLICY_FIELDS, readPolicy } from "./policy.ts";
 import { readStore, STORE_FIELDS } from "./store.ts";
+import { readTickets, TICKETS_FIELDS } from "./tickets.ts";
 import * as v from "./values.ts";
 import { REQUIRED, type Section, YamlReader } from "./yaml-reader.ts";
 
@@ -32,6 +33,7 @@ export const FIELDS = {
     "tables",
     "policy",
     "changeControl",
+    "tickets",
     "access",
     "services",
   ],
@@ -44,6 +46,7 @@ export const FIELDS = {
   tables: ["slots"],
   policy: POLICY_FIELDS,
   ...CHANGE_CONTROL_FIELDS,
+  ...TICKETS_FIELDS,
   ...ACCESS_FIELDS,
   service: ["ci", "mode", "sessions", "capacity", "policy", "targets"],
   sessions: ["moveBefore"],
@@ -115,12 +118,14 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const policy = readPolicy(policySection, null);
   const services = readServices(root, policy, policySection);
   const changeControl = readChangeControl(root, services ?? null);
+  const ticketSystem = readTickets(root);
   const access = readAccess(root);
 
   const complete =
     version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && store !== undefined;
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
+  if (ticketSystem === undefined) return undefined;
   if (!complete || !rest || slots === undefined || services === undefined || !isComplete(policy)) return undefined;
   return {
     file,
@@ -136,6 +141,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     tables: { slots },
     policy,
     changeControl,
+    tickets: ticketSystem,
     access,
     services,
   };

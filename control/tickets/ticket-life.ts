@@ -100,7 +100,7 @@ function towardsApproval(life: TicketLife, view: TicketView, policy: TicketPolic
         return { do: "wait", why: `conflicts: ${found.map(({ text }) => text).join("; ")}` };
       }
       const note = found.length === 0 ? {} : { note: `Conflicts: ${found.map(({ text }) => text).join("; ")}` };
-      return { do: "update", change: { phase: "assess", ...note } };
+      return { do: "update", change: { phase: SUBMITTED[life.type], ...note } };
     }
     case "assess":
     case "authorize":
