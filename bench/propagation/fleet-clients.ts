@@ -28,7 +28,7 @@ export type ClientsCommand =
 
 export type ClientsReport =
   | { say: "connected"; ms: number }
-  | { say: "account"; active: number; skewMs: { p50: number; p99: number; max: number } }
+  | { say: "account"; active: number; lost: number; skewMs: { p50: number; p99: number; max: number } }
   | { say: "stormed"; ms: number; refused: number }
   | { say: "failed"; why: string };
 
@@ -66,7 +66,10 @@ class SimulatedNode {
       told = true;
     };
     const gone = (): void => {
-      if (this.#socket === socket) this.#socket = null;
+      if (this.#socket === socket) {
+        this.#socket = null;
+        lost++;
+      }
       socket.destroy();
       tell(false);
     };
@@ -89,8 +92,9 @@ class SimulatedNode {
   }
 
   break(): void {
-    this.#socket?.destroy();
+    const socket = this.#socket;
     this.#socket = null;
+    socket?.destroy();
   }
 
   #receive(message: Buffer): void {
@@ -140,6 +144,8 @@ class SimulatedNode {
 }
 
 let options: ClientsOptions | null = null;
+/** Open connections that ended without our doing. */
+let lost = 0;
 let context: SecureContext | null = null;
 let lead: Buffer = Buffer.alloc(0);
 const nodes: SimulatedNode[] = [];
@@ -200,6 +206,7 @@ async function obey(command: ClientsCommand): Promise<void> {
     say({
       say: "account",
       active: times.length,
+      lost,
       skewMs: { p50: quantile(skews, 0.5), p99: quantile(skews, 0.99), max: quantile(skews, 1) },
     });
   }

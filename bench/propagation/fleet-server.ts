@@ -110,6 +110,8 @@ async function obey(command: ServerCommand): Promise<ServerReport> {
         fleet: settings.fleet,
         log,
         clock: systemClock,
+        // All nodes share one client process: a ping behind the bytes of thousands may wait longer than any real Envoy's would.
+        limits: { keepaliveTimeoutMs: DEADLINE_MS },
         ...(tls === undefined
           ? {}
           : { tls: { cert: readFileSync(tls.cert), key: readFileSync(tls.key), clientCa: readFileSync(tls.ca) } }),

@@ -76,6 +76,7 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
     for (let round = 0; round < options.rounds; round++) {
       const pushed = await server.ask<"pushed">({ do: "push" });
       const account = await clients.ask<"account">({ do: "account", version: pushed.version });
+      if (account.lost > 0) throw new Error(`${account.lost} connections broke during the run`);
       if (account.active !== options.nodes || pushed.voters !== options.nodes + options.envoys) {
         throw new Error(`${account.active} nodes of ${pushed.voters} voters use ${pushed.version}`);
       }

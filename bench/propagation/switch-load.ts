@@ -39,6 +39,7 @@ export type LoadReport =
   | { say: "failed"; why: string };
 
 export const TARGET_NAMES = ["a", "b"] as const;
+const WARM_TIMEOUT_MS = 5_000;
 const MAX_TRIES_PER_CONNECTION = 40;
 
 export function monotonicMs(): number {
@@ -184,6 +185,10 @@ function begin(command: Extract<LoadCommand, { do: "begin" }>): void {
   watch = current;
 }
 
+function warm(): boolean {
+  return watch?.workers.every(({ lastOldMs }) => lastOldMs > 0) === true;
+}
+
 async function finish(command: Extract<LoadCommand, { do: "finish" }>): Promise<LoadReport> {
   const current = watch as Watch;
   const deadline = monotonicMs() + command.timeoutMs;
@@ -209,6 +214,8 @@ async function obey(command: LoadCommand): Promise<LoadReport> {
     case "begin":
       begin(command);
       await pause(command.warmMs);
+      // On a busy machine the first answers may take longer; a push before every worker has answered would see nothing.
+      for (const until = monotonicMs() + WARM_TIMEOUT_MS; !warm() && monotonicMs() < until; ) await pause(2);
       return { say: "running", answers: watch?.answers ?? 0 };
     case "finish":
       return finish(command);

@@ -47,6 +47,7 @@ export interface GrpcServer {
 
 const NO_ERROR = http2.constants.NGHTTP2_NO_ERROR;
 const KEEPALIVE_SWEEPS = 8;
+const PATIENT_SWEEPS = 2;
 /** Connections that the kernel completes before we take them (bounded by net.core.somaxconn): beyond it clients wait whole seconds. */
 const BACKLOG = 4_096;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -154,7 +155,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         });
   const sessions = new Map<http2.Http2Session, Keepalive>();
   server.on("session", (session) => {
-    sessions.set(session, { lastMs: performance.now(), pending: false, streams: 0 });
+    sessions.set(session, { lastMs: performance.now(), pending: false, sweepsUnanswered: 0, streams: 0 });
     session.on("error", () => session.destroy());
     session.on("close", () => sessions.delete(session));
   });
@@ -222,6 +223,8 @@ interface Keepalive {
   /** When the connection began or was last pinged. */
   lastMs: number;
   pending: boolean;
+  /** Sweeps since the ping that found no answer. */
+  sweepsUnanswered: number;
   streams: number;
 }
 
@@ -235,7 +238,8 @@ function keepAlive(
   if (session.destroyed) return;
   const sinceMs = nowMs - state.lastMs;
   if (state.pending) {
-    if (sinceMs > limits.keepaliveTimeoutMs) session.destroy();
+    // Time alone would blame a client for our own stall: after one, its answer lies unread while the timers run first.
+    if (++state.sweepsUnanswered > PATIENT_SWEEPS && sinceMs > limits.keepaliveTimeoutMs) session.destroy();
     return;
   }
   if (sinceMs < limits.keepaliveMs) return;
@@ -246,6 +250,7 @@ function keepAlive(
   }
   state.lastMs = nowMs;
   state.pending = true;
+  state.sweepsUnanswered = 0;
   const sent = session.ping(() => {
     state.pending = false;
   });

@@ -30,7 +30,7 @@ export interface XdsLimits {
   connectBurst?: number;
   /** Interval of the pings that find half-open connections (grpc.keepalive_time_ms). Default 30,000 ms. */
   keepaliveMs?: number;
-  /** Time without an answer to a ping after which the connection is closed. Default 10,000 ms. */
+  /** Time without an answer to a ping after which the connection is closed. Default 20,000 ms. */
   keepaliveTimeoutMs?: number;
   /** How long `stop` waits for streams to end before it cuts them. Default 5,000 ms. */
   stopMs?: number;
@@ -46,7 +46,7 @@ const DEFAULT_LIMITS: Required<XdsLimits> = {
   connectsPerSecond: 2_000,
   connectBurst: 1_000,
   keepaliveMs: 30_000,
-  keepaliveTimeoutMs: 10_000,
+  keepaliveTimeoutMs: 20_000,
   stopMs: 5_000,
 };
 
