@@ -101,6 +101,12 @@ export const ERROR_CODES = {
     exit: 2,
     hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step.",
   },
+  HISTORY_SOURCE_REFUSED: {
+    exit: 4,
+    hint: "The message has the source's own words: mend the query, or the credential in BALLAST_PROMETHEUS_AUTHORIZATION.",
+  },
+  HISTORY_SOURCE_UNREACHABLE: { exit: 4, hint: "Check the address, and that the source is up and not overloaded." },
+  HISTORY_TOO_LARGE: { exit: 2, hint: "Import a shorter span, a longer step, or fewer services (--service)." },
   INTERNAL: { exit: 70, http: 500, hint: "This is a fault in Ballast. Report it with the text above." },
   NATS_DOWNLOAD_FAILED: {
     exit: 4,

@@ -18,6 +18,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
   refuse: { summary: "refuse a change that waits", load: () => import("./refuse.ts") },
   freeze: { summary: "list, add, lift or break freezes", load: () => import("./freeze.ts") },
   history: { summary: "show the newest entries of the log", load: () => import("./history.ts") },
+  "import-history": {
+    summary: "load past demand from Prometheus, access logs, CSV or Parquet",
+    load: () => import("./import-history.ts"),
+  },
   audit: { summary: "verify or export the log, or show one epoch", load: () => import("./audit.ts") },
   status: { summary: "show nodes, epochs and weights of a running server", load: () => import("./status.ts") },
   rollback: {

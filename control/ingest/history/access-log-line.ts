@@ -1,0 +1,65 @@
+import { timeMs } from "./time.ts";
+
+/** What names the service of a request. Envoy's default text format has no route name. */
+export type AccessLogKey = "route" | "authority";
+
+export interface AccessLogFields {
+  by: AccessLogKey;
+  /** Keys of a JSON log whose names are one's own; default: the usual ones, below. */
+  timeField?: string;
+  serviceField?: string;
+}
+
+const TIME_FIELDS = ["start_time", "timestamp", "@timestamp", "time"];
+const SERVICE_FIELDS: Record<AccessLogKey, readonly string[]> = {
+  route: ["route_name", "route"],
+  authority: ["authority", ":authority", "host"],
+};
+
+/**
+ * One line of an Envoy access log: a JSON object, or the default text format
+ *   [START_TIME] "METHOD PATH PROTOCOL" CODE FLAGS … "X-FORWARDED-FOR" "USER-AGENT" "X-REQUEST-ID" "AUTHORITY" "UPSTREAM_HOST"
+ * A text line is read from both ends: paths and user agents come from clients, Envoy does not escape quotes in them.
+ * @returns the request, or a sentence on what was expected
+ */
+export function parseAccessLogLine(line: string, fields: AccessLogFields): { atMs: number; service: string } | string {
+  return line.startsWith("{") ? json(line, fields) : text(line, fields.by);
+}
+
+function json(
+  line: string,
+  { by, timeField, serviceField }: AccessLogFields,
+): { atMs: number; service: string } | string {
+  let record: Record<string, unknown>;
+  try {
+    record = JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return "not JSON, though it begins like it";
+  }
+  const key = (own: string | undefined, usual: readonly string[]): string | undefined =>
+    own ?? usual.find((name) => Object.hasOwn(record, name));
+  const time = key(timeField, TIME_FIELDS);
+  const atMs = time === undefined ? Number.NaN : timeMs(record[time]);
+  if (Number.isNaN(atMs)) return `no time with its zone in ${timeField ?? TIME_FIELDS.join(", ")}`;
+  const name = key(serviceField, SERVICE_FIELDS[by]);
+  return named(atMs, name === undefined ? undefined : record[name], serviceField ?? SERVICE_FIELDS[by].join(", "));
+}
+
+function text(line: string, by: AccessLogKey): { atMs: number; service: string } | string {
+  const start = /^\[([^\]]{10,40})\] "/.exec(line);
+  if (start === null) return "neither a JSON object nor Envoy's default text format";
+  const atMs = timeMs(start[1]);
+  if (Number.isNaN(atMs)) return "no time with its zone in the brackets";
+  if (by === "route")
+    return "the default text format has no route name; count by authority, or log JSON with route_name";
+  const end = /" \d{1,3} [^"]* "[^"]*" ".*" "[^"]*" "([^"]*)" "[^"]*"$/.exec(line);
+  return end === null
+    ? "the last fields are not those of Envoy's default text format"
+    : named(atMs, end[1], "authority");
+}
+
+/** Envoy writes `-` (text) or null (JSON) where there is none. */
+function named(atMs: number, service: unknown, where: string): { atMs: number; service: string } | string {
+  if (typeof service !== "string" || service === "" || service === "-") return `no service in ${where}`;
+  return { atMs, service };
+}

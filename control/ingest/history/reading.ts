@@ -1,0 +1,44 @@
+import { type HistoryBuilder, invalid } from "./imported-history.ts";
+import { timeMs } from "./time.ts";
+
+/** Where a cell stands: file and line, or file and row. */
+export interface Place {
+  file: string;
+  line: number;
+}
+
+/** Start of a row's step. Throws HISTORY_INVALID unless it is a time with its zone on a multiple of the step. */
+export function stepStart(value: unknown, stepMs: number, place: Place): number {
+  const ms = timeMs(value);
+  if (Number.isNaN(ms))
+    throw invalid(place, `found ${shown(value)}, expected a time with its zone such as 2026-03-02T06:05:00Z`);
+  if (ms % stepMs !== 0)
+    throw invalid(place, `found ${shown(value)}, expected a multiple of the step, ${stepMs / 1000} s`);
+  return ms;
+}
+
+/** Notes one cell. Nothing, null and NaN are steps without a reading; a second reading of a step or a bad number is HISTORY_INVALID. */
+export function noteReading(
+  builder: HistoryBuilder,
+  service: string,
+  startMs: number,
+  value: unknown,
+  place: Place,
+): void {
+  if (builder.has(service, startMs)) throw invalid(place, `a second reading of ${shown(service)} at this time`);
+  const cell = typeof value === "string" ? value.trim() : value;
+  if (cell === null || cell === undefined || cell === "" || (typeof cell === "number" && Number.isNaN(cell))) {
+    builder.missing(service, startMs, "an empty cell");
+    return;
+  }
+  const rps =
+    typeof cell === "string" && !/^\d{1,12}(\.\d{1,20})?([eE][+-]?\d{1,2})?$/.test(cell) ? Number.NaN : Number(cell);
+  if (!(rps >= 0 && rps < 1e12))
+    throw invalid(place, `found ${shown(value)}, expected requests per second, at least 0`);
+  builder.set(service, startMs, rps);
+}
+
+export function shown(value: unknown): string {
+  const text = typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.slice(0, 60);
+}
