@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { BallastError } from "../../common/errors.ts";
+import type { PendingChange } from "../change/ledger.ts";
 import type { Entry } from "../checkpoint/chain.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import { RateLimited } from "./rate-limited.ts";
@@ -108,17 +109,21 @@ export class TicketFollower {
   }
 
   /**
-   * Called before a person's approval in Ballast is taken. Throws TICKET_NOT_APPROVED when only the ticket system's approvals
-   * count. Never throws for what is in force already: an emergency's owed approval may be given anywhere.
+   * Called before a person's approval of a waiting change is taken in Ballast. Throws TICKET_NOT_APPROVED when only the ticket
+   * system's approvals count; a change that came with its author's own ticket is not followed there and passes.
+   * Undefined: what is to be approved does not wait (an emergency's owed approval may be given anywhere).
    */
-  demandApproved(epoch: number): void {
+  demandApproved(change: PendingChange | undefined): void {
     const { policy, system } = this.#options;
-    const life = this.#lifeOf(epoch);
-    if (policy.approvals === "either" || life === undefined || life.goal.kind !== "approve") return;
+    if (change === undefined || change.record.ticket !== undefined || policy.approvals === "either") return;
     if (!this.#reachable && policy.whenDown === "proceed") return;
-    const where = life.ticket === null ? "has no ticket yet" : `has ticket ${life.ticket.number}`;
+    const ticket = this.#lifeOf(change.epoch)?.ticket ?? null;
+    const where = ticket === null ? "has no ticket yet" : `has ticket ${ticket.number}`;
     const down = this.#reachable ? "" : `; ${system.name} cannot be asked: ${this.#lastError?.message ?? "no answer"}`;
-    throw new BallastError("TICKET_NOT_APPROVED", `change ${epoch} ${where}, and is approved there alone${down}`);
+    throw new BallastError(
+      "TICKET_NOT_APPROVED",
+      `change ${change.epoch} ${where}, and is approved there alone${down}`,
+    );
   }
 
   status(): TicketStatus {

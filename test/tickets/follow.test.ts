@@ -153,6 +153,12 @@ class Server {
     return epoch;
   }
 
+  /** As a person's approval in Ballast is held against the ticket. */
+  async demand(epoch: number): Promise<void> {
+    const { pending } = foldAll(EMPTY_LEDGER, await this.store.history({ limit: 1000 }));
+    this.follower.demandApproved(pending.find((one) => one.epoch === epoch));
+  }
+
   async emergency(): Promise<number> {
     const owed: Approval = {
       kind: "owed",
@@ -231,12 +237,14 @@ describe("a normal change and its ticket", () => {
       await server.commit({});
       await server.follow();
       const epoch = await server.propose();
+      // At once: also before the log's watcher has seen it.
+      await assert.rejects(server.demand(epoch), { code: "TICKET_NOT_APPROVED" });
       const ticket = await server.reaches(epoch, "-4");
       assert.match(ticket.fields.get("description")!, /pay-a: 50.00% → 30.00%\n {4}−20.00% window CHG0031007/);
       assert.match(ticket.fields.get("description")!, /Outside the bounds.*\npayments: largest step/);
       const number = ticket.fields.get("number")!;
       await until("its place in the status", () => lineOf(server, epoch)?.text.includes("waits for approval") === true);
-      assert.throws(() => server.follower.demandApproved(epoch), { code: "TICKET_NOT_APPROVED" });
+      await assert.rejects(server.demand(epoch), { code: "TICKET_NOT_APPROVED" });
       assert.equal(await server.stand.decide(USERS.peer, number, "approved"), 200);
       assert.equal(await server.stand.decide(USERS.board, number, "approved"), 200);
       await server.reaches(epoch, "-1");
@@ -346,10 +354,8 @@ describe("when the ticket system is down", () => {
       const status = server.follower.status();
       assert.equal(status.reachable, false);
       assert.equal(status.lastError?.code, "TICKET_SYSTEM_DOWN");
-      assert.throws(() => server.follower.demandApproved(epoch), {
-        code: "TICKET_NOT_APPROVED",
-        message: /cannot be asked/,
-      });
+      await assert.rejects(server.demand(epoch), { code: "TICKET_NOT_APPROVED", message: /cannot be asked/ });
+      await server.demand(99);
       const emergency = await server.emergency();
       assert.equal((await server.store.head()).epoch, emergency, "an emergency waits for nobody");
       server.stand.fake.faults.length = 0;
@@ -365,7 +371,7 @@ describe("when the ticket system is down", () => {
       server.stand.fake.faults.push(...Array.from({ length: 60 }, () => ({ what: 503 })));
       const epoch = await server.propose();
       await until("the failure", () => !server.follower.status().reachable);
-      server.follower.demandApproved(epoch);
+      await server.demand(epoch);
       await server.approve({ epoch, by: "bob", reason: "the ticket system is down" });
       server.stand.fake.faults.length = 0;
       const { fields } = await server.reaches(epoch, "-4");
