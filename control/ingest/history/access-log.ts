@@ -71,7 +71,7 @@ export class AccessLogCounter {
       return;
     }
     this.#names.add(found.service);
-    this.#counts.add(found.service, start, 1000 / stepMs);
+    this.#counts.count(found.service, start);
   }
 
   close(source: string): ImportedHistory {
@@ -97,6 +97,9 @@ export class AccessLogCounter {
       for (const name of this.#names) if (!this.#counts.has(name, start)) this.#counts.set(name, start, 0);
     const notes = this.#left === 0 ? [] : [`${this.#left} lines of other services were left out`];
     const range = { fromMs: fromMs + stepMs, toMs: lastMs };
-    return this.#counts.close({ source, rejected: this.#rejected, notes }, "no line of any service", range);
+    return this.#counts.close({ source, rejected: this.#rejected, notes }, "no line of any service", {
+      range,
+      counted: true,
+    });
   }
 }

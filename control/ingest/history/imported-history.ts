@@ -76,17 +76,17 @@ export class HistoryBuilder {
 
   /** @param stepStartMs a multiple of the step @param rps finite, ≥ 0 */
   set(service: string, stepStartMs: number, rps: number): void {
-    this.#count();
+    this.#hold();
     this.#entry(service).set(stepStartMs / this.stepMs, rps);
   }
 
-  /** Adds to a step's value, from 0. */
-  add(service: string, stepStartMs: number, rps: number): void {
+  /** Counts one request in a step, for `close` with `counted`. */
+  count(service: string, stepStartMs: number): void {
     const entry = this.#entry(service);
     const index = stepStartMs / this.stepMs;
     const before = entry.get(index);
-    if (before === undefined) this.#count();
-    entry.set(index, (before ?? 0) + rps);
+    if (before === undefined) this.#hold();
+    entry.set(index, (before ?? 0) + 1);
   }
 
   /** Says why a step has no reading. */
@@ -97,19 +97,23 @@ export class HistoryBuilder {
       reasons = new Map();
       this.#reasons.set(service, reasons);
     }
-    this.#count();
+    this.#hold();
     reasons.set(stepStartMs / this.stepMs, reason);
   }
 
   /**
    * @param otherwise why steps without a reading or a reason of their own have none
-   * @param range the span asked for, multiples of the step; default: from the first to the last reading of any service
+   * @param options range: the span asked for, multiples of the step (default: from the first to the last reading of any service);
+   *   counted: values are requests per step
    */
   close(
     about: Pick<ImportedHistory, "source"> & Partial<Pick<ImportedHistory, "rejected" | "notes">>,
     otherwise: string,
-    range?: { fromMs: number; toMs: number },
+    options: { range?: { fromMs: number; toMs: number }; counted?: boolean } = {},
   ): ImportedHistory {
+    const { range, counted = false } = options;
+    // Counts stay whole until here: a sum of rates would drift.
+    const perRps = counted ? this.stepMs / 1000 : 1;
     let first = Number.POSITIVE_INFINITY;
     let last = Number.NEGATIVE_INFINITY;
     for (const entry of this.#series.values()) {
@@ -140,7 +144,7 @@ export class HistoryBuilder {
         const atMs = index * this.stepMs;
         const value = entry.get(index);
         if (value !== undefined) {
-          history.append(service, atMs, value);
+          history.append(service, atMs, value / perRps);
           account.observed++;
           gap = undefined;
           continue;
@@ -171,7 +175,7 @@ export class HistoryBuilder {
     return entry;
   }
 
-  #count(): void {
+  #hold(): void {
     if (++this.#readings > this.#bounds.maxReadings)
       throw new BallastError("HISTORY_TOO_LARGE", `more than ${this.#bounds.maxReadings} readings`);
   }

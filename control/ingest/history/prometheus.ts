@@ -56,7 +56,7 @@ export async function loadPrometheus(options: PrometheusOptions): Promise<Import
     }
   }
   const range = { fromMs: pages[0]!.firstMs - stepMs, toMs: pages.at(-1)!.lastMs };
-  return builder.close({ source, notes: [...notes] }, "no sample", range);
+  return builder.close({ source, notes: [...notes] }, "no sample", { range });
 }
 
 /** Times at which one query is evaluated: `firstMs`, `firstMs + step` … `lastMs`. */
