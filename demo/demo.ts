@@ -48,7 +48,7 @@ export async function runDemo(options: DemoOptions, io: Io): Promise<number> {
     const demo = new Demo(options, prepared, processes, screen);
     const result = await demo.run();
     if (options.json) screen.result(JSON.stringify(result));
-    else screen.message(closingLine(result));
+    else screen.closing(closingLine(result));
     return 0;
   } finally {
     await processes.close();
@@ -60,6 +60,8 @@ class Demo {
   readonly #prepared: PreparedDemo;
   readonly #processes: Processes;
   readonly #screen: Screen;
+  /** Of each service, from the newest epoch. */
+  readonly #whys = new Map<string, string>();
   readonly #targets: Targets;
   readonly #world: World;
   readonly #slots: number;
@@ -236,6 +238,7 @@ class Demo {
     }
     const atSeconds = (event.at_ms - this.#clock.anchorMs) / 1000;
     this.#epochs.push({ epoch: event.epoch, at_s: Number(atSeconds.toFixed(3)), why: event.why });
+    for (const [name, { why }] of Object.entries(event.services)) if (why !== undefined) this.#whys.set(name, why);
     this.#tell({ kind: "epoch", event });
     this.#screen.message(`[${atSeconds.toFixed(1).padStart(6)} s] epoch ${event.epoch}: ${event.why}`);
   }
@@ -266,12 +269,24 @@ class Demo {
       second: (nowMs - this.#clock.anchorMs) / 1000,
       calendarMs: virtualClock(this.#clock).nowMs(),
       epoch: last?.epoch ?? null,
-      why: last?.why ?? (this.#options.ballast ? "waiting for the first epoch" : "static weights, without Ballast"),
+      whys: this.#whysOf(report),
       windowSeconds: report.windowSeconds,
       services: Object.fromEntries(Object.entries(report.services).map(([name, { recent }]) => [name, recent])),
       totals: { requests, errors, sessionsMoved: report.moves.sessionsMoved },
       down: this.#targets.down,
     });
+  }
+
+  /** The reasons of the services that are off their base; without one, a word on where things stand. */
+  #whysOf(report: LoadReport): string[] {
+    if (!this.#options.ballast) return ["static weights, without Ballast"];
+    if (this.#epochs.length === 0) return ["waiting for the first epoch"];
+    const off = Object.entries(report.services).filter(([, { recent }]) =>
+      Object.values(recent.targets).some(({ base, planned }) => Math.abs(base - planned) > 0.0005),
+    );
+    return off.length === 0
+      ? ["every service has its base weights"]
+      : off.map(([name]) => this.#whys.get(name) ?? name);
   }
 
   #tell(message: LoadMessage): void {

@@ -7,7 +7,8 @@ export interface ScreenState {
   /** Planning time. */
   calendarMs: number;
   epoch: number | null;
-  why: string;
+  /** At least one; each becomes one or more lines. */
+  whys: readonly string[];
   windowSeconds: number;
   services: Record<string, ServiceFigures>;
   totals: { requests: number; errors: number; sessionsMoved: number };
@@ -45,11 +46,15 @@ export class Screen {
       this.#write(plainLines(state).join("\n"));
       return;
     }
-    const width = process.stdout.columns ?? 100;
-    const frame = table(state).map((line) => (line.length > width ? line.slice(0, width - 1) : line));
     const erase = this.#erase();
-    this.#frame = frame;
-    this.#write(erase + frame.join("\n"));
+    this.#frame = frameOf(state, process.stdout.columns);
+    this.#write(erase + this.#frame.join("\n"));
+  }
+
+  /** What stays as the last thing on the screen. */
+  closing(text: string): void {
+    this.#frame = [];
+    this.#write(text);
   }
 
   /** The last line of stdout. */
@@ -60,6 +65,32 @@ export class Screen {
   #erase(): string {
     return this.#inPlace && this.#frame.length > 0 ? `\x1b[${this.#frame.length}A\r\x1b[0J` : "";
   }
+}
+
+/** A terminal that does not tell its width (0, or not at all) is taken to have so many columns. */
+const DEFAULT_COLUMNS = 100;
+/** Lines that one reason may take. */
+const MAX_WHY_LINES = 3;
+
+/** The lines of one refresh, each no wider than the terminal: a line that wrapped by itself could not be erased again. */
+export function frameOf(state: ScreenState, columns: number | undefined): string[] {
+  const width = columns || DEFAULT_COLUMNS;
+  const rows = table(state).map((line) => line.slice(0, width));
+  return [...rows, ...state.whys.flatMap((why) => wrap(why, width))];
+}
+
+/** At spaces where there are any; what is left after the last line is cut with an ellipsis. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width && lines.length < MAX_WHY_LINES - 1) {
+    const space = rest.lastIndexOf(" ", width);
+    const end = space > 4 ? space : width;
+    lines.push(rest.slice(0, end));
+    rest = `    ${rest.slice(end).trimStart()}`;
+  }
+  lines.push(rest.length > width ? `${rest.slice(0, width - 1)}…` : rest);
+  return lines;
 }
 
 function table(state: ScreenState): string[] {
@@ -86,7 +117,7 @@ function table(state: ScreenState): string[] {
     }
   }
   const { requests, errors, sessionsMoved } = state.totals;
-  lines.push(`in all ${requests} requests, ${errors} errors, ${sessionsMoved} sessions moved`, `why: ${state.why}`);
+  lines.push(`in all ${requests} requests, ${errors} errors, ${sessionsMoved} sessions moved`);
   return lines;
 }
 

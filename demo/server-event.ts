@@ -24,6 +24,8 @@ export interface EpochService {
   /** Slots of `sticky` that changed owner against the epoch before, and the fewest that had to. */
   slotsMoved?: number;
   slotsMinMoved?: number;
+  /** Why the service's weights are what they are; one line. */
+  why?: string;
   /** base64 of the table's sticky[M] with the names its indexes stand for. */
   sticky?: { owners: string; targets: string[] };
 }

@@ -61,6 +61,7 @@ function epochEvent({ inForce, atMs, tables, skewMs, source }: ActiveEpoch & { s
     const built = tables?.get(name);
     const table = inForce.tables.get(name)!;
     services[name] = {
+      why: plan.why,
       targets: Object.fromEntries(
         plan.targets.map((target) => [target.name, { base: target.basePpm / PPM, planned: target.stickyPpm / PPM }]),
       ),
