@@ -6,7 +6,7 @@ import type { DemandForecast } from "../forecast/forecast.ts";
 import type { Forecaster } from "../forecast/forecaster.ts";
 import type { PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
-import { serviceDemand } from "../telemetry/service-demand.ts";
+import { serviceDemand, serviceSeconds } from "../telemetry/service-demand.ts";
 import type { TelemetrySnapshot } from "../telemetry/telemetry.ts";
 import type { ChangeDesk } from "./change-desk.ts";
 import type { Changes } from "./changes.ts";
@@ -99,11 +99,9 @@ export class ControlLoop {
     this.#telemetry = snapshot;
     const nowMs = this.#options.clock.nowMs();
     for (const [name, { estate }] of this.#options.services) {
-      const rps = serviceDemand(
-        snapshot,
-        estate.targets.map((target) => target.name),
-      );
-      if (rps !== null) this.#meter.sample(name, nowMs, rps);
+      const targets = estate.targets.map((target) => target.name);
+      const rps = serviceDemand(snapshot, targets);
+      if (rps !== null) this.#meter.sample(name, nowMs, rps, serviceSeconds(snapshot, targets));
     }
   }
 

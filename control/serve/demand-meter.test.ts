@@ -14,6 +14,18 @@ test("a completed step holds the mean of its samples", () => {
   assert.deepEqual(history.upTo("quotes", STEP).values, [15]);
 });
 
+test("a sample weighs as many seconds as it was measured over, and a repeated one nothing", () => {
+  const history = new LoadHistory({ stepMs: STEP });
+  const meter = new DemandMeter(history);
+  meter.sample("quotes", 0, 70, 0);
+  // 140 requests in 2 s, then 14 in 0.1 s.
+  meter.sample("quotes", 1_000, 70, 2);
+  meter.sample("quotes", 1_100, 140, 0.1);
+  meter.sample("quotes", 1_200, 999, 0);
+  meter.sample("quotes", STEP, 1);
+  assert.deepEqual(history.upTo("quotes", STEP).values, [154 / 2.1]);
+});
+
 test("a step without samples repeats the last one, but only so often", () => {
   const history = new LoadHistory({ stepMs: STEP });
   const meter = new DemandMeter(history, { maxRepeats: 2 });

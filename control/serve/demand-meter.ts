@@ -1,7 +1,7 @@
 import type { LoadHistory } from "../features/load-history.ts";
 
 /**
- * Turns samples of live demand into one mean per completed step of the load history.
+ * Turns samples of live demand into one mean per completed step of the load history: all requests over all seconds.
  *
  * A step during which no sample came repeats the step before it (polls and steps may beat against each other when the planning
  * clock runs fast) up to `maxRepeats` steps; after that the gap stays a gap.
@@ -11,7 +11,7 @@ export class DemandMeter {
   readonly #maxRepeats: number;
   readonly #current = new Map<
     string,
-    { stepStartMs: number; sum: number; samples: number; last: number; repeats: number }
+    { stepStartMs: number; sum: number; seconds: number; last: number; repeats: number }
   >();
 
   constructor(history: LoadHistory, options: { maxRepeats?: number } = {}) {
@@ -19,19 +19,24 @@ export class DemandMeter {
     this.#maxRepeats = options.maxRepeats ?? 3;
   }
 
-  /** Requests per second of `service`, measured around planning time `nowMs`. Time must not run backwards. */
-  sample(service: string, nowMs: number, rps: number): void {
+  /**
+   * Requests per second of `service`, measured around planning time `nowMs` over `seconds` of real time; with 0 seconds
+   * nothing was measured, and only the time is taken. Time must not run backwards.
+   */
+  sample(service: string, nowMs: number, rps: number, seconds = 1): void {
     const stepMs = this.#history.stepMs;
     const stepStartMs = Math.floor(nowMs / stepMs) * stepMs;
     const entry = this.#current.get(service);
     if (entry === undefined) {
-      this.#current.set(service, { stepStartMs, sum: rps, samples: 1, last: rps, repeats: 0 });
+      if (seconds > 0) {
+        this.#current.set(service, { stepStartMs, sum: rps * seconds, seconds, last: rps, repeats: 0 });
+      }
       return;
     }
     if (stepStartMs < entry.stepStartMs) return;
     while (entry.stepStartMs < stepStartMs) {
-      if (entry.samples > 0) {
-        entry.last = entry.sum / entry.samples;
+      if (entry.seconds > 0) {
+        entry.last = entry.sum / entry.seconds;
         entry.repeats = 0;
         this.#history.append(service, entry.stepStartMs, entry.last);
       } else if (entry.repeats < this.#maxRepeats) {
@@ -42,9 +47,9 @@ export class DemandMeter {
       }
       entry.stepStartMs += stepMs;
       entry.sum = 0;
-      entry.samples = 0;
+      entry.seconds = 0;
     }
-    entry.sum += rps;
-    entry.samples++;
+    entry.sum += rps * seconds;
+    entry.seconds += seconds;
   }
 }

@@ -43,8 +43,10 @@ export class EnvoyAdminScraper {
     const clusters = parseClusters(await this.#json(new URL("/clusters?format=json", url), signal));
     if (clusters === null) throw new Error("the answer to /clusters is not a list of clusters");
     const query = `format=json&histogram_buckets=detailed&filter=${encodeURIComponent(STATS_FILTER)}`;
+    // Envoy read its counters at some moment between the two stamps; a stalled event loop sets them far apart.
+    const requestedMs = this.#clock.monotonicMs();
     const body = await this.#json(new URL(`/stats?${query}`, url), signal);
-    const atMonotonicMs = this.#clock.monotonicMs();
+    const spanMs = this.#clock.monotonicMs() - requestedMs;
     const stats = parseStats(
       body,
       [...clusters.values()].map((c) => c.statName),
@@ -52,7 +54,8 @@ export class EnvoyAdminScraper {
     if (stats === null) throw new Error("the answer to /stats is not a list of statistics");
     return {
       url,
-      atMonotonicMs,
+      atMonotonicMs: requestedMs + spanMs / 2,
+      spanMs,
       uptimeS: stats.uptimeS,
       clusters: new Map([...clusters].map(([name, c]) => [name, { ...c, stats: stats.clusters.get(c.statName)! }])),
     };

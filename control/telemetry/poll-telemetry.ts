@@ -23,7 +23,10 @@ export function pollTelemetry(options: PollOptions): { stop(): Promise<void> } {
   const { urls, intervalMs, onSnapshot } = options;
   const clock = options.clock ?? systemClock;
   const scraper = new EnvoyAdminScraper(options);
-  const window = new TelemetryWindow({ holdMs: options.holdMs ?? Math.max(10_000, 3 * intervalMs) });
+  const window = new TelemetryWindow({
+    holdMs: options.holdMs ?? Math.max(10_000, 3 * intervalMs),
+    minIntervalMs: intervalMs / 2,
+  });
   const ended = new AbortController();
 
   const run = async (): Promise<void> => {

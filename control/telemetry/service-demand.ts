@@ -16,3 +16,13 @@ export function serviceDemand(
   }
   return total;
 }
+
+/** The weight of a sample of serviceDemand, seconds: what this round newly measured; 1 where the telemetry does not tell. */
+export function serviceSeconds(
+  snapshot: Pick<TelemetrySnapshot, "targets">,
+  targetsOfService: Iterable<string>,
+): number {
+  let seconds = 0;
+  for (const target of targetsOfService) seconds = Math.max(seconds, snapshot.targets.get(target)?.intervalS ?? 1);
+  return seconds;
+}

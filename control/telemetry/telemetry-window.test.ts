@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseClusters, parseStats } from "./envoy-admin-parse.ts";
 import { quantile } from "./latency-quantile.ts";
-import { serviceDemand } from "./service-demand.ts";
+import { serviceDemand, serviceSeconds } from "./service-demand.ts";
 import { type EnvoyReading, TelemetryWindow } from "./telemetry-window.ts";
 
 /** Captured from Envoy 1.40.0 and trimmed: 40 + 2 requests to site-a, then 20 + 1; site-b refuses every connection. */
@@ -168,6 +168,87 @@ test("a reading that is not newer than the last one is ignored", () => {
   assert.equal(window.snapshot(1_000).targets.get("payments-site-a")!.rps, 10);
 });
 
+const late = (url: string, fromMs: number, toMs: number, body: unknown): EnvoyReading => ({
+  ...reading(url, (fromMs + toMs) / 2, body),
+  spanMs: toMs - fromMs,
+});
+
+test("an answer that comes 800 ms late, and the short interval after it, leave a constant load constant", () => {
+  const window = new TelemetryWindow({ minIntervalMs: 500 });
+  const completed = (atMs: number): number => Math.round(0.145 * atMs);
+  const seen: [number | null, number | undefined][] = [];
+  // Envoy reads its counters at once; at 2,000 this process stalls before it takes the answer.
+  for (const [fromMs, toMs] of [
+    [0, 4],
+    [1_000, 1_004],
+    [2_000, 2_800],
+    [3_000, 3_004],
+    [3_204, 3_208],
+    [4_000, 4_004],
+  ] as const) {
+    window.add([late("a", fromMs, toMs, stats(fromMs / 1_000, completed(fromMs)))]);
+    const { rps, intervalS } = window.snapshot(toMs).targets.get("payments-site-a")!;
+    seen.push([rps, intervalS]);
+  }
+  assert.deepEqual(seen, [
+    [null, 0],
+    [145, 1],
+    [145, 0],
+    [145, 2],
+    [145, 0],
+    [145, 1],
+  ]);
+});
+
+test("whenever Envoy reads its counters within a request, a constant load is told to within a ninth", () => {
+  const round = fc.record({
+    pauseMs: fc.nat(1_500),
+    spanMs: fc.nat(2_000),
+    readAt: fc.double({ min: 0, max: 1, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(round, { minLength: 2, maxLength: 30 }), (rounds) => {
+      const window = new TelemetryWindow({ minIntervalMs: 500 });
+      let nowMs = 0;
+      for (const { pauseMs, spanMs, readAt } of rounds) {
+        nowMs += pauseMs;
+        window.add([late("a", nowMs, nowMs + spanMs, stats(nowMs, 1_000_000 + 200 * (nowMs + readAt * spanMs)))]);
+        nowMs += spanMs;
+        const { rps } = window.snapshot(nowMs).targets.get("payments-site-a")!;
+        assert.ok(rps === null || (rps >= 200_000 / 1.12 && rps <= 200_000 * 1.12), `${rps}`);
+      }
+    }),
+  );
+});
+
+test("a late answer changes health at once, and its rate no sooner than it is certain", () => {
+  const window = new TelemetryWindow({ minIntervalMs: 500 });
+  window.add([late("a", 0, 4, stats(1, 0))]);
+  window.add([late("a", 1_000, 1_004, stats(2, 100))]);
+  const slow = late("a", 2_000, 2_800, stats(3, 200));
+  const cluster = slow.clusters.get("payments-site-a")!;
+  window.add([{ ...slow, clusters: new Map([["payments-site-a", { ...cluster, healthyHosts: 0 }]]) }]);
+  const snapshot = window.snapshot(2_800);
+  const { healthyHosts, rps } = snapshot.targets.get("payments-site-a")!;
+  assert.deepEqual([healthyHosts, rps, snapshot.atMonotonicMs], [0, 100, 2_400]);
+});
+
+test("an Envoy that always answers slowly is measured over longer intervals", () => {
+  const window = new TelemetryWindow({ minIntervalMs: 500 });
+  for (let s = 0; s <= 8; s++) window.add([late("a", s * 1_000, s * 1_000 + 400, stats(s, s * 30))]);
+  const { rps, intervalS } = window.snapshot(8_400).targets.get("payments-site-a")!;
+  assert.deepEqual([rps, intervalS], [30, 4]);
+});
+
+test("a restart within a reading that is not used does not hide behind the next", () => {
+  const window = new TelemetryWindow({ minIntervalMs: 500 });
+  window.add([late("a", 0, 4, stats(1, 0))]);
+  window.add([late("a", 1_000, 1_004, stats(2, 50))]);
+  window.add([late("a", 2_000, 2_800, stats(0, 10))]);
+  window.add([late("a", 10_000, 10_004, stats(8, 770))]);
+  assert.equal(window.snapshot(10_004).targets.get("payments-site-a")!.rps, 760 / 7.602);
+});
+
 test("a service's demand is the sum over its targets, and unknown while one of them is", () => {
   const window = new TelemetryWindow();
   window.add([first()]);
@@ -175,6 +256,9 @@ test("a service's demand is the sum over its targets, and unknown while one of t
   const snapshot = window.snapshot(10_000);
   assert.equal(serviceDemand(snapshot, ["payments-site-a", "payments-site-b"]), 2.1);
   assert.equal(serviceDemand(snapshot, ["payments-site-a", "payments-site-c"]), null);
+  assert.equal(serviceSeconds(snapshot, ["payments-site-a", "payments-site-b"]), 10);
+  window.add([{ url: "a", atMonotonicMs: 11_000, reason: "gone" }]);
+  assert.equal(serviceSeconds(window.snapshot(11_000), ["payments-site-a", "payments-site-b"]), 0);
 });
 
 test("hosts are judged by active checks, outlier detection and EDS; hosts not yet checked are not counted", () => {

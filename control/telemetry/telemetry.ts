@@ -6,6 +6,11 @@ export interface TargetTelemetry {
   totalHosts: number;
   /** Completed requests per second, mean over the last interval; null until two readings exist. */
   rps: number | null;
+  /**
+   * Seconds of the interval that `rps` gained in this round, mean over the Envoys: its weight in a mean of several rounds.
+   * 0 where this round measured no new interval and `rps` is an earlier one. Absent: not known, every round weighs the same.
+   */
+  intervalS?: number;
   activeRequests: number;
   /** Upstream response time of the last interval; null where nothing completed (or Envoy's stats flush is still due). */
   p50Ms: number | null;
