@@ -29,6 +29,12 @@ export interface Approver {
   updatedOn: string;
 }
 
+export interface Check {
+  lastRun: string;
+  looksLeft: number;
+  conflicts: { type: string; label: string }[];
+}
+
 export interface Change {
   sysId: string;
   /** By column name, stored values. */
@@ -37,7 +43,9 @@ export interface Change {
   approvers: Approver[];
   affected: Set<string>;
   /** A check that runs ends after `looksLeft` more looks at it. */
-  check: { lastRun: string; looksLeft: number; conflicts: { type: string; label: string }[] } | null;
+  check: Check | null;
+  /** The result of the check before, which the next look still finds: the new one is only queued. */
+  earlierCheck: Check | null;
 }
 
 export const LABELS: Readonly<Record<string, string>> = {
@@ -125,7 +133,15 @@ export class ChangeTable {
     const sysId = createHash("md5")
       .update(`change ${++this.#created}`)
       .digest("hex");
-    const change: Change = { sysId, fields: new Map(), workNotes: [], approvers: [], affected: new Set(), check: null };
+    const change: Change = {
+      sysId,
+      fields: new Map(),
+      workNotes: [],
+      approvers: [],
+      affected: new Set(),
+      check: null,
+      earlierCheck: null,
+    };
     const ignored = this.#write(change, { ...fields, type });
     for (const [name, value] of [
       ["number", `CHG${String(30_000 + this.#created).padStart(7, "0")}`],
@@ -210,6 +226,7 @@ export class ChangeTable {
       if (!overlaps(other.fields.get("start_date") ?? "", other.fields.get("end_date") ?? "")) continue;
       conflicts.push({ type: "ci_already_scheduled", label: "CI Already Scheduled" });
     }
+    change.earlierCheck = change.check;
     change.check = { lastRun: this.now(), looksLeft: this.checkLooks, conflicts };
     return createHash("md5").update(`check ${change.sysId} ${change.check.lastRun}`).digest("hex");
   }

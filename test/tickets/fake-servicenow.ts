@@ -44,6 +44,8 @@ export class FakeServiceNow {
   /** `METHOD path` of every request but those for tokens, in order. */
   readonly requests: string[] = [];
   readonly unmodelled: string[] = [];
+  /** Columns that a query may not name; such a part of a query is left out without an error. */
+  readonly unsearchable = new Set<string>();
   readonly #options: FakeOptions;
   readonly #tokens = new Map<string, User>();
   readonly #refresh = new Map<string, User>();
@@ -230,7 +232,7 @@ export class FakeServiceNow {
   #search(query: URLSearchParams): unknown[] {
     const terms = (query.get("sysparm_query") ?? "").split("^").flatMap((term) => {
       const match = /^(correlation_id|number|type)=(.*)$/.exec(term);
-      return match === null ? [] : [[match[1]!, match[2]!] as const];
+      return match === null || this.unsearchable.has(match[1]!) ? [] : [[match[1]!, match[2]!] as const];
     });
     const found = [...this.table.changes.values()].filter(({ fields }) =>
       terms.every(([name, value]) => fields.get(name) === value),
@@ -283,7 +285,9 @@ export class FakeServiceNow {
   }
 }
 
-function checkOf({ check }: Change): unknown {
+function checkOf(change: Change): unknown {
+  const check = change.earlierCheck ?? change.check;
+  change.earlierCheck = null;
   if (check === null) return { status: "Not Run", last_run: "", record_count: "0", job_status: "", conflicts: [] };
   const running = check.looksLeft-- > 0;
   // "Conflict" also when there is none: the documentation says so.

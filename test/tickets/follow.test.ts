@@ -364,6 +364,22 @@ describe("when the ticket system is down", () => {
       assert.equal(server.follower.status().reachable, true);
     }));
 
+  test("a ticket that is refused for its rate is left alone for as long as was asked", () =>
+    withServer(async (server) => {
+      await server.follow();
+      server.stand.fake.faults.push({ what: 429, retryAfter: "3600" });
+      const limited = await server.commit({});
+      await until("the refusal", () => lineOf(server, limited)?.failures === 1);
+      const other = await server.commit({});
+      const { sysId } = await server.reaches(other, "-1");
+      const looks = () =>
+        server.stand.fake.requests.filter((line) => line === `GET /api/sn_chg_rest/change/${sysId}`).length;
+      const before = looks();
+      await until("ten more looks at the other", () => looks() >= before + 10);
+      assert.equal(lineOf(server, limited)?.failures, 1);
+      assert.equal(server.ticketOf(limited), undefined);
+    }));
+
   test("by policy a normal change may be approved in Ballast meanwhile; its ticket catches up", () =>
     withServer(async (server) => {
       await server.commit({});

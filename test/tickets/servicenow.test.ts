@@ -127,12 +127,16 @@ describe("calls may be repeated", () => {
 
   test("a query that the instance does not understand finds nobody else's ticket", () =>
     withStand(async ({ tickets, fake }) => {
+      fake.unsearchable.add("correlation_id");
       const { ticket } = await tickets.open(ticketDraft());
-      fake.table.byNumber(ticket.number).fields.set("correlation_id", "somebody else");
-      fake.table.readOnly.add("correlation_id");
-      const other = await tickets.open(ticketDraft());
+      const other = await tickets.open(ticketDraft({ correlationId: "ballast:demo:13" }));
       assert.notEqual(other.ticket.id, ticket.id);
-      assert.deepEqual(other.ignored, ["correlation_id"]);
+    }));
+
+  test("what the account may not write is reported", () =>
+    withStand(async ({ tickets, fake }) => {
+      fake.table.readOnly.add("correlation_id").add("cmdb_ci");
+      assert.deepEqual((await tickets.open(ticketDraft())).ignored, ["correlation_id", "cmdb_ci"]);
     }));
 });
 
