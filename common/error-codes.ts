@@ -87,6 +87,10 @@ export const ERROR_CODES = {
     hint: "Make sure that the store is the fleet's own and not an old copy; then adopt the fleet's epoch.",
   },
   EPOCH_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast status` lists the epochs whose tables are still held." },
+  ESTATE_FINDING: {
+    exit: 1,
+    hint: "`ballast estate check` lists all findings with their records; mend the export, or the CMDB it came from.",
+  },
   ESTATE_UNREADABLE: {
     exit: 2,
     hint: "estate.servicenow in ballast.yaml names the folder with the exported tables (docs/reference/ballast-yaml.md).",

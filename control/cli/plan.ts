@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
+import type { LoadHistory } from "../features/load-history.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { type PlannedService, PPM } from "../plan/plan.ts";
 import { loadInputs } from "../serve/inputs.ts";
@@ -14,6 +15,9 @@ Shows what would be planned, and why, from the estate, the calendar and the load
 --from, --to   every change of the plan in a span
 --every        seconds of the calendar between two plans (default: the step of the load history)
 --chain        which forecast answers: model (with its fall-backs), baseline (without the model), none (base weights and calendar only)`;
+
+/** A load that was seen longer ago is no present load to a plan, and no start to the model. */
+const PRESENT_MS = 3_600_000;
 
 /** How long before --at the simulation starts: longer than any drain. */
 const RUN_UP_MS = 6 * 3_600_000;
@@ -37,7 +41,12 @@ export const run: Command = async (args, io) => {
     return 0;
   }
   const inputs = await loadInputs(values.config, (config) => config.clock?.startMs ?? Date.now());
-  const { config, history, services } = inputs;
+  const { config, estate, history, services } = inputs;
+  const errors = estate.findings.filter(({ severity }) => severity === "error");
+  if (errors.length > 0) {
+    io.err(`${errors[0]!.code}: ${errors[0]!.message}`);
+    io.err(`${errors.length} error(s) in the estate; \`ballast estate check\` lists all findings`);
+  }
   const atMs = values.at === undefined ? (config.clock?.startMs ?? Date.now()) : time("--at", values.at);
   const span = values.from !== undefined || values.to !== undefined;
   if (span && (values.from === undefined || values.to === undefined))
@@ -52,6 +61,8 @@ export const run: Command = async (args, io) => {
   if (chain !== "model" && chain !== "baseline" && chain !== "none")
     throw new BallastError("USAGE", `--chain ${chain}: expected model, baseline or none`);
 
+  const note = historyNote(history, services.keys(), toMs);
+  if (note !== null) io.err(note);
   const forecaster = chain === "none" ? null : await openForecaster({ modelDir: config.model ?? "", log: silentLog });
   try {
     const steps: { at: string; services: Record<string, PlannedService> }[] = [];
@@ -82,6 +93,16 @@ export const run: Command = async (args, io) => {
   }
   return 0;
 };
+
+/** Says from when on the plans of a span up to `toMs` know less than those before; null where they do not. */
+function historyNote(history: LoadHistory, services: Iterable<string>, toMs: number): string | null {
+  const ends = [...services].flatMap((service) => history.span(service)?.endMs ?? []);
+  if (ends.length === 0) return null;
+  const endMs = Math.min(...ends);
+  if (toMs - endMs <= PRESENT_MS) return null;
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  return `the load history ends at ${iso(endMs)}; later plans have no present load, and no model, from ${iso(endMs + PRESENT_MS)} on`;
+}
 
 function time(flag: string, text: string): number {
   const ms = Date.parse(text);

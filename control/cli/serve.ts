@@ -6,10 +6,11 @@ import type { ActiveEpoch } from "../serve/epoch-writer.ts";
 import { serve } from "../serve/serve.ts";
 import type { Command } from "./io.ts";
 
-const USAGE = `usage: ballast serve [--config FILE] [--anchor MS] [--events] [--log-level LEVEL]
+const USAGE = `usage: ballast serve [--config FILE] [--anchor MS] [--standby] [--events] [--log-level LEVEL]
 
 Runs the control server until SIGINT or SIGTERM.
 --anchor MS    wall time (ms since 1970) at which clock.start of ballast.yaml holds; kept beside the store for the next start
+--standby      while another server leads with the same store, wait for the lead instead of failing
 --events       one JSON object per line on stdout: {"event":"ready"|"epoch"|"error", …}; the log goes to stderr
 --log-level    trace, debug, info (default), warn or error`;
 
@@ -19,6 +20,7 @@ export const run: Command = async (args, io) => {
     options: {
       config: { type: "string", default: "demo/ballast.yaml" },
       anchor: { type: "string" },
+      standby: { type: "boolean", default: false },
       events: { type: "boolean", default: false },
       "log-level": { type: "string", default: "info" },
       help: { type: "boolean", default: false },
@@ -34,9 +36,14 @@ export const run: Command = async (args, io) => {
   if (!["trace", "debug", "info", "warn", "error"].includes(values["log-level"]))
     throw new BallastError("USAGE", `--log-level ${values["log-level"]}`);
 
+  const waiting = new AbortController();
   const stopped = new Promise<void>((resolve) => {
-    process.once("SIGINT", resolve);
-    process.once("SIGTERM", resolve);
+    const stop = () => {
+      waiting.abort();
+      resolve();
+    };
+    process.once("SIGINT", stop);
+    process.once("SIGTERM", stop);
   });
   const emit = (event: object) => {
     if (values.events) io.out(JSON.stringify(event));
@@ -47,6 +54,7 @@ export const run: Command = async (args, io) => {
     log,
     onEpoch: (epoch) => emit(epochEvent(epoch)),
     onError: (error) => emit({ event: "error", message: error.message }),
+    ...(values.standby ? { standby: waiting.signal } : {}),
     ...(anchorMs === undefined ? {} : { anchorMs }),
   });
   emit({ event: "ready", xds: server.xdsPort, api: server.apiPort });

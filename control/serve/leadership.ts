@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { BallastError } from "../../common/errors.ts";
 import { type CheckpointStore, LEADER_LEASE } from "../checkpoint/store.ts";
 
@@ -9,6 +10,8 @@ export interface LeadershipOptions {
   /** The head of the store could not be confirmed for a whole lease: stop pushing. */
   onLost: (reason: string) => void;
   onRegained: () => void;
+  /** Given: while another server leads, ask again three times per lease until this aborts (a standby). */
+  waiting?: AbortSignal;
 }
 
 export interface Leadership {
@@ -26,7 +29,11 @@ export interface Leadership {
  */
 export async function lead(options: LeadershipOptions): Promise<Leadership> {
   const { store, holder, ttlMs } = options;
-  const first = await store.lease(LEADER_LEASE, { holder, ttlMs });
+  let first = await store.lease(LEADER_LEASE, { holder, ttlMs });
+  while (!first.granted && options.waiting?.aborted === false) {
+    await sleep(ttlMs / 3, undefined, { signal: options.waiting }).catch(() => undefined);
+    first = await store.lease(LEADER_LEASE, { holder, ttlMs });
+  }
   if (!first.granted) {
     throw new BallastError(
       "STORE_FENCED",

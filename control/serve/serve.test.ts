@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import pino from "pino";
 import { parse, stringify } from "yaml";
+import { generateEstate } from "../../demo/generate-estate/main.ts";
+import { parseOptions } from "../../demo/generate-estate/options.ts";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
 import { callApi } from "../cli/api-client.ts";
 import { SimulatedFilter } from "../xds/simulated-filter.ts";
@@ -219,4 +221,60 @@ test("a second server on the same store is refused while the first leads", async
   } finally {
     await first.stop();
   }
+});
+
+test("a standby takes the lead when the leader stops, and epochs go on under a higher term", async () => {
+  for (const suffix of ["", "-wal", "-shm"]) await rm(join(dir, `store.db${suffix}`), { force: true });
+  const first = await serve({ configPath: config, anchorMs: Date.now(), log });
+  const waiting = new AbortController();
+  let second: Serving | null = null;
+  const taking = serve({ configPath: config, log, standby: waiting.signal }).then((server) => {
+    second = server;
+    return server;
+  });
+  taking.catch(() => undefined);
+  try {
+    const before = await until("first weights", async () => {
+      const view = await status(first);
+      return view.epoch > 0 ? view : null;
+    });
+    assert.equal(second, null, "it waits");
+    await first.stop();
+    const view = await status(await taking);
+    assert.ok(view.epoch >= before.epoch);
+    assert.ok(view.term > before.term);
+  } finally {
+    waiting.abort();
+    await first.stop();
+    await taking.then(
+      (server) => server.stop(),
+      () => undefined,
+    );
+  }
+});
+
+test("a reversed relation in the estate is told by the running server", async () => {
+  const estate = join(dir, "estate");
+  const yaml = join(dir, "reversed.yaml");
+  await generateEstate(
+    parseOptions([
+      "--config",
+      "demo/ballast.yaml",
+      "--out",
+      estate,
+      "--config-out",
+      yaml,
+      "--weeks",
+      "2",
+      "--reverse-relation",
+    ]),
+  );
+  const settings = parse(await readFile(yaml, "utf8"));
+  settings.server = { xds: "127.0.0.1:0", api: "127.0.0.1:0" };
+  settings.store.sqlite = join(dir, "reversed.db");
+  await writeFile(yaml, stringify(settings));
+  const errors: string[] = [];
+  const server = await serve({ configPath: yaml, log, onError: (error) => errors.push(error.message) });
+  await server.stop();
+  assert.ok(errors.some((message) => /RELATION_REVERSED/.test(message)));
 });

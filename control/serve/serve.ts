@@ -6,6 +6,7 @@ import { BallastError } from "../../common/errors.ts";
 import { openStore } from "../checkpoint/open-store.ts";
 import type { TlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
+import type { Finding } from "../estate/estate.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { startXdsServer } from "../xds/server.ts";
@@ -27,6 +28,8 @@ export interface ServeOptions {
   log: pino.Logger;
   onEpoch?: (epoch: ActiveEpoch & { source: string }) => void;
   onError?: (error: Error) => void;
+  /** Waits for the lead instead of failing when another server holds it; aborting it ends the wait with STORE_FENCED. */
+  standby?: AbortSignal;
   /** Holds every answer of the API against its documented schema; for tests. */
   checkAnswers?: boolean;
   /** Wall clock of change control. Default Date.now; for tests. */
@@ -50,10 +53,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const inputs = await loadInputs(options.configPath, (config) => config.clock?.startMs ?? Date.now());
-    const { config, estate, history, services } = inputs;
+    const read = () => loadInputs(options.configPath, (config) => config.clock?.startMs ?? Date.now());
+    let inputs = await read();
+    const { config } = inputs;
     const wallMs = options.wallMs ?? Date.now;
-    for (const { code, message } of estate.findings) if (code === "BAD_SCHEDULE") log.warn({ code }, message);
     const store = await openStore(config.store);
     undo.push(() => store.close());
     const anchorMs = await settleAnchor(config, options.anchorMs ?? null);
@@ -76,8 +79,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       ttlMs: LEASE_TTL_MS,
       onLost: (reason) => xds.fleet.silence(`the head of the store cannot be confirmed: ${reason}`),
       onRegained: () => xds.fleet.resume(),
+      ...(options.standby === undefined ? {} : { waiting: options.standby }),
     });
     undo.push(() => leadership.stop());
+    // A standby may have waited for days: what it read at its start says nothing of now.
+    if (options.standby !== undefined) inputs = await read();
+    const { estate, history, services } = inputs;
+    reportFindings(estate.findings, options);
 
     const { inForce, memory } = await restoreInForce(store, config);
     const { term } = leadership;
@@ -167,6 +175,20 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await stop();
     throw thrown;
   }
+}
+
+/** Findings told one by one; `ballast estate check` lists all. */
+const MAX_TOLD_FINDINGS = 10;
+
+/** An estate that is read with errors may plan from a wrong picture: whoever runs the server must hear of it without asking. */
+function reportFindings(findings: readonly Finding[], { log, onError }: Pick<ServeOptions, "log" | "onError">): void {
+  for (const { code, message } of findings) if (code === "BAD_SCHEDULE") log.warn({ code }, message);
+  const errors = findings.filter(({ severity }) => severity === "error");
+  for (const { code, message } of errors.slice(0, MAX_TOLD_FINDINGS)) {
+    log.warn({ code }, message);
+    onError?.(new BallastError("ESTATE_FINDING", `${code}: ${message}`));
+  }
+  if (errors.length > MAX_TOLD_FINDINGS) log.warn({ errors: errors.length }, "more errors in the estate");
 }
 
 async function doorkeeperOf({ access }: BallastConfig): Promise<Doorkeeper> {
