@@ -10,6 +10,12 @@ export interface AccessLogFields {
   serviceField?: string;
 }
 
+export interface LoggedRequest {
+  atMs: number;
+  /** null: Envoy found no route, or the client named no authority. */
+  service: string | null;
+}
+
 const TIME_FIELDS = ["start_time", "timestamp", "@timestamp", "time"];
 const SERVICE_FIELDS: Record<AccessLogKey, readonly string[]> = {
   route: ["route_name", "route"],
@@ -22,14 +28,11 @@ const SERVICE_FIELDS: Record<AccessLogKey, readonly string[]> = {
  * A text line is read from both ends: paths and user agents come from clients, Envoy does not escape quotes in them.
  * @returns the request, or a sentence on what was expected
  */
-export function parseAccessLogLine(line: string, fields: AccessLogFields): { atMs: number; service: string } | string {
+export function parseAccessLogLine(line: string, fields: AccessLogFields): LoggedRequest | string {
   return line.startsWith("{") ? json(line, fields) : text(line, fields.by);
 }
 
-function json(
-  line: string,
-  { by, timeField, serviceField }: AccessLogFields,
-): { atMs: number; service: string } | string {
+function json(line: string, { by, timeField, serviceField }: AccessLogFields): LoggedRequest | string {
   let record: Record<string, unknown>;
   try {
     record = JSON.parse(line) as Record<string, unknown>;
@@ -45,7 +48,7 @@ function json(
   return named(atMs, name === undefined ? undefined : record[name], serviceField ?? SERVICE_FIELDS[by].join(", "));
 }
 
-function text(line: string, by: AccessLogKey): { atMs: number; service: string } | string {
+function text(line: string, by: AccessLogKey): LoggedRequest | string {
   const start = /^\[([^\]]{10,40})\] "/.exec(line);
   if (start === null) return "neither a JSON object nor Envoy's default text format";
   const atMs = timeMs(start[1]);
@@ -60,7 +63,7 @@ function text(line: string, by: AccessLogKey): { atMs: number; service: string }
 }
 
 /** Envoy writes `-` (text) or null (JSON) where there is none. */
-function named(atMs: number, service: unknown, where: string): { atMs: number; service: string } | string {
-  if (typeof service !== "string" || service === "" || service === "-") return `no service in ${where}`;
-  return { atMs, service };
+function named(atMs: number, service: unknown, where: string): LoggedRequest | string {
+  if (service === null || service === "" || service === "-") return { atMs, service: null };
+  return typeof service === "string" ? { atMs, service } : `no service in ${where}`;
 }

@@ -59,8 +59,8 @@ describe("a line", () => {
       ['{"start_time":', "route", /not JSON/],
       ['{"route_name":"a"}', "route", /no time with its zone in start_time/],
       ['{"start_time":"2026-03-02T06:00:00","route_name":"a"}', "route", /no time with its zone/],
-      [jsonLine(START_MS, null), "route", /no service in route_name, route/],
-      [textLine(START_MS, "-"), "authority", /no service in authority/],
+      ['{"start_time":1772431200}', "route", /no service in route_name, route/],
+      ['{"start_time":1772431200,"route_name":7}', "route", /no service in route_name, route/],
       [textLine(START_MS, "a"), "route", /no route name/],
       [textLine(START_MS, "a").replace(" 200 - ", " "), "authority", /the fields are not those/],
       [textLine(START_MS, "a").slice(0, -3), "authority", /the fields are not those/],
@@ -70,6 +70,12 @@ describe("a line", () => {
       const answer = parseAccessLogLine(line, { by });
       assert.ok(typeof answer === "string" && message.test(answer), `${line}: ${String(answer)}`);
     }
+  });
+
+  test("without a route or an authority is a request all the same", () => {
+    const none = { atMs: START_MS, service: null };
+    assert.deepEqual(parseAccessLogLine(jsonLine(START_MS, null), { by: "route" }), none);
+    assert.deepEqual(parseAccessLogLine(textLine(START_MS, "-"), { by: "authority" }), none);
   });
 
   test("of any text never throws", () => {
@@ -143,12 +149,29 @@ describe("counts", () => {
         count: 1,
         first: [{ file: one, line: 7, reason: "neither a JSON object nor Envoy's default text format" }],
       });
-      assert.deepEqual(read.notes, ["120 lines of other services were left out"]);
+      assert.deepEqual(read.notes, ["left out: 120 of other services"]);
       await writeFile(two, gzipSync("x".repeat(10_000)).subarray(0, 20));
       await assert.rejects(readAccessLogs([two], { by: "authority", stepMs: STEP_MS }), /HISTORY_INVALID.*b\.log\.gz/);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  });
+
+  test("of logs that Envoy 1.40 wrote, with quotes in paths and agents, are those of the requests that were sent", async () => {
+    const fixture = (name: string) => join(import.meta.dirname, "fixtures", name);
+    const count = async (name: string, by: "route" | "authority") => {
+      const { history, rejected, notes } = await readAccessLogs([fixture(name)], { by, stepMs: 1000 });
+      assert.equal(rejected.count, 0);
+      return { of: (service: string) => history.upTo(service, 1e15).values, notes };
+    };
+    // Between 14:24:59 and 14:25:04 14 requests came: 9 for payments, 5 for quotes.
+    const sum = (values: readonly number[]) => values.reduce((total, rps) => total + rps, 0);
+    const routes = await count("envoy-json.txt", "route");
+    const authorities = await count("envoy-default.txt", "authority");
+    assert.deepEqual([routes.of("payments").length, authorities.of("shop.example").length], [5, 5]);
+    assert.equal(sum(routes.of("payments")) + sum(routes.of("quotes")), sum(authorities.of("shop.example")));
+    assert.deepEqual([sum(routes.of("payments")), sum(routes.of("quotes"))], [9, 5]);
+    assert.deepEqual(routes.notes, ["left out: 1 without a route"]);
   });
 
   test("of files that are something else, too short, or full of made-up names are refused", () => {

@@ -43,6 +43,7 @@ export class AccessLogCounter {
   readonly #seen = new Set<number>();
   #lines = 0;
   #left = 0;
+  #nameless = 0;
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -66,6 +67,10 @@ export class AccessLogCounter {
     if (!this.#seen.has(start) && this.#seen.size >= maxSteps)
       throw invalid({ file, line: number }, `more than ${maxSteps} steps with lines`);
     this.#seen.add(start);
+    if (found.service === null) {
+      this.#nameless++;
+      return;
+    }
     if (this.#only?.has(found.service) === false) {
       this.#left++;
       return;
@@ -95,7 +100,10 @@ export class AccessLogCounter {
     if (this.#names.size === 0) throw invalid({ file: source }, "no line of the services that were asked for");
     for (const start of this.#seen)
       for (const name of this.#names) if (!this.#counts.has(name, start)) this.#counts.set(name, start, 0);
-    const notes = this.#left === 0 ? [] : [`${this.#left} lines of other services were left out`];
+    const notes: string[] = [];
+    if (this.#left > 0) notes.push(`left out: ${this.#left} of other services`);
+    if (this.#nameless > 0)
+      notes.push(`left out: ${this.#nameless} without ${this.#options.by === "route" ? "a route" : "an authority"}`);
     const range = { fromMs: fromMs + stepMs, toMs: lastMs };
     return this.#counts.close({ source, rejected: this.#rejected, notes }, "no line of any service", {
       range,

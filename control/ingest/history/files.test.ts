@@ -220,6 +220,12 @@ describe("the written CSV", () => {
     const { history } = builder.close({ source: "test" }, "none");
     await assert.rejects(writeHistoryCsv(join(folder, "no.csv"), history), refused("HISTORY_INVALID", /"a,b"/));
     assert.ok(!(await readdir(folder)).some((name) => name.startsWith("no.csv")));
+    const other = new HistoryBuilder(STEP_MS);
+    other.set("a", START_MS, 1);
+    await assert.rejects(
+      writeHistoryCsv(join(folder, "none", "x.csv"), other.close({ source: "test" }, "none").history),
+      refused("HISTORY_INVALID", /ENOENT/),
+    );
   });
 });
 

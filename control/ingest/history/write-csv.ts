@@ -9,7 +9,8 @@ const DECIMALS = 6;
 
 /**
  * Writes the wide form `time,SERVICE,…` that history.csv of ballast.yaml names: times in UTC, an empty cell where there is no reading. The
- * file appears whole or not at all. Throws HISTORY_INVALID for names that the form cannot carry.
+ * file appears whole or not at all. Throws HISTORY_INVALID for names that the form cannot carry, and
+ * where the file cannot be made.
  */
 export async function writeHistoryCsv(file: string, history: LoadHistory): Promise<{ rows: number }> {
   const { services, stepMs } = history;
@@ -20,7 +21,7 @@ export async function writeHistoryCsv(file: string, history: LoadHistory): Promi
   const toMs = Math.max(...spans.map((span) => span.endMs));
   const columns = services.map((service) => history.upTo(service, toMs));
   const part = `${file}.part-${process.pid}`;
-  const handle = await open(part, "w");
+  const handle = await open(part, "w").catch((cause: Error) => Promise.reject(invalid({ file }, cause.message, cause)));
   let rows = 0;
   try {
     let batch = [`time,${services.join(",")}`];
