@@ -22,7 +22,7 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   const { service, tail, stepMs, issuedAtMs, levels, answer } = input;
   const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
   const observed = lastObserved(tail, Math.max(1, Math.round(stepsPerDay / 24)));
-  const lastRps = Number.isNaN(observed) ? 0 : observed;
+  const lastRps = Number.isNaN(observed) ? null : observed;
   const reasons: string[] = [];
   const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {
     return { service, source, fallbackReasons: reasons, issuedAtMs, stepMs, levels, values, lastRps };

@@ -14,8 +14,11 @@ export interface DemandForecast {
   levels: readonly number[];
   /** values[level index][step], requests per second; never crossing, finite, ≥ 0. */
   values: readonly Float64Array[];
-  /** Requests per second observed over the last complete step: what a plan without any forecast would use. */
-  lastRps: number;
+  /**
+   * Requests per second observed over the last complete step of the past hour: what a plan without any forecast would use.
+   * Null when there is none: the load is then not known, which is not the same as no load.
+   */
+  lastRps: number | null;
 }
 
 /** Highest demand over the first `steps` steps at the level nearest to and not below `level`. */

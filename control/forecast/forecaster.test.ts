@@ -94,7 +94,7 @@ test("the committed model answers for every service asked, aligned to the step",
     assert.equal(forecast.issuedAtMs, endMs);
     assert.equal(forecast.values.length, forecast.levels.length);
     assert.equal(forecast.lastRps, history.tail(service, endMs, 1)[0]);
-    assert.ok(forecast.lastRps > 0 && peakDemand(forecast, 0.9) > 0.3 * forecast.lastRps);
+    assert.ok(forecast.lastRps! > 0 && peakDemand(forecast, 0.9) > 0.3 * forecast.lastRps!);
   }
   assert.equal(forecaster.status().model, "ready");
 });
@@ -229,7 +229,7 @@ test("with less and less history the chain falls from model to last to none, and
   assert.equal(last.values[1]![0], last.lastRps);
   const none = await at(0);
   assert.equal(none.source, "none");
-  assert.equal(none.lastRps, 0);
+  assert.equal(none.lastRps, null);
   assert.match(none.fallbackReasons.at(-1) ?? "", /last value: no load was seen in the last hour/);
   assert.equal((await one(forecaster, history, endMs, "unknown")).source, "none");
 });

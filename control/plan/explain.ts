@@ -181,15 +181,17 @@ function forecastText(input: ExplainInput, i: number, before: Shares): string {
   const { demand, targets, states, policy } = input.context;
   const fallback =
     demand.fallbackReasons.length > 0 ? `; fall-back from the model: ${demand.fallbackReasons.join("; ")}` : "";
-  if (demand.peakRps === null) return `no forecast${fallback}`;
+  if (demand.peakRps === null) {
+    return `no forecast${demand.presentRps === null ? ", load now not known" : ""}${fallback}`;
+  }
   const name =
     demand.source === "seasonal_naive" ? "seasonal naive" : demand.source === "last" ? "last value" : demand.source;
   const head = `${name} p${+(demand.level * 100).toFixed(1)} peak ${rate(demand.peakRps)} in ${span(demand.horizonMs)}`;
-  const now = demand.presentRps === null ? "load now not known" : `${rate(demand.presentRps)} now`;
+  const now = demand.presentRps === null ? null : `${rate(demand.presentRps)} now`;
   if (demand.presentRps !== null && demand.presentRps >= demand.peakRps) return `${head}, not above ${now}${fallback}`;
   const capacity = targets[i]!.capacityRps * states[i]!.remaining;
   const at = `${rate((demand.peakRps * before[i]!) / PPM)} at ${percent(before[i]!)} against ${rate(capacity)} capacity`;
-  return `${head} against ${now}: ${at} (objective ${percent(policy.targetUtilisation * PPM)})${fallback}`;
+  return `${head}${now === null ? ", load now not known" : ` against ${now}`}: ${at} (objective ${percent(policy.targetUtilisation * PPM)})${fallback}`;
 }
 
 function stepText(input: ExplainInput, i: number): string {

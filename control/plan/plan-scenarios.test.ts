@@ -356,7 +356,10 @@ test("where the model is missing the explanation names the fall-back and its rea
   );
   world.demand = () => undefined;
   const plan = new Runner(world).step(at("08:00"));
-  assert.match(plan.why, /base weights hold: no forecast; fall-back from the model: no forecast was made/);
+  assert.match(
+    plan.why,
+    /base weights hold: no forecast, load now not known; fall-back from the model: no forecast was made/,
+  );
 });
 
 test("a demand that swings within the hysteresis moves nothing, and the way home is never held back", () => {
