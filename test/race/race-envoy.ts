@@ -79,6 +79,9 @@ export class RaceEnvoy {
   current: CoroutineVm | undefined;
   fatal: unknown;
   observer: Observer | undefined;
+  /** Asked about every VM that is suspended at a host call; true stops it there for `ambushMs`, once. */
+  ambush: ((vm: CoroutineVm) => boolean) | undefined;
+  ambushMs = 0;
   #last: CoroutineVm | undefined;
   readonly #timers: { atNs: bigint; run: () => void | Promise<void> }[] = [];
   #named = 0;
@@ -160,6 +163,10 @@ export class RaceEnvoy {
     else await this.#begin(vm);
     if (this.fatal !== undefined) throw this.fatal;
     if (vm.callsInCallback > 20_000) throw new AbiViolation(`${vm.name}: ${vm.callbackName} does not end`);
+    if (vm.parked !== undefined && this.ambush?.(vm)) {
+      this.ambush = undefined;
+      vm.pausedUntilNs = this.nowNs + BigInt(this.ambushMs) * MS;
+    }
     if (wasBusy && !vm.busy) await this.observer?.ended(vm);
     this.current = undefined;
   }

@@ -42,6 +42,42 @@ export async function runSeed(module: WebAssembly.Module, seed: number): Promise
   return { counts, mishaps: mishaps.counts, nacks: server.nacks };
 }
 
+/**
+ * A leader that is stopped at the nth host call of `callback` while an epoch comes in, until another leads and has brought
+ * two epochs more, and then goes on. False when that callback makes fewer calls.
+ */
+export async function runTakeover(module: WebAssembly.Module, callback: string, nth: number): Promise<boolean> {
+  const random = new Seeded(nth);
+  const world = new World(4);
+  const envoy = new RaceEnvoy(module, random, { stay: 0.5, stepUs: 60, faults: 0 });
+  const checks = new Checks(envoy, world);
+  const server = new ControlServer(envoy, world, checks);
+  const mishaps = new Mishaps(envoy, server, random);
+  await mishaps.startVms();
+  await envoy.run(3_000);
+  for (let i = 0; i < 3; i++) {
+    server.push({ mode: Mode.STEER });
+    await envoy.run(2_000);
+  }
+  const stopped = RaceEnvoy.vmOf(envoy.grpc.live[0]!.root);
+  let passed = nth;
+  envoy.ambushMs = 9_000;
+  envoy.ambush = (vm) => vm === stopped && vm.callbackName === callback && passed-- <= 0;
+  server.push({ mode: Mode.STEER });
+  await envoy.run(500);
+  if (stopped.pausedUntilNs === 0n) return false;
+  // Given up before the next leader is there: what that one writes next goes where the stopped one is about to write.
+  server.abort();
+  await envoy.run(3_500);
+  for (let i = 0; i < 2; i++) {
+    server.push({ mode: Mode.STEER });
+    await envoy.run(2_200);
+  }
+  await envoy.run(1_500);
+  await assertConverges(envoy, server, checks);
+  return true;
+}
+
 function assertHealthy(envoy: RaceEnvoy): void {
   for (const vm of envoy.vms) {
     if (vm.trapped !== undefined && !(vm.trapped instanceof VmKilled)) {
@@ -125,6 +161,7 @@ class Mishaps {
       ["kill", rate(0.12), () => this.#kill()],
       ["replace", rate(0.06), () => this.#replace()],
       ["pause", rate(0.3), () => this.#pause()],
+      ["ambush", rate(0.3), () => this.#ambush()],
       ["jump", rate(0.06), () => this.#jump()],
       ["update", rate(0.06), () => this.#update()],
       ["canary", rate(0.05), () => this.#canary()],
@@ -150,6 +187,7 @@ class Mishaps {
   /** Everything is repaired and stays so. */
   async quiet(): Promise<void> {
     for (const vm of this.#envoy.vms) vm.pausedUntilNs = 0n;
+    this.#envoy.ambush = undefined;
     this.#envoy.grpc.reachable = true;
     this.#envoy.schedule.faults = 0;
     await this.#envoy.run(3_500);
@@ -218,6 +256,20 @@ class Mishaps {
     if (from.length === 0) return;
     const vm = this.#random.pick(this.#random.pick(from));
     vm.pausedUntilNs = nowNs + BigInt(this.#random.pick([30, 400, 1_300, 2_500, 5_000])) * MS;
+  }
+
+  /** As a pause, at a point that chance alone seldom meets: in one of the writers' and readers' sequences over shared data. */
+  #ambush(): void {
+    const callback = this.#random.pick([
+      "proxy_on_grpc_receive",
+      "proxy_on_grpc_receive",
+      "proxy_on_queue_ready",
+      "proxy_on_tick",
+    ]);
+    const name = this.#random.pick(["proxy_get_shared_data", "proxy_set_shared_data", "proxy_grpc_send"]);
+    let passed = this.#random.below(12);
+    this.#envoy.ambushMs = this.#random.pick([600, 1_300, 2_500, 4_000]);
+    this.#envoy.ambush = (vm) => vm.callbackName === callback && vm.parked!.name === name && passed-- <= 0;
   }
 
   /** The whole process gets no time, or the machine slept. */
