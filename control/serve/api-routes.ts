@@ -200,13 +200,17 @@ function changing(ports: ApiPorts): ApiRoute[] {
       role: "approver",
       body: schema.ApproveBody,
       answer: schema.ApproveAnswer,
-      handle: ({ body, params, actor }) =>
-        changes.approve({
-          epoch: whole(params.epoch!, "epoch"),
+      handle: ({ body, params, actor }) => {
+        const epoch = whole(params.epoch!, "epoch");
+        // Where the policy says so, a change is approved by its ticket and nowhere else.
+        ports.tickets?.demandApproved(ports.desk.state.pending.find((change) => change.epoch === epoch));
+        return changes.approve({
+          epoch,
           by: actor(body.by),
           ...(body.reason === undefined ? {} : { reason: body.reason }),
           ...(body.breakGlass === undefined ? {} : { breakGlass: body.breakGlass }),
-        }),
+        });
+      },
     }),
     route({
       method: "POST",

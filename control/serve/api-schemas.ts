@@ -151,6 +151,29 @@ export const StatusAnswer = z.strictObject({
     freezes: z.array(Freeze).describe("those that deny now"),
     exemptions: z.array(Exemption),
   }),
+  tickets: z
+    .strictObject({
+      system: z.string(),
+      reachable: z.boolean(),
+      lastError: z.strictObject({ code: z.string(), message: z.string(), atMs: z.number() }).nullable(),
+      stopped: z.string().nullable().describe("why tickets are not followed any more"),
+      skipped: z.int(),
+      tickets: z.array(
+        z.strictObject({
+          epoch: EPOCH,
+          carriedOutAs: EPOCH.nullable(),
+          type: z.string(),
+          goal: z.string(),
+          number: z.string().nullable(),
+          url: z.string().nullable(),
+          phase: z.string().nullable(),
+          text: z.string(),
+          failures: z.int(),
+        }),
+      ),
+    })
+    .nullable()
+    .describe("the ticket system; null without one"),
   server: z.strictObject({
     state: z.enum(["serving", "silent", "behind"]),
     reason: z.string(),

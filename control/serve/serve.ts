@@ -9,6 +9,7 @@ import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
+import { openTickets } from "../tickets/open-tickets.ts";
 import { startXdsServer } from "../xds/server.ts";
 import { Doorkeeper, readTokenFile } from "./api-access.ts";
 import { apiRoutes, STARTING_ROUTES } from "./api-routes.ts";
@@ -126,6 +127,17 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       onEpoch: (epoch) => options.onEpoch?.({ ...epoch, source: forecastSource(loop) }),
     });
     const changes = new Changes({ config, store, term, writer, desk, nowMs: () => clock.nowMs(), wallMs });
+    const tickets = await openTickets({
+      config: config.tickets,
+      fleet: config.fleet,
+      store,
+      term,
+      log,
+      ciOf: (name) => estate.services.get(name)?.ciId ?? null,
+      approve: (request) => changes.approve(request),
+      refuse: (request) => changes.refuse(request),
+    });
+    undo.push(() => tickets?.stop());
     const loop = new ControlLoop({
       config,
       clock,
@@ -163,6 +175,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       store,
       xds,
       term,
+      tickets,
       confirmedAgoMs: () => leadership.confirmedAgoMs(),
       leaseTtlMs: LEASE_TTL_MS,
     });

@@ -5,6 +5,7 @@ import type { Exemption, FreezeWindow } from "../change/freeze.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Estate } from "../estate/estate.ts";
 import type { Forecaster } from "../forecast/forecaster.ts";
+import type { TicketFollower } from "../tickets/follow.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type * as schema from "./api-schemas.ts";
 import type { ChangeDesk } from "./change-desk.ts";
@@ -23,6 +24,7 @@ export interface StatusPorts {
   forecaster: Pick<Forecaster, "status">;
   xds: Pick<XdsServer, "fleet" | "streams">;
   term: number;
+  tickets: Pick<TicketFollower, "status" | "demandApproved"> | null;
 }
 
 export type StatusView = z.infer<typeof schema.StatusAnswer>;
@@ -53,6 +55,7 @@ export function statusView(ports: StatusPorts): StatusView {
       freezes: denies.map((window) => freezeView(window, ports)),
       exemptions: exemptionsView(ports),
     },
+    tickets: (ports.tickets?.status() ?? null) as unknown as StatusView["tickets"],
     server: xds.fleet.status(),
     nodes: xds.fleet.nodes() as unknown as StatusView["nodes"],
     estate: { digest: estate.digest, findings: estate.findings.length },
