@@ -30,6 +30,7 @@ export const ACCESS_FIELDS = {
   "access.tokens.NAME": ["roles", "sha256"],
   "access.identities.NAME": ["roles", "san"],
   "server.apiTls": ["cert", "key", "clientCa"],
+  "server.xdsTls": ["cert", "key", "clientCa"],
 } as const;
 
 const MAX_GRANTS = 256;
@@ -91,9 +92,9 @@ function readGrants<const K extends "sha256" | "san">(
 }
 
 /** Undefined when it is wrong, null when it is not there. */
-export function readTls(parent: Section): TlsFiles | null | undefined {
-  if (!parent.has("apiTls")) return null;
-  const section = parent.section("apiTls", ACCESS_FIELDS["server.apiTls"]);
+export function readTls(parent: Section, field: "apiTls" | "xdsTls"): TlsFiles | null | undefined {
+  if (!parent.has(field)) return null;
+  const section = parent.section(field, ACCESS_FIELDS[`server.${field}`]);
   const cert = section?.value("cert", path, REQUIRED);
   const key = section?.value("key", path, REQUIRED);
   const clientCa = section?.has("clientCa") ? section.value("clientCa", path, REQUIRED) : null;

@@ -16,14 +16,14 @@ export interface BallastConfig {
   fleet: string;
   /** A planning calendar of its own; null: the wall clock. */
   clock: { startMs: number; rate: number } | null;
-  /** `apiTls` null: the API speaks clear text, on loopback only. */
-  server: { xds: SocketAddress; api: SocketAddress; apiTls: TlsFiles | null };
+  /** TLS null: that server speaks clear text, on loopback only. */
+  server: { xds: SocketAddress; xdsTls: TlsFiles | null; api: SocketAddress; apiTls: TlsFiles | null };
   store: StoreConfig;
   /** Base URLs of Envoy admin endpoints, without a slash at the end. */
   envoy: { admin: readonly string[] };
   /** An estate read longer ago than maxAgeMs makes the server not ready; it goes on planning with it. */
-  estate: { servicenow: string; maxAgeMs: number };
-  history: { csv: string; stepMs: number } | null;
+  estate: { servicenow: string; servicenowPosition: Position; maxAgeMs: number };
+  history: { csv: string; csvPosition: Position; stepMs: number } | null;
   /** Folder with the model and its manifest; null: the forecast starts at its first fall-back. */
   model: string | null;
   tables: { slots: number };

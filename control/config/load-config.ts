@@ -38,7 +38,7 @@ export const FIELDS = {
     "services",
   ],
   clock: ["start", "rate"],
-  server: ["xds", "api", "apiTls"],
+  server: ["xds", "xdsTls", "api", "apiTls"],
   ...STORE_FIELDS,
   envoy: ["admin"],
   estate: ["servicenow", "maxAge"],
@@ -126,7 +126,15 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
   if (ticketSystem === undefined) return undefined;
-  if (!complete || !rest || slots === undefined || services === undefined || !isComplete(policy)) return undefined;
+  if (
+    !complete ||
+    !rest ||
+    estate === undefined ||
+    slots === undefined ||
+    services === undefined ||
+    !isComplete(policy)
+  )
+    return undefined;
   return {
     file,
     version,
@@ -135,7 +143,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     server,
     store,
     envoy: { admin },
-    estate: { servicenow, maxAgeMs },
+    estate: { servicenow, servicenowPosition: estate.positionOf("servicenow"), maxAgeMs },
     history,
     model,
     tables: { slots },
@@ -160,19 +168,21 @@ function readServer(root: Section): BallastConfig["server"] | undefined {
   const defaults = {
     xds: { host: "127.0.0.1", port: 18_000 },
     api: { host: "127.0.0.1", port: 18_001 },
+    xdsTls: null,
     apiTls: null,
   };
   if (!root.has("server")) return defaults;
   const section = root.section("server", FIELDS.server);
   if (section === undefined) return undefined;
-  const xds = section.value("xds", v.listenAddress, defaults.xds);
-  const apiTls = readTls(section);
+  const xdsTls = readTls(section, "xdsTls");
+  const xds = section.value("xds", xdsTls === null ? v.listenAddress : v.tlsListenAddress, defaults.xds);
+  const apiTls = readTls(section, "apiTls");
   const api = section.value("api", apiTls === null ? v.listenAddress : v.tlsListenAddress, defaults.api);
-  if (xds === undefined || api === undefined || apiTls === undefined) return undefined;
+  if (xds === undefined || xdsTls === undefined || api === undefined || apiTls === undefined) return undefined;
   if (xds.port !== 0 && xds.port === api.port) {
     section.reject(section.has("api") ? "api" : "xds", `port ${api.port} for both xds and api`, "two different ports");
   }
-  return { xds, api, apiTls };
+  return { xds, xdsTls, api, apiTls };
 }
 
 function readHistory(root: Section): BallastConfig["history"] | undefined {
@@ -187,7 +197,8 @@ function readHistory(root: Section): BallastConfig["history"] | undefined {
   });
   const whole = { ...step, parse: (text: string) => dividesDay(step.parse(text)) };
   const stepMs = section.value("step", whole, 300_000);
-  return csv === undefined || stepMs === undefined ? undefined : { csv, stepMs };
+  if (csv === undefined || stepMs === undefined) return undefined;
+  return { csv, csvPosition: section.positionOf("csv"), stepMs };
 }
 
 function dividesDay(ms: number | undefined): number | undefined {

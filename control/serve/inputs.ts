@@ -1,5 +1,6 @@
 import { freezeWindows } from "../change/calendar.ts";
 import type { FreezeWindow } from "../change/freeze.ts";
+import { atSetting } from "../config/at-setting.ts";
 import type { BallastConfig } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { toServicePolicy } from "../config/service-policy.ts";
@@ -7,6 +8,7 @@ import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate, EstateService } from "../estate/estate.ts";
 import { LoadHistory } from "../features/load-history.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
+import type { EstateRecords } from "../ingest/records.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
 import type { PlanInput, ServicePolicy } from "../plan/plan.ts";
 
@@ -28,15 +30,24 @@ export interface Inputs {
 export async function loadInputs(configPath: string, nowMs: (config: BallastConfig) => number): Promise<Inputs> {
   const config = await loadConfig(configPath);
   const [records, history] = await Promise.all([
-    readServiceNow(config.estate.servicenow),
-    config.history === null
-      ? new LoadHistory({ stepMs: DEFAULT_STEP_MS })
-      : readLoadHistoryCsv(config.history.csv, { stepMs: config.history.stepMs }),
+    readConfiguredEstate(config),
+    config.history === null ? new LoadHistory({ stepMs: DEFAULT_STEP_MS }) : readConfiguredHistory(config.history),
   ]);
   const { windows, findings } = freezeWindows(config, records);
   records.findings.push(...findings);
   const estate = buildEstate({ records, config, nowMs: nowMs(config) });
   return { config, estate, history, services: planServices(config, estate), freezes: windows };
+}
+
+/** The export that ballast.yaml names. */
+export function readConfiguredEstate({ estate }: Pick<BallastConfig, "estate">): Promise<EstateRecords> {
+  return atSetting(estate.servicenow, estate.servicenowPosition, readServiceNow(estate.servicenow));
+}
+
+/** The load history that ballast.yaml names. */
+export function readConfiguredHistory(history: NonNullable<BallastConfig["history"]>): Promise<LoadHistory> {
+  const { csv, csvPosition, stepMs } = history;
+  return atSetting(csv, csvPosition, readLoadHistoryCsv(csv, { stepMs }));
 }
 
 export function planServices(config: BallastConfig, estate: Estate): PlanInput["services"] {

@@ -68,7 +68,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       ...config.server.api,
       routes: () => routes,
       doorkeeper: await doorkeeperOf(config),
-      ...(config.server.apiTls === null ? {} : { tls: await readTlsFiles(config.server.apiTls) }),
+      ...(config.server.apiTls === null ? {} : { tls: await readTlsFiles("apiTls", config.server.apiTls) }),
       ...(options.checkAnswers === undefined ? {} : { checkAnswers: options.checkAnswers }),
     });
     undo.push(() => api.stop());
@@ -105,6 +105,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       log,
       clock,
       restore: memory,
+      ...(config.server.xdsTls === null ? {} : { tls: xdsTls(await readTlsFiles("xdsTls", config.server.xdsTls)) }),
       onBehind: (error) => options.onError?.(error),
     });
     undo.push(() => xds.stop());
@@ -209,7 +210,17 @@ async function doorkeeperOf({ access }: BallastConfig): Promise<Doorkeeper> {
   return new Doorkeeper({ tokens: [...access.tokens, ...fromFile], identities: access.identities });
 }
 
-async function readTlsFiles(files: TlsFiles): Promise<{ cert: Buffer; key: Buffer; clientCa: Buffer | null }> {
+interface TlsPems {
+  cert: Buffer;
+  key: Buffer;
+  clientCa: Buffer | null;
+}
+
+function xdsTls({ clientCa, ...pems }: TlsPems): { cert: Buffer; key: Buffer; clientCa?: Buffer } {
+  return clientCa === null ? pems : { ...pems, clientCa };
+}
+
+async function readTlsFiles(field: string, files: TlsFiles): Promise<TlsPems> {
   try {
     const [cert, key, clientCa] = await Promise.all([
       readFile(files.cert),
@@ -218,7 +229,7 @@ async function readTlsFiles(files: TlsFiles): Promise<{ cert: Buffer; key: Buffe
     ]);
     return { cert, key, clientCa };
   } catch (cause) {
-    throw new BallastError("CONFIG_UNREADABLE", `server.apiTls: ${(cause as Error).message}`, { cause });
+    throw new BallastError("CONFIG_UNREADABLE", `server.${field}: ${(cause as Error).message}`, { cause });
   }
 }
 
