@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { ERROR_CODES } from "../../common/error-codes.ts";
 import { BallastError } from "../../common/errors.ts";
-import { type Command, processIo } from "./io.ts";
+import { type Command, endWhenUnread, processIo } from "./io.ts";
 
 /** Each command is one file, loaded only when it is asked for: `ballast help` must not pay for gRPC and ONNX. */
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Command }> }> = {
@@ -73,6 +73,8 @@ if (Number(process.versions.node.split(".")[0]) < 24) {
   );
   process.exitCode = 2;
 } else {
+  endWhenUnread(process.stdout);
+  endWhenUnread(process.stderr);
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (thrown) {
