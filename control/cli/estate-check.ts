@@ -5,7 +5,7 @@ import { ConfigError, formatProblem } from "../config/config-error.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate, Finding, TargetWindow } from "../estate/estate.ts";
-import { readServiceNow } from "../ingest/servicenow.ts";
+import { readConfiguredEstate } from "../serve/inputs.ts";
 import type { Io } from "./io.ts";
 
 const HELP = `usage: ballast estate check [--config FILE] [--json] [--tickets]
@@ -26,7 +26,7 @@ export async function run(args: string[], io: Io): Promise<number> {
     throw new BallastError("USAGE", `estate ${positionals.join(" ")}: expected \`estate check\``, { hint: HELP });
   }
   const config = await loadConfig(values.config);
-  const records = await readServiceNow(config.estate.servicenow);
+  const records = await readConfiguredEstate(config);
   let estate: Estate;
   try {
     estate = buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() });

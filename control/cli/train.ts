@@ -14,6 +14,7 @@ import { FEATURE_STEP_MS, HORIZON_STEPS, STEPS_PER_DAY } from "../features/schem
 import { DEFAULT_LEVELS } from "../forecast/forecaster.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
+import { readConfiguredHistory } from "../serve/inputs.ts";
 import type { Io } from "./io.ts";
 
 const HELP = `usage: ballast train [--estate DIR] [--history FILE]… [--out DIR] [--pipeline demand|tfx|trees] [--seed N]
@@ -167,7 +168,7 @@ async function readHistory(values: Flags): ReturnType<typeof readLoadHistoryCsv>
   const config = await loadConfig(values.config);
   if (config.history === null)
     throw new BallastError("USAGE", `${values.config} names no history; give one with --history`);
-  return readLoadHistoryCsv(config.history.csv, { stepMs: config.history.stepMs });
+  return readConfiguredHistory(config.history);
 }
 
 function report({ manifest }: TrainResult, outDir: string, io: Io): void {
