@@ -69,6 +69,14 @@ describe("binding", () => {
     assert.match(problemsOf(records, YAML)[0]!, /found "app-b", a retired CI/);
   });
 
+  test("two targets of one service on one CI are pointed out", () => {
+    const estate = build(twoSites(), YAML.replace("ci: app-b", "ci: app-a"));
+    const [shared, ...others] = estate.findings.filter((finding) => finding.code === "CI_SHARED");
+    assert.deepEqual([shared?.severity, others], ["warning", []]);
+    assert.match(shared!.message, /^pay-a, pay-b of the service pay are all bound to app-a/);
+    assert.ok(!codes(build(twoSites())).includes("warning CI_SHARED"));
+  });
+
   test("a target that its service does not depend on is pointed out", () => {
     const estate = build(twoSites(), YAML.replace("ci: Pay", "ci: Report"));
     assert.deepEqual(codes(estate), ["warning TARGET_UNRELATED", "warning TARGET_UNRELATED"]);

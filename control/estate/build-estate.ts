@@ -53,7 +53,7 @@ export function buildEstate({ records, config, nowMs }: EstateInput): Estate {
     services.set(service.name, { name: service.name, ciId: bound.ci.id, targets });
   }
   findings.push(...reversedFindings(graph, reached), ...unrelatedTargets(graph, bindings), ...tickets.findings);
-  findings.push(...sharedHosts(graph, hostUsers));
+  findings.push(...sharedHosts(graph, hostUsers), ...sharedCis(bindings));
   return {
     digest: estateDigest(graph.cis, graph.dependencies, services),
     readAtMs: nowMs,
@@ -125,6 +125,21 @@ function unrelatedTargets(graph: Graph, bindings: Bindings): Finding[] {
       if (reach.has(targetCi.id)) continue;
       const message = `${target}: the service ${name} (${ci.name}) does not depend on ${targetCi.name} in the CMDB`;
       findings.push({ severity: "warning", code: "TARGET_UNRELATED", message, provenance: targetCi.provenance });
+    }
+  }
+  return findings;
+}
+
+/** Two targets of one service on one CI leave and return together, and its capacity is counted twice: mostly a slip. */
+function sharedCis(bindings: Bindings): Finding[] {
+  const findings: Finding[] = [];
+  for (const [name, { targets }] of bindings.services) {
+    const users = Map.groupBy(targets, ([, ci]) => ci);
+    for (const [ci, bound] of users) {
+      if (bound.length < 2) continue;
+      const names = bound.map(([target]) => target).sort();
+      const message = `${names.join(", ")} of the service ${name} are all bound to ${ci.name}; its tickets move all of them at once`;
+      findings.push({ severity: "warning", code: "CI_SHARED", message, provenance: ci.provenance });
     }
   }
   return findings;
