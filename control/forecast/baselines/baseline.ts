@@ -27,4 +27,6 @@ export interface Fitted {
    * @param origin from … past.length @param ahead 1 … horizon
    */
   at(origin: number, ahead: number): number;
+  /** How wide errors at this step are against those at others, > 0; absent: all alike. A multiplicative season scales them with the load. */
+  spread?(step: number): number;
 }

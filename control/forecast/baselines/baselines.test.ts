@@ -237,6 +237,21 @@ describe("quantiles", () => {
     assert.ok(Math.abs(inside / steps - 0.8) < 0.06, `${inside / steps} of the steps lie in the 80 % band`);
   });
 
+  test("are wider at the peak than in the valley when errors grow with the load", () => {
+    const random = new SeededRandom(6);
+    const past = Float64Array.from(
+      { length: 24 * 40 },
+      (_, t) => (100 + 80 * Math.sin((2 * Math.PI * t) / 24)) * (1 + 0.1 * random.normal()),
+    );
+    const width = (rows: Float64Array[], h: number) => rows[2]![h]! - rows[0]![h]!;
+    for (const baseline of [holt, theta]) {
+      const rows = baselineQuantiles(baseline, past, { season: 24, horizon: 24, levels })!;
+      // The loads of the steps are 180 and 20.
+      const ratio = width(rows, 6) / width(rows, 18);
+      assert.ok(ratio > 5 && ratio < 14, `${baseline.name}: ${ratio}`);
+    }
+  });
+
   test("are refused on a past that is too short or empty", () => {
     const shape = { season: 10, horizon: 3, levels };
     assert.equal(baselineQuantiles(seasonalNaive, new Float64Array(9), shape), null);

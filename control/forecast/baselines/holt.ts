@@ -23,7 +23,7 @@ export const holt: Baseline = {
   name: "Holt damped",
   least: () => 3,
   fit(past, { season, horizon }) {
-    const { adjusted, restore } = seasonallyAdjust(past, season, "multiplicative");
+    const { adjusted, restore, spread } = seasonallyAdjust(past, season, "multiplicative");
     const parameters = bestParameters(adjusted);
     const levels = new Float64Array(adjusted.length);
     const trends = new Float64Array(adjusted.length);
@@ -32,6 +32,7 @@ export const holt: Baseline = {
     for (let h = 1; h <= horizon; h++) damping[h] = damping[h - 1]! + parameters.phi ** h;
     return {
       from: 1,
+      spread,
       at: (origin, ahead) => restore(levels[origin - 1]! + damping[ahead]! * trends[origin - 1]!, origin + ahead - 1),
     };
   },

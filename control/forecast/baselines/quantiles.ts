@@ -23,6 +23,7 @@ export function baselineQuantiles(baseline: Baseline, past: Float64Array, shape:
   if (past.length < Math.max(1, baseline.least(shape)) || !past.some((value) => Number.isFinite(value))) return null;
   const values = filled(past, shape.season);
   const fitted = baseline.fit(values, shape);
+  const spread = (step: number): number => fitted.spread?.(step) ?? 1;
   const rows = levels.map(() => new Float64Array(horizon));
   let pooled: number[] = [];
   for (let h = 1; h <= horizon; h++) {
@@ -30,7 +31,7 @@ export function baselineQuantiles(baseline: Baseline, past: Float64Array, shape:
     const last = past.length - h;
     for (let origin = Math.max(fitted.from, last - MAX_ORIGINS + 1); origin <= last; origin++) {
       const actual = past[origin + h - 1]!;
-      if (Number.isFinite(actual)) errors.push(actual - fitted.at(origin, h));
+      if (Number.isFinite(actual)) errors.push((actual - fitted.at(origin, h)) / spread(origin + h - 1));
     }
     let sample = errors;
     if (errors.length < MIN_ERRORS) {
@@ -39,7 +40,8 @@ export function baselineQuantiles(baseline: Baseline, past: Float64Array, shape:
     }
     const sorted = Float64Array.from(sample).sort();
     const point = fitted.at(past.length, h);
-    for (const [k, level] of levels.entries()) rows[k]![h - 1] = point + offset(sorted, level);
+    for (const [k, level] of levels.entries())
+      rows[k]![h - 1] = point + offset(sorted, level) * spread(past.length + h - 1);
   }
   return rows;
 }

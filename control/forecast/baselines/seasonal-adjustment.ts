@@ -10,6 +10,8 @@ export interface Adjustment {
   adjusted: Float64Array;
   /** Puts the season of step t back on a value. */
   restore(value: number, t: number): number;
+  /** What a difference of one in the adjusted series is at step t. */
+  spread(t: number): number;
 }
 
 /** z of the two-sided 90 % interval, as in the M4 code. */
@@ -27,6 +29,7 @@ export function seasonallyAdjust(past: Float64Array, season: number, form: "addi
     indices: new Float64Array(season),
     adjusted: past,
     restore: (value) => value,
+    spread: () => 1,
   };
   if (season < 2 || past.length < 2 * season || !isSeasonal(past, season)) return none;
   const trend = centredMean(past, season);
@@ -40,6 +43,7 @@ export function seasonallyAdjust(past: Float64Array, season: number, form: "addi
         indices,
         adjusted: past.map((value, t) => value / indices[t % season]!),
         restore: (value, t) => value * indices[t % season]!,
+        spread: (t) => indices[t % season]!,
       };
   }
   const means = phaseMeans(past, season, (value, t) => value - trend[t]!);
@@ -50,11 +54,16 @@ export function seasonallyAdjust(past: Float64Array, season: number, form: "addi
     indices,
     adjusted: past.map((value, t) => value - indices[t % season]!),
     restore: (value, t) => value + indices[t % season]!,
+    spread: () => 1,
   };
 }
 
+/** Newest seasons that are tested: the test takes their steps times the season's length, and an older season says less about today. */
+const TESTED_SEASONS = 30;
+
 /** |r(m)| > 1.645·√((1 + 2·Σ r(i)²)/T), i = 1 … m − 1 (the `SeasonalityTest` of the M4 benchmarks). */
-export function isSeasonal(past: Float64Array, season: number): boolean {
+export function isSeasonal(whole: Float64Array, season: number): boolean {
+  const past = whole.subarray(Math.max(0, whole.length - TESTED_SEASONS * season));
   let mean = 0;
   for (const value of past) mean += value;
   mean /= past.length;

@@ -16,7 +16,7 @@ export const theta: Baseline = {
   name: "theta",
   least: () => 3,
   fit(past, { season }) {
-    const { adjusted, restore } = seasonallyAdjust(past, season, "multiplicative");
+    const { adjusted, restore, spread } = seasonallyAdjust(past, season, "multiplicative");
     const b = slope(adjusted);
     const oneStep = (alpha: number): number => {
       let level = adjusted[0]!;
@@ -35,6 +35,7 @@ export const theta: Baseline = {
     for (let t = 0; t < adjusted.length; t++) levels[t + 1] = levels[t]! + alpha * (adjusted[t]! - levels[t]!);
     return {
       from: 1,
+      spread,
       at(origin, ahead) {
         const bent = (1 - (1 - alpha) ** origin) / alpha;
         return restore(levels[origin]! + (b / 2) * (ahead - 1 + bent), origin + ahead - 1);
