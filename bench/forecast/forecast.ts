@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { bootstrapInterval } from "../../control/forecast/series/bootstrap.ts";
@@ -7,7 +8,7 @@ import { writeResults } from "../lib/results.ts";
 import type { BenchOptions } from "../main.ts";
 import { loadPublished, loadWindows, type PublishedRow, rankOf, score, TASK } from "./gift-eval.ts";
 import { coverage, GIFT_EVAL_LEVELS, mase, type Scored, weightedQuantileLoss } from "./metrics.ts";
-import { COMMITTED, scoreModel, trainRobotShop } from "./robot-shop-model.ts";
+import { COMMITTED, scoreModel, trainRobotShop, WORK } from "./robot-shop-model.ts";
 
 /** What GIFT-Eval publishes for the two baselines; a scorer that does not give these is wrong, so the run ends there. */
 const ANCHORS = { naive: 3.763642, seasonalNaive: 2.24233 };
@@ -47,6 +48,7 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
   rows.push(model);
   if (!quick && words.length === 0) {
     const outDir = join(ROOT, ".ballast/model/robot-shop");
+    await rm(WORK, { recursive: true, force: true });
     const progress = (text: string) => void process.stderr.write(`${text}\n`);
     await trainRobotShop(windows, { outDir, pipeline: "auto", seed: 1, progress });
     rows.push(judgeRow("model, trained anew", await scoreModel(windows, outDir), published));

@@ -9,6 +9,8 @@ import { GIFT_EVAL_LEVELS, type Scored, seasonalError } from "./metrics.ts";
 /** The committed model of the task: trained by the pipeline on what lies before the first test window. */
 export const COMMITTED = join(ROOT, "models/committed/robot-shop");
 
+/** Where training leaves its files; one that was interrupted goes on from them. */
+export const WORK = join(ROOT, ".ballast/train-robot-shop");
 const SHAPE = { season: TASK.season, horizon: TASK.horizon };
 
 /** What may be learnt from: of each series the steps before the first test window, and nothing else. */
@@ -26,7 +28,7 @@ export async function trainRobotShop(
     shape: SHAPE,
     levels: GIFT_EVAL_LEVELS,
     series: trainingSpan(windows),
-    workDir: join(ROOT, ".ballast/train-robot-shop"),
+    workDir: WORK,
     venvDir: join(ROOT, ".ballast/venv"),
     ...options,
   });
