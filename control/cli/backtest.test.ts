@@ -42,11 +42,12 @@ describe("ballast backtest", () => {
     assert.ok(Math.abs(result.naive_mase - mase((start) => values[start - 1]!)) < 1e-9);
     assert.ok(Math.abs(result.seasonal_naive_mase - mase((start, h) => values[start + h - 24]!)) < 1e-9);
     assert.equal(result.bench, "forecast");
-    assert.equal(result.answered_by, "seasonal naive");
-    assert.equal(result.mase, result.seasonal_naive_mase);
+    // Theta did best on the windows before the test, so it answers for the test.
+    assert.equal(result.answered_by, "theta");
+    assert.ok(result.mase <= result.seasonal_naive_mase);
     assert.ok(result.mase_ci[0] <= result.mase && result.mase <= result.mase_ci[1]);
-    assert.equal(result.rank, 1);
-    assert.equal(result.of, 2);
+    assert.ok(result.rank >= 1 && result.rank <= result.of);
+    assert.equal(result.of, 7, "every baseline is scored on the same windows");
   });
 
   test("writes a page with a plot of every window", async () => {

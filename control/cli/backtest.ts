@@ -7,6 +7,8 @@ import { type PipelineChoice, trainSeries } from "../../models/series/train-seri
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
 import { environmentIsMade } from "../../models/tfx/environment.ts";
 import { HELD_OUT_SHARE } from "../features/series/training-examples.ts";
+import { BASELINES } from "../forecast/baselines/all.ts";
+import { baselineForecaster } from "../forecast/baselines/compare.ts";
 import { FallbackError } from "../forecast/reasons.ts";
 import { backtestPage } from "../forecast/series/backtest-page.ts";
 import { naive, seasonalNaive } from "../forecast/series/naive.ts";
@@ -68,6 +70,13 @@ export async function run(args: string[], io: Io): Promise<number> {
     ["seasonal naive", (past) => seasonalNaive(past, horizon, LEVELS, season)],
   ]);
   const history = series.values.subarray(0, firstTest);
+  const choosing = choiceWindows(history, season, horizon);
+  const shortest = Math.min(firstTest, ...choosing.map(({ past }) => past.length));
+  for (const baseline of BASELINES) {
+    // A baseline must have had its chance on the same windows as everybody else, or it may not answer.
+    if (candidates.has(baseline.name) || shortest < baseline.least({ season, horizon })) continue;
+    candidates.set(baseline.name, baselineForecaster(baseline, { season, horizon, levels: LEVELS }));
+  }
   const model = await openModel(flags, history, io);
   try {
     let refused = 0;
@@ -86,7 +95,7 @@ export async function run(args: string[], io: Io): Promise<number> {
     const windows = lastWindows(series.values, horizon, count);
     const rows: WindowScores[] = [];
     for (const [name, forecaster] of candidates) rows.push(await scoreWindows(name, windows, forecaster, options));
-    const answered = await choose(candidates, choiceWindows(history, season, horizon), options);
+    const answered = await choose(candidates, choosing, options);
     const answer = rows.find(({ name }) => name === answered)!;
     if (refused > 0)
       io.err(`${refused} answers of the model were refused; the seasonal naive forecast stands in for them`);
