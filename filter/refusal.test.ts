@@ -136,7 +136,7 @@ for (const [what, { reason, set: forged }] of Object.entries(FORGED)) {
     assert.match(peer.answer(nonce)!.version, /^1-/);
     for (const worker of [0, 1]) assert.equal(envoy.request(worker, { route: "payments" }).steer, "payments_a");
     envoy.advance(200);
-    assert.equal(envoy.metrics.value("ballast.refused_tables"), 1);
+    assert.equal(envoy.metrics.value(`ballast.refused.${reason}`), 1);
     deploy(envoy, peer, 3, splitSet("payments", 0));
     assert.equal(envoy.request(0, { route: "payments" }).steer, "payments_b");
   });

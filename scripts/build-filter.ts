@@ -59,7 +59,18 @@ async function compile(output: string): Promise<void> {
 async function optimize(file: string): Promise<void> {
   const binaryen = path.dirname(createRequire(COMPILER).resolve("binaryen"));
   const wasmOpt = path.join(binaryen, "bin", "wasm-opt");
-  await run([wasmOpt, file, ...FEATURES, "-Oz", "--always-inline-max-function-size", "3", "--output", file]);
+  await run([
+    wasmOpt,
+    file,
+    ...FEATURES,
+    "-tnh",
+    "-Oz",
+    "-Oz",
+    "--always-inline-max-function-size",
+    "3",
+    "--output",
+    file,
+  ]);
 }
 /** What the compiler enables by itself; all of it is in every V8 that Envoy 1.37 and later were built with. */
 const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory"].map(

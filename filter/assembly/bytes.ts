@@ -33,6 +33,11 @@ export function isEqual(a: usize, aLength: usize, b: usize, bLength: usize): boo
   return aLength == bLength && compare(a, b, aLength) == 0;
 }
 
+/** The address after a text with its u16 length in front. */
+export function afterText(at: usize): usize {
+  return at + 2 + <usize>load<u16>(at);
+}
+
 /** Two texts with their u16 lengths in front. */
 export function isSameText(a: usize, b: usize): bool {
   return isEqual(a + 2, load<u16>(a), b + 2, load<u16>(b));
@@ -55,8 +60,9 @@ export function isName(from: usize, length: usize): bool {
   for (let i: usize = 0; i < length; i++) {
     const c = <u32>load<u8>(from + i);
     const letter = (c | 32) - 97 < 26;
-    const digitOrColon = c - 48 < 11;
-    if (!letter && !digitOrColon && c != 46 && c != 95 && c != 124 && c != 45) return false;
+    // From "-" to ":" these are all but the slash.
+    const digitOrMark = c - 45 < 14 && c != 47;
+    if (!letter && !digitOrMark && c != 95 && c != 124) return false;
   }
   return true;
 }

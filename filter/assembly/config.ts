@@ -1,12 +1,13 @@
 // The plugin configuration. Read whole into a spare block and only then put in force, so that a refused update leaves
 // the VM as it was. Field by field: docs/reference/filter.md.
 
-import { isName, isSameText, putBytes } from "./bytes";
+import { afterText, isName, isSameText, putBytes } from "./bytes";
 import { getProperty, value, valueLength } from "./host";
 import * as json from "./json";
 import { Fault } from "./json";
-import { CONFIG_BYTES, configBlocks, messageBuffer } from "./memory";
+import { CONFIG_BYTES, configBlocks, messageBuffer, VALUE_INDEX_BYTES, valueIndex } from "./memory";
 import { ascii, indexOfWord } from "./words";
+import { hashText } from "./xxh64";
 
 export const MAX_CONFIG_BYTES: usize = 64 << 10;
 const LEAST_SET_BYTES: u32 = 64 << 10;
@@ -99,6 +100,7 @@ export function readConfig(from: usize, length: usize): bool {
   if (next.nodeLength == 0) keepProperty(next, NODE, NODE_ID, 11);
   if (!json.isOk()) return false;
   config = next;
+  indexValues();
   return true;
 }
 
@@ -114,13 +116,25 @@ export function hasValues(): bool {
 
 /** Address of the value to write for a target, 0 when `values` has none. All texts u16-prefixed. */
 export function findValue(service: usize, target: usize): usize {
-  for (let at = config.values; at < config.valuesEnd;) {
-    const name = at + 2 + <usize>load<u16>(at);
-    const text = name + 2 + <usize>load<u16>(name);
-    if (isSameText(at, service) && isSameText(name, target)) return text;
-    at = text + 2 + <usize>load<u16>(text);
+  for (let slot = <u32>hashText(target, hashText(service, 0)); ; slot++) {
+    valueSlot = valueIndex() + (((<usize>slot) << 2) & (VALUE_INDEX_BYTES - 1));
+    const at = <usize>load<u32>(valueSlot);
+    if (at == 0) break;
+    const name = afterText(at);
+    if (isSameText(at, service) && isSameText(name, target)) return afterText(name);
   }
   return 0;
+}
+let valueSlot: usize = 0;
+
+/** Open addressing by the hash of service and target, so that a table of many targets is linked in one look at each. */
+function indexValues(): void {
+  memory.fill(valueIndex(), 0, VALUE_INDEX_BYTES);
+  for (let at = config.values; at < config.valuesEnd;) {
+    const target = afterText(at);
+    if (findValue(at, target) == 0) store<u32>(valueSlot, at);
+    at = afterText(afterText(target));
+  }
 }
 
 /** Keeps a property of Envoy's bootstrap; without a node there the host answers with empty ones. */

@@ -117,16 +117,16 @@ function readEscape(): u32 {
   return c;
 }
 
-/** Reads a whole number from `least` to `most`. */
+/** Reads a whole number from `least` to `most`, of nine digits: a tenth is left behind, where nothing expects it. */
 export function readNumber(least: u32, most: u32): u32 {
-  let number: u64 = 0;
+  let number: u32 = 0;
   let digits = 0;
-  for (let c = peek(); isOk() && c - 48 < 10 && digits < 12; c = at < end ? <u32>load<u8>(at) : 0) {
+  for (let c = peek(); isOk() && c - 48 < 10 && digits < 9; c = at < end ? <u32>load<u8>(at) : 0) {
     number = number * 10 + (c - 48);
     at++;
     digits++;
   }
   if (digits == 0) fail(Fault.NoNumber);
   if (isOk() && (number < least || number > most)) fail(Fault.OutOfRange);
-  return <u32>number;
+  return number;
 }

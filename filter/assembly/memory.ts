@@ -22,6 +22,10 @@ export const SEED_LOG_BYTES: usize = 256 * 16;
 export const TARGETS_BYTES: usize = 3 * 256 * 4;
 /** Names of 32 routes without a table. */
 export const ROUTE_NAMES_BYTES: usize = 32 * 130;
+/** Twice as many as a table has targets at most. */
+export const SEEN_BYTES: usize = 512;
+/** 16,384 slots; the entries of `values` that fit into a block are 12,000. */
+export const VALUE_INDEX_BYTES: usize = 16384 * 4;
 /** What the leader knows of each member, and of the membership. */
 export const WATCH_BYTES: usize = 257 * 16;
 
@@ -90,8 +94,20 @@ export function targetsBuffer(): usize {
 export function routeNames(): usize {
   return targetsBuffer() + TARGETS_BYTES;
 }
+
+
+@inline
+export function seenBuffer(): usize {
+  return routeNames() + ROUTE_NAMES_BYTES;
+}
+
+
+@inline
+export function valueIndex(): usize {
+  return seenBuffer() + SEEN_BYTES;
+}
 /** First byte after all of them. asconfig.json gives the module enough memory for them from the start. */
 @inline
 export function afterBuffers(): usize {
-  return routeNames() + ROUTE_NAMES_BYTES;
+  return valueIndex() + VALUE_INDEX_BYTES;
 }

@@ -29,25 +29,25 @@ export namespace Counter {
   export const Unwritten: u32 = 12;
   export const Passed: u32 = 13;
   export const WithoutTable: u32 = 14;
-  export const RefusedTables: u32 = 15;
-  export const Reconnects: u32 = 16;
-  export const LeaseChanges: u32 = 17;
+  export const Reconnects: u32 = 15;
+  export const LeaseChanges: u32 = 16;
   /** And the reason's number. */
-  export const Refused: u32 = 18;
+  export const Refused: u32 = 17;
 }
 const ROUTES: u32 = Counter.Refused + REASONS;
 /** Routes without a table that are told apart, per VM. */
 const MAX_ROUTES: u32 = 32;
 const COUNT: u32 = ROUTES + MAX_ROUTES;
-// In the order of the numbers above.
+// In the order of the numbers above; "requests_" comes before those from Steered to WithoutTable.
+const REQUESTS: usize = ascii("requests_");
 const NAMES: usize = ascii(
-  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|config_clash|set_age_seconds|unsubscribed|requests_steered|requests_sticky|requests_unwritten|requests_passed|requests_without_table|refused_tables|reconnects|lease_changes",
+  "epoch_staged|epoch_active|members|stream_up|seed_quarantined|mode|services|config_clash|set_age_seconds|unsubscribed|steered|sticky|unwritten|passed|without_table|reconnects|lease_changes",
 );
 const REFUSED: usize = ascii("refused.");
 const WITHOUT_TABLE: usize = ascii("without_table.");
 
 /** Per metric: 0 u64 value, 8 u64 flushed value of a counter, 16 u32 id, 0 until defined. */
-const METRICS = memory.data(76 * 24, 8);
+const METRICS = memory.data(75 * 24, 8);
 
 function metric(which: u32): usize {
   return METRICS + <usize>which * 24;
@@ -81,6 +81,7 @@ export function countRoute(name: usize, length: usize): void {
 
 function define(which: u32): u32 {
   let end = METRIC_NAME;
+  if (which >= Counter.Steered && which <= Counter.WithoutTable) end = putText(end, REQUESTS);
   if (which < Counter.Refused) end = putWord(end, NAMES, which);
   else if (which < ROUTES) end = putReason(putText(end, REFUSED), which - Counter.Refused);
   else {

@@ -99,9 +99,8 @@ export function messageLength(): usize {
   return at - requestBuffer();
 }
 
-/** A varint, left out when it does not fit. */
+/** A varint. What ends a request, the few numbers after its last bytes field, has room in what that field left free. */
 function putVarint(value: u64): void {
-  if (at + 10 > requestBuffer() + REQUEST_BYTES) return;
   for (; value > 127; value >>= 7) store<u8>(at++, (<u32>value) | 128);
   store<u8>(at++, <u32>value);
 }
@@ -113,7 +112,7 @@ export function openField(field: u32, length: usize): void {
 }
 
 export function putBytesField(field: u32, from: usize, length: usize): void {
-  if (at + length + 20 > requestBuffer() + REQUEST_BYTES) return;
+  if (at + length + 40 > requestBuffer() + REQUEST_BYTES) return;
   openField(field, length);
   memory.copy(at, from, length);
   at += length;

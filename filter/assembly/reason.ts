@@ -33,11 +33,6 @@ export namespace Reason {
 }
 export const REASONS: u32 = 26;
 
-/** Refusals that are counted as refused tables. */
-export function isTableReason(reason: u32): bool {
-  return reason >= Reason.TableMagic && reason <= Reason.ValueMissing;
-}
-
 // In the order of the numbers above.
 const WORDS: usize = ascii(
   "OK|MALFORMED|SET_DIGEST|SET_EMPTY|SET_ORDER|SET_NAME|SET_TOO_LARGE|EPOCH_STALE|EPOCH_REUSED|SET_UNKNOWN|TABLE_MAGIC|TABLE_VERSION|TABLE_LENGTH|TABLE_DIGEST|TABLE_FLAGS|TABLE_SLOTS|TABLE_TARGETS|TABLE_NAME|TABLE_DUPLICATE|TABLE_QUOTA|TABLE_INDEX|TABLE_SERVICE|VALUE_MISSING|MODE_UNKNOWN|SEED_QUARANTINED|HANDOVER_FAILED",

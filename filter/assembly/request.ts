@@ -118,13 +118,13 @@ function pickSession(table: TableRecord): u32 {
   return pickSticky(table, key, keyLength);
 }
 
-/** `name=value` pairs split by semicolons, spaces before a name left out (RFC 6265, 5.4). The first match counts. */
+/** `name=value` pairs split by semicolons, white space before a name left out (RFC 6265, 5.4). The first match counts. */
 function findCookie(at: usize, length: usize): bool {
   const end = at + length;
   const name = config.session;
   const nameLength = config.sessionLength;
   while (at < end) {
-    while (at < end && (load<u8>(at) == 32 || load<u8>(at) == 9)) at++;
+    while (at < end && load<u8>(at) <= 32) at++;
     const start = at;
     while (at < end && load<u8>(at) != 59) at++;
     if (at - start > nameLength && load<u8>(start + nameLength) == 61 && compare(start, name, nameLength) == 0) {

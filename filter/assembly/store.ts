@@ -5,7 +5,7 @@
 //
 // A record with its table: [TableRecord][value address u32 × targets][bytes of the table], each record on 8 bytes.
 
-import { isEqual } from "./bytes";
+import { afterText, isEqual } from "./bytes";
 import { config, findValue } from "./config";
 import { isObserved, tableFlags, tableService, tableSlots, tableTargets, TARGET_TAIL } from "./table";
 import { afterBuffers } from "./memory";
@@ -42,6 +42,7 @@ export class TableRecord {
 export class Region {
   base: usize;
   index: usize;
+  // All that follows is zero in an empty one.
   used: usize;
   count: u32;
   /** Sum of the lengths of the tables. */
@@ -93,11 +94,7 @@ export function layOut(extra: usize): usize {
 }
 
 export function empty(r: Region): void {
-  r.used = 0;
-  r.count = 0;
-  r.bytes = 0;
-  r.complete = false;
-  r.digest = 0;
+  memory.fill(changetype<usize>(r) + offsetof<Region>("used"), 0, offsetof<Region>() - offsetof<Region>("used"));
   if (regionBytes != 0) memory.fill(r.index, 0, (<usize>indexMask + 1) << 2);
 }
 
@@ -130,20 +127,22 @@ function linkValues(record: TableRecord): u32 {
   const targets = <usize>tableTargets(record.table);
   const slots = tableSlots(record.table);
   record.single = false;
-  let at = service + 2 + <usize>load<u16>(service);
-  let missing: usize = 0;
-  let found: usize = 0;
+  let at = afterText(service);
+  let byName = false;
+  let byValue = false;
   for (let i: usize = 0; i < targets; i++) {
-    const text = findValue(service, at);
-    if (text == 0) missing++;
-    // A target that only needs no write does not make its service one of the `header_name` form.
-    else if (load<u16>(text) != 0) found++;
-    store<u32>(record.values + (i << 2), text != 0 ? text : at);
-    at += 2 + <usize>load<u16>(at);
+    let text = findValue(service, at);
+    if (text == 0) {
+      text = at;
+      byName = true;
+      // A target that only needs no write does not make its service one of the `header_name` form.
+    } else if (load<u16>(text) != 0) byValue = true;
+    store<u32>(record.values + (i << 2), text);
+    at = afterText(at);
     if (load<u16>(at) == slots && load<u16>(at, 2) == slots) record.single = true;
     at += TARGET_TAIL;
   }
-  return found != 0 && missing != 0 ? Reason.ValueMissing : Reason.None;
+  return byName && byValue ? Reason.ValueMissing : Reason.None;
 }
 
 /** The record of a service, or null. Its hash and, when it is not there, the entry that is free for it are noted. */

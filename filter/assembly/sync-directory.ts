@@ -3,10 +3,11 @@
 //
 //     used u8 × entries
 
-import { compareTexts } from "./bytes";
+import { afterText, compareTexts } from "./bytes";
 import { config } from "./config";
 import { KEPT_SETS, manifestNames, MANIFEST_HEADER, readManifest, refAt, REFS } from "./sync-header";
 import { Kind } from "./sync-keys";
+import { stillHolds } from "./sync-lease";
 import * as shared from "./sync-shared";
 
 /** Staged, kept, and the one being fetched. */
@@ -52,25 +53,27 @@ function addManifest(slot: i32, entry: usize, entriesEnd: usize): void {
   const end = index;
   for (let name = manifest + MANIFEST_HEADER; name < end; index += 4) {
     const at = load<u32>(index);
-    const digest = load<u64>(name + 2 + <usize>load<u16>(name));
+    const digest = load<u64>(afterText(name));
     if (at < directoryBytes()) {
       store<u8>(used + at, 1);
       while (entry < entriesEnd && compareTexts(changetype<Entry>(entry).name, name) < 0) entry += offsetof<Entry>();
       // A digest is also over the service's name.
       if (entry < entriesEnd && changetype<Entry>(entry).digest == digest) changetype<Entry>(entry).index = at;
     }
-    name += 2 + <usize>load<u16>(name) + 8;
+    name = afterText(name) + 8;
   }
 }
 
 /**
- * Writes a table at a free index, -1 when there is none or the host refuses. Written by compare-and-swap against what lay
- * there, so that a leader that was paused before this write cannot put its table over the one of its successor.
+ * Writes a table at a free index, -1 when there is none or the host refuses. Free is what this leader knows as free: so it is
+ * written by compare-and-swap against what lay there before this VM was seen to lead still. A successor that came before puts
+ * an end to it there, and one that came after changed what it compares with.
  */
 export function storeTable(table: usize, length: usize): i32 {
   while (cursor < directoryBytes() && load<u8>(used + cursor) != 0) cursor++;
   if (cursor >= directoryBytes()) return -1;
   // If this fails, its cas forbids the write.
   shared.read(Kind.Table, cursor);
-  return shared.write(Kind.Table, cursor, table, length, shared.cas) ? cursor++ : -1;
+  const cas = shared.cas;
+  return stillHolds() && shared.write(Kind.Table, cursor, table, length, cas) ? cursor++ : -1;
 }

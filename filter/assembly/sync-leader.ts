@@ -6,7 +6,7 @@ import { CAS_CREATE } from "./abi";
 import { getMessage, monotonicMs, randomU64, value, valueLength, wake } from "./host";
 import { count, Counter } from "./metrics";
 import { numberOf } from "./proto";
-import { isTableReason, Reason } from "./reason";
+import { Reason } from "./reason";
 import { isBoardEnd, isRegistered, memberAt, MemberRecord, MemberState, ownSlot } from "./sync-board";
 import {
   active,
@@ -92,10 +92,7 @@ export function greet(root: u32): void {
 function send(root: u32, type: u32, withNode: bool, reason: u32, about: SetId): void {
   const token = tokenFor(root);
   if (token == 0) return;
-  if (reason != Reason.None && type != Type.Table) {
-    count(Counter.Refused + reason);
-    if (isTableReason(reason)) count(Counter.RefusedTables);
-  }
+  if (reason != Reason.None && type != Type.Table) count(Counter.Refused + reason);
   wire.startRequest(type, withNode);
   if (type == Type.Table) nameMissing();
   if (!wire.finishRequest(token, type, reason, about)) giveUp(root);

@@ -111,22 +111,20 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
     const name = nameAt + 2;
     const wanted = load<u64>(name + nameLength);
     const known = inUse !== null ? findTable(inUse, name, nameLength) : null;
-    let fault: u32;
-    if (known !== null && tableDigest(known.table) == wanted) {
-      bytes += <u32>tableLength(known.table);
-      fault = addTable(spare, known.table, tableLength(known.table));
-    } else {
+    let table: usize;
+    if (known !== null && tableDigest(known.table) == wanted) table = known.table;
+    else {
       if (shared.read(Kind.Table, load<u32>(namesEnd + ((<usize>next) << 2))) != Status.Ok) return Loaded.Torn;
-      const table = value();
-      const length = valueLength();
-      bytes += <u32>length;
-      fault = verifyTable(table, length);
+      table = value();
+      const fault = verifyTable(table, valueLength());
       // The leader verified the same bytes before it wrote them: other bytes mean that the place is being reused.
       if (fault == Reason.TableDigest || (fault == Reason.None && tableDigest(table) != wanted)) return Loaded.Torn;
       if (fault != Reason.None) return refuse(fault);
       if (!isSameText(tableService(table), nameAt)) return refuse(Reason.TableService);
-      fault = addTable(spare, table, length);
     }
+    // Of a verified table this is also the length of its bytes.
+    bytes += <u32>tableLength(table);
+    const fault = addTable(spare, table, tableLength(table));
     if (fault != Reason.None) return refuse(fault);
     tables++;
     next++;

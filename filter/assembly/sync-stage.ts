@@ -43,7 +43,7 @@ function entryAt(i: u32): Entry {
 const incoming: SetRef = changetype<SetRef>(memory.data(32, 8));
 let count: u32 = 0;
 let namesEnd: usize = 0;
-let bytes: u64 = 0;
+let bytes: u32 = 0;
 /** Tables of the list that are not in shared data. */
 export let missing: u32 = 0;
 let open: bool = false;
@@ -146,8 +146,8 @@ export function takeTable(message: usize, length: usize): u32 {
   const entry = findMissing(digest);
   if (entry === null) return Reason.None;
   if (!isSameText(tableService(table), entry.name)) return Reason.TableService;
-  bytes += size;
-  if (bytes > <u64>config.maxSetBytes) return Reason.SetTooLarge;
+  bytes += <u32>size;
+  if (bytes > config.maxSetBytes) return Reason.SetTooLarge;
   entry.index = storeTable(table, size);
   if (entry.index < 0) return Reason.HandoverFailed;
   missing--;

@@ -5,10 +5,10 @@
 //        per target: u16+bytes name, u16 order quota, u16 sticky quota, u8 flags
 //        sticky[M]   order[M]
 
-import { isName, isSameText } from "./bytes";
-import { targetsBuffer } from "./memory";
+import { afterText, isName, isSameText } from "./bytes";
+import { SEEN_BYTES, seenBuffer, targetsBuffer } from "./memory";
 import { Reason } from "./reason";
-import { xxh64 } from "./xxh64";
+import { hashText, xxh64 } from "./xxh64";
 
 const MAGIC: u32 = 0x31544c42;
 const VERSION: u32 = 1;
@@ -71,9 +71,8 @@ export function isObserved(flags: u32): bool {
 
 /** The name of a target of a verified table, u16-prefixed. */
 export function tableTarget(table: usize, number: u32): usize {
-  let at = tableService(table);
-  at += 2 + <usize>load<u16>(at);
-  for (; number != 0; number--) at += 2 + <usize>load<u16>(at) + TARGET_TAIL;
+  let at = afterText(tableService(table));
+  for (; number != 0; number--) at = afterText(at) + TARGET_TAIL;
   return at;
 }
 
@@ -108,6 +107,7 @@ export function verifyTable(table: usize, length: usize): u32 {
   if (at == 0) return nameFault;
   let order: u32 = 0;
   let sticky: u32 = 0;
+  memory.fill(seenBuffer(), 0, SEEN_BYTES);
   for (let i: usize = 0; i < <usize>targets; i++) {
     const target = targetAt(i);
     store<u32>(target, at);
@@ -148,16 +148,23 @@ let nameFault: u32 = 0;
 function afterName(at: usize, end: usize): usize {
   nameFault = Reason.TableLength;
   if (at + 2 > end) return 0;
-  const length = <usize>load<u16>(at);
-  if (at + 2 + length > end) return 0;
+  const after = afterText(at);
+  if (after > end) return 0;
   nameFault = Reason.TableName;
-  return isName(at + 2, length) ? at + 2 + length : 0;
+  return isName(at + 2, load<u16>(at)) ? after : 0;
 }
 
-/** True when a target before the nth has the same name. */
+/** True when a target before the nth has the same name. Open addressing by hash: in each slot a target's number and 1. */
 function isDuplicate(nth: usize): bool {
-  for (let i: usize = 0; i < nth; i++) {
-    if (isSameText(load<u32>(targetAt(i)), load<u32>(targetAt(nth)))) return true;
+  const name = <usize>load<u32>(targetAt(nth));
+  for (let slot = <u32>hashText(name, 0); ; slot++) {
+    const at = seenBuffer() + ((<usize>slot) & (SEEN_BYTES - 1));
+    const other = <usize>load<u8>(at);
+    if (other == 0) {
+      store<u8>(at, <u8>(nth + 1));
+      break;
+    }
+    if (isSameText(load<u32>(targetAt(other - 1)), name)) return true;
   }
   return false;
 }

@@ -15,6 +15,11 @@ function merge(hash: u64, lane: u64): u64 {
   return (hash ^ round(0, lane)) * P1 + P4;
 }
 
+/** Of a text, with the u16 length in front of it. */
+export function hashText(text: usize, seed: u64): u64 {
+  return xxh64(text, 2 + <usize>load<u16>(text), seed);
+}
+
 export function xxh64(from: usize, length: usize, seed: u64): u64 {
   const end = from + length;
   let hash: u64;
