@@ -53,7 +53,7 @@ async function compile(output: string): Promise<void> {
 
 /**
  * Optimizes for size what the compiler left alone: the request path spends 1 % of its time in the module's own code and the
- * rest in Envoy (docs/decisions/0002). One pass over the whole, with a low limit for what is copied into several callers, makes
+ * rest in Envoy (docs/decisions/0003). One pass over the whole, with a low limit for what is copied into several callers, makes
  * it 2 % smaller than the compiler's own optimizer does. Binaryen comes with the compiler.
  */
 async function optimize(file: string): Promise<void> {
