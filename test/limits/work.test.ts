@@ -79,8 +79,9 @@ test("1,024 services of 8 targets: memory and the work of one callback are bound
 function assertShort(what: string, measured: readonly Measured[], reference: number): void {
   const times = measured.map((entry) => entry.guestMs).sort((a, b) => a - b);
   const nine = times[Math.floor(times.length * 0.9)]!;
-  // The reference hashes 1 MiB byte by byte; a callback touches an eighth of that a few times over.
-  assert.ok(nine < reference, `${what}: ${(nine / reference).toFixed(2)} of the reference`);
+  // The reference hashes 1 MiB byte by byte; a callback touches an eighth of that a few times over. Twice the reference, because two
+  // measurements on a shared machine may differ by that; work that is not bounded stood at twelve times.
+  assert.ok(nine < 2 * reference, `${what}: ${(nine / reference).toFixed(2)} of the reference`);
 }
 
 for (const { what, config, sets, tablesPerResponse } of WORST) {
