@@ -95,10 +95,12 @@ export function isBoardEnd(): bool {
 
 /** Claims the lowest slot that is absent or free. False when others were quicker or the board is full: try at the next tick. */
 export function claimSlot(): bool {
-  for (let number: u32 = 0; number < MAX_MEMBERS; number++) {
-    const status = shared.read(Kind.Member, number);
-    if (status == Status.Ok && valueLength() == RECORD_BYTES) {
-      if (changetype<MemberRecord>(value()).state != MemberState.Free) continue;
+  let number: u32 = 0;
+  for (let attempt: u32 = 0; attempt < MAX_MEMBERS; attempt++) {
+    const there = memberAt(number);
+    if (there != 0 && changetype<MemberRecord>(there).state != MemberState.Free) {
+      number++;
+      continue;
     }
     const cas = shared.cas;
     own.state = MemberState.Joining;
@@ -107,7 +109,8 @@ export function claimSlot(): bool {
       slot = number;
       return true;
     }
-    // Somebody else took it in between: the next number may be ours.
+    // Somebody took it in between, or the host failed: look at it again. A slot that is left absent would end the board
+    // for the leader, before members that claimed later ones.
   }
   return false;
 }

@@ -11,6 +11,7 @@
 import { Status } from "./abi";
 import { value, valueLength } from "./host";
 import { Kind } from "./sync-keys";
+import { stillHolds } from "./sync-lease";
 import * as shared from "./sync-shared";
 
 /** Sets that stay in shared data after their activation, the active one included: a rollback finds them there. */
@@ -68,9 +69,12 @@ export function readHeader(): bool {
   return cas != 0;
 }
 
-/** Publishes the changed copy. False when another leader was quicker: read again and decide anew. */
+/**
+ * Publishes the changed copy. False when another leader was quicker: read again and decide anew. The lease is looked at after
+ * the cas was read: a successor from before ends it here, one from after has changed the cas with its first write.
+ */
 export function writeHeader(): bool {
-  return shared.write(Kind.Header, 0, HEADER, HEADER_BYTES, cas);
+  return stillHolds() && shared.write(Kind.Header, 0, HEADER, HEADER_BYTES, cas);
 }
 
 /** True when this set is there, and in this ring slot. */

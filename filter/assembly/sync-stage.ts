@@ -25,6 +25,7 @@ import {
   writeHeader,
 } from "./sync-header";
 import { Kind } from "./sync-keys";
+import { stillHolds } from "./sync-lease";
 import * as shared from "./sync-shared";
 import { putDigestName } from "./sync-wire";
 import { tableDigest, tableService, verifyTable } from "./table";
@@ -176,7 +177,7 @@ export function publishStage(): bool {
   const size = namesEnd - stagedManifest() + ((<usize>count) << 2);
   // Read for its cas first: a leader that was paused here cannot overwrite what its successor put into the slot.
   shared.read(Kind.Manifest, slot);
-  if (!readHeaderKeepingCas() || isRetained(slot)) return false;
+  if (!readHeaderKeepingCas() || isRetained(slot) || !stillHolds()) return false;
   if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas)) return false;
   memory.copy(changetype<usize>(staged), changetype<usize>(incoming), SET_REF_BYTES);
   staged.slot = slot;

@@ -52,6 +52,7 @@ export class Checks implements Observer {
   asked = 0;
   /** Digest of the table at each index of the store in shared data. */
   readonly #tables = new Map<string, bigint>();
+  #staged = 0n;
 
   constructor(envoy: RaceEnvoy, world: World) {
     this.#envoy = envoy;
@@ -182,6 +183,9 @@ export class Checks implements Observer {
   }
 
   #header(view: DataView): void {
+    const staged = view.getInt32(32 + 24, true) < 0 ? 0n : view.getBigUint64(32, true);
+    if (staged < this.#staged) throw new Error(`the staged epoch fell from ${this.#staged} to ${staged}`);
+    this.#staged = staged;
     const epoch = view.getBigUint64(64, true);
     const digest = view.getBigUint64(72, true);
     const mode = view.getUint32(64 + 28, true);

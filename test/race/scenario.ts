@@ -230,7 +230,11 @@ class Mishaps {
 
   #reloadLater(dead: CoroutineVm): void {
     const place = this.#envoy.workers.indexOf(dead);
-    if (place < 0) return;
+    // The main thread's VM is never reloaded.
+    if (place < 0) {
+      this.#envoy.destroy(dead);
+      return;
+    }
     this.#after(this.#random.between(5, 2_500), () => {
       this.#envoy.destroy(dead);
       const fresh = this.#envoy.newVm("reloaded");
