@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { deploy, set, settle, splitSet, start } from "../host/fixtures.ts";
 
 /** BALLAST_LIMIT_REQUESTS=10000000 for the long run. */
-const REQUESTS = Number(process.env.BALLAST_LIMIT_REQUESTS ?? 500_000);
+const REQUESTS = Number(process.env.BALLAST_LIMIT_REQUESTS ?? 1_000_000);
 const SLOTS = 256;
 
 test(`memory is flat and quotas stay exact over ${REQUESTS.toLocaleString("en")} requests`, (t) => {
