@@ -18,6 +18,7 @@ export interface BenchOptions {
 const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   forecast: () => import("./forecast/forecast.ts"),
   "hot-path": () => import("./hot-path/hot-path.ts"),
+  inference: () => import("./inference/inference.ts"),
   propagation: () => import("./propagation/propagation.ts"),
   split: () => import("./split/split.ts"),
   store: () => import("./store/store.ts"),

@@ -73,6 +73,7 @@ export class AnalogFinder {
   readonly #todayFar = new Float64Array(FAR_BLOCKS);
   readonly #misfit = new Float64Array(LAG_DAYS.length * OFFSETS);
   readonly #shift = new Float64Array(LAG_DAYS.length * OFFSETS);
+  readonly #weight = new Float64Array(LAG_DAYS.length * OFFSETS);
   readonly #result: Analogs = {
     anchor: new Float64Array(HORIZON_STEPS),
     best: new Float64Array(HORIZON_STEPS),
@@ -105,6 +106,7 @@ export class AnalogFinder {
     }
     result.misfitBest = best < 0 ? Number.NaN : Math.sqrt(this.#misfit[best]!);
     result.offsetBest = best < 0 ? Number.NaN : ((best % OFFSETS) - NO_OFFSET) * OFFSET_STEP;
+    this.#weigh(best);
     for (let h = 1; h <= HORIZON_STEPS; h++) this.#blend(h, best, levelLog);
     return result;
   }
@@ -181,31 +183,39 @@ export class AnalogFinder {
     this.#shift[c] = shift;
   }
 
-  #blend(h: number, best: number, levelLog: number): void {
-    const result = this.#result;
-    const at = (c: number): number => {
-      const lag = Math.floor(c / OFFSETS);
-      const offset = ((c % OFFSETS) - NO_OFFSET) * OFFSET_STEP;
-      return this.#near[lag]![h + offset - NEAR_FROM]! + this.#shift[c]! - levelLog;
-    };
-    for (let lag = 0; lag < LAG_DAYS.length; lag++) result.byLag[lag]![h - 1] = at(lag * OFFSETS + NO_OFFSET);
-    let weight = 0;
-    let sum = 0;
-    let squares = 0;
+  /** A candidate's weight is the same at every horizon: one exponential each, not one per step. */
+  #weigh(best: number): void {
     const floor = best < 0 ? 0 : this.#misfit[best]!;
     const tolerance = TOLERANCE + TOLERANCE_OF_BEST * floor;
     for (let c = 0; c < this.#misfit.length; c++) {
-      const value = at(c);
-      if (Number.isNaN(value)) continue;
       const hours = Math.abs((c % OFFSETS) - NO_OFFSET) * (OFFSET_STEP / 12);
       const cost = LAG_COST[Math.floor(c / OFFSETS)]! + OFFSET_COST_PER_HOUR * hours;
-      const w = Math.exp(-(this.#misfit[c]! - floor) / tolerance - cost);
-      weight += w;
-      sum += w * value;
-      squares += w * value * value;
+      this.#weight[c] = Math.exp(-(this.#misfit[c]! - floor) / tolerance - cost);
     }
+  }
+
+  #blend(h: number, best: number, levelLog: number): void {
+    const result = this.#result;
+    let weight = 0;
+    let sum = 0;
+    let squares = 0;
+    let c = 0;
+    for (let lag = 0; lag < LAG_DAYS.length; lag++) {
+      const near = this.#near[lag]!;
+      const first = h - NO_OFFSET * OFFSET_STEP - NEAR_FROM;
+      for (let o = 0; o < OFFSETS; o++, c++) {
+        const value = near[first + o * OFFSET_STEP]! + this.#shift[c]! - levelLog;
+        if (o === NO_OFFSET) result.byLag[lag]![h - 1] = value;
+        if (c === best) result.best[h - 1] = value;
+        if (Number.isNaN(value)) continue;
+        const w = this.#weight[c]!;
+        weight += w;
+        sum += w * value;
+        squares += w * value * value;
+      }
+    }
+    if (best < 0) result.best[h - 1] = Number.NaN;
     result.anchor[h - 1] = weight > 0 ? sum / weight : 0;
     result.spread[h - 1] = weight > 0 ? Math.sqrt(Math.max(0, squares / weight - (sum / weight) ** 2)) : Number.NaN;
-    result.best[h - 1] = best < 0 ? Number.NaN : at(best);
   }
 }

@@ -5,7 +5,7 @@
 export class LoadHistory {
   readonly stepMs: number;
   readonly maxSteps: number;
-  readonly #series = new Map<string, { startMs: number; values: number[] }>();
+  readonly #series = new Map<string, { startMs: number; values: number[]; highest: number }>();
 
   constructor(options: { stepMs: number; maxSteps?: number }) {
     this.stepMs = options.stepMs;
@@ -21,7 +21,7 @@ export class LoadHistory {
     const aligned = Math.floor(stepStartMs / this.stepMs) * this.stepMs;
     let entry = this.#series.get(service);
     if (entry === undefined) {
-      entry = { startMs: aligned, values: [] };
+      entry = { startMs: aligned, values: [], highest: 0 };
       this.#series.set(service, entry);
     }
     let index = (aligned - entry.startMs) / this.stepMs;
@@ -33,6 +33,7 @@ export class LoadHistory {
     }
     while (entry.values.length < index) entry.values.push(Number.NaN);
     entry.values[index] = rps;
+    if (rps > entry.highest && rps < Number.POSITIVE_INFINITY) entry.highest = rps;
     const surplus = entry.values.length - this.maxSteps;
     if (surplus > 0) {
       entry.values.splice(0, surplus);
@@ -56,14 +57,31 @@ export class LoadHistory {
    * `stepMs` not after `nowMs`. NaN where nothing was observed, also for steps after the newest observation.
    */
   tail(service: string, nowMs: number, steps: number): Float64Array {
-    const out = new Float64Array(steps).fill(Number.NaN);
-    const entry = this.#series.get(service);
-    if (entry === undefined) return out;
-    const endIndex = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
-    const first = endIndex - steps;
-    const to = Math.min(endIndex, entry.values.length);
-    for (let i = Math.max(0, first); i < to; i++) out[i - first] = entry.values[i]!;
+    const out = new Float64Array(steps);
+    this.tailInto(service, nowMs, out);
     return out;
+  }
+
+  /** The same, over all of `out`. */
+  tailInto(service: string, nowMs: number, out: Float64Array): void {
+    const entry = this.#series.get(service);
+    if (entry === undefined) {
+      out.fill(Number.NaN);
+      return;
+    }
+    const { values } = entry;
+    const endIndex = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
+    const first = endIndex - out.length;
+    const from = Math.min(Math.max(0, first), endIndex);
+    const to = Math.max(from, Math.min(endIndex, values.length));
+    out.fill(Number.NaN, 0, from - first);
+    for (let i = from; i < to; i++) out[i - first] = values[i]!;
+    out.fill(Number.NaN, to - first);
+  }
+
+  /** Highest load ever appended for a service, also by steps that have fallen out since; 0 when there was none. */
+  highest(service: string): number {
+    return this.#series.get(service)?.highest ?? 0;
   }
 
   /** Start of the oldest and end of the newest step held, or null for an unknown service. */

@@ -1,27 +1,39 @@
-import { HORIZON_STEPS } from "../features/schema.ts";
+import type { LoadHistory } from "../features/load-history.ts";
+import { baselineQuantiles } from "./baselines/quantiles.ts";
+import { theta } from "./baselines/theta.ts";
 import { lastObserved, lastValue, seasonalNaive } from "./baselines.ts";
 import type { DemandForecast, ForecastSource } from "./forecast.ts";
 import { type FallbackReason, reasonText } from "./reasons.ts";
 
-/** Days of history that the baselines look at: residuals of four weeks against the week before each. */
-export const BASELINE_DAYS = 35;
+/** Days of history that the seasonal baseline looks at: residuals of four weeks against the week before each. */
+const SEASONAL_DAYS = 35;
+/** Theta learns a daily season and a level; older days than these would blur both. */
+const THETA_DAYS = 14;
+/** The least from which a daily season can be told from a trend. */
+const MIN_THETA_DAYS = 2;
 
 export interface FallThroughInput {
   service: string;
-  /** Complete steps before `issuedAtMs`, oldest first, NaN = missing; BASELINE_DAYS of them or more. */
-  tail: Float64Array;
-  stepMs: number;
+  /** Only complete steps before `issuedAtMs` are read. */
+  history: LoadHistory;
   issuedAtMs: number;
   levels: readonly number[];
+  horizonSteps: number;
   /** The model's values[level][step], or why there are none. */
   answer: readonly Float64Array[] | FallbackReason;
 }
 
-/** The first link that can answer: model → seasonal naive (a week, else a day) → last → none. Pure. */
+/**
+ * The first link that can answer: model → seasonal naive over a week → theta → seasonal naive over a day → last → none. A link that is
+ * skipped says why. Theta errs less at the median where the rhythm has moved, but its upper quantiles are so wide on such days that plans
+ * made from it shift load for nothing; so it stands in where there is no week to look back to. Pure.
+ */
 export function fallThrough(input: FallThroughInput): DemandForecast {
-  const { service, tail, stepMs, issuedAtMs, levels, answer } = input;
+  const { service, history, issuedAtMs, levels, horizonSteps, answer } = input;
+  const { stepMs } = history;
   const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
-  const observed = lastObserved(tail, Math.max(1, Math.round(stepsPerDay / 24)));
+  const hour = Math.max(1, Math.round(stepsPerDay / 24));
+  const observed = lastObserved(history.tail(service, issuedAtMs, hour), hour);
   const lastRps = Number.isNaN(observed) ? null : observed;
   const reasons: string[] = [];
   const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {
@@ -29,14 +41,38 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   };
   if (!("code" in answer)) return make("model", answer);
   reasons.push(reasonText(answer));
-  for (const days of [7, 1]) {
-    const values = seasonalNaive(tail, days * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay);
-    if (typeof values !== "string") return make("seasonal_naive", values);
-    reasons.push(`seasonal naive over ${days === 1 ? "a day" : "a week"}: ${values}`);
+  const tail = history.tail(service, issuedAtMs, SEASONAL_DAYS * stepsPerDay);
+  const weekly = seasonalNaive(tail, 7 * stepsPerDay, horizonSteps, levels, stepsPerDay);
+  const shape = { season: stepsPerDay, horizon: horizonSteps, levels };
+  if (typeof weekly !== "string") return make("seasonal_naive", weekly);
+  reasons.push(`seasonal naive over a week: ${weekly}`);
+  const past = known(tail, THETA_DAYS * stepsPerDay);
+  if (lastRps === null) reasons.push("theta: no load was seen in the last hour");
+  else if (past.length < MIN_THETA_DAYS * stepsPerDay) reasons.push("theta: two days of load are needed");
+  else {
+    const values = baselineQuantiles(theta, past, shape);
+    if (values?.every((row) => row.every(Number.isFinite)) === true)
+      return make(
+        "theta",
+        values.map((row) => row.map((value) => Math.max(0, value))),
+      );
+    reasons.push("theta: it does not fit this load");
   }
-  const values = lastValue(tail, HORIZON_STEPS, levels, stepsPerDay);
+  const daily = seasonalNaive(tail, stepsPerDay, horizonSteps, levels, stepsPerDay);
+  if (typeof daily !== "string") return make("seasonal_naive", daily);
+  reasons.push(`seasonal naive over a day: ${daily}`);
+  const values = lastValue(tail, horizonSteps, levels, stepsPerDay);
   if (typeof values !== "string") return make("last", values);
   reasons.push(`last value: ${values}`);
-  const nothing = levels.map(() => new Float64Array(HORIZON_STEPS));
-  return make("none", nothing);
+  return make(
+    "none",
+    levels.map(() => new Float64Array(horizonSteps)),
+  );
+}
+
+/** The last `steps`, from the first reading on. */
+function known(tail: Float64Array, steps: number): Float64Array {
+  const last = tail.subarray(-steps);
+  const first = last.findIndex(Number.isFinite);
+  return first < 0 ? last.subarray(0, 0) : last.subarray(first);
 }

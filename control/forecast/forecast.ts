@@ -1,5 +1,9 @@
-/** Which link of the chain answered: model → seasonal naive → last value → none (base weights). */
-export type ForecastSource = "model" | "seasonal_naive" | "last" | "none";
+/**
+ * Which link of the chain answered, the best first: model → seasonal naive over a week → theta (or seasonal naive over a day) → last value
+ * → none (base weights).
+ */
+export const FORECAST_SOURCES = ["model", "seasonal_naive", "theta", "last", "none"] as const;
+export type ForecastSource = (typeof FORECAST_SOURCES)[number];
 
 /** Demand of one service over the next steps. */
 export interface DemandForecast {

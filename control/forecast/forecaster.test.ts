@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { LoadHistory } from "../features/load-history.ts";
 import { FEATURE_STEP_MS, STEPS_PER_DAY } from "../features/schema.ts";
 import { type SyntheticLoadOptions, syntheticLoad } from "../features/synthetic-load.ts";
@@ -118,26 +119,14 @@ test("exported rows give the outputs that the trained booster gave", async () =>
     rows: (number | null)[][];
     log_ratio: number[][];
   };
-  const { ModelSession } = await import("./model-session.ts");
-  const session = await ModelSession.open({
-    bytes: await readFile(join(committed, "demand.onnx")),
-    features: parity.rows[0]!.length,
-    outputs: parity.log_ratio[0]!.length,
-    timeoutMs: 30_000,
-    loadTimeoutMs: 30_000,
-    workerMemoryMb: 64,
-    workerUrl: new URL("./inference-worker.ts", import.meta.url),
+  const session = await InferenceSession.create(join(committed, "demand.onnx"));
+  const rows = Float32Array.from(parity.rows.flat(), (value) => value ?? Number.NaN);
+  assert.ok(rows.some(Number.isNaN), "golden rows with missing values");
+  const fed = new Tensor("float32", rows, [parity.rows.length, parity.rows[0]!.length]);
+  const actual = (await session.run({ features: fed })).log_ratio!.data as Float32Array;
+  parity.log_ratio.flat().forEach((expected, i) => {
+    assert.ok(Math.abs(actual[i]! - expected) < 1e-5, `output ${i}: ${actual[i]} instead of ${expected}`);
   });
-  try {
-    const rows = Float32Array.from(parity.rows.flat(), (value) => value ?? Number.NaN);
-    assert.ok(rows.some(Number.isNaN), "golden rows with missing values");
-    const actual = await session.run(rows);
-    parity.log_ratio.flat().forEach((expected, i) => {
-      assert.ok(Math.abs(actual[i]! - expected) < 1e-5, `output ${i}: ${actual[i]} instead of ${expected}`);
-    });
-  } finally {
-    session.close();
-  }
 });
 
 const refusals: [string, string, (dir: string, manifest: Manifest) => Promise<void>][] = [
@@ -224,6 +213,7 @@ test("with less and less history the chain falls from model to last to none, and
   const daily = await at(26);
   assert.equal(daily.source, "seasonal_naive");
   assert.match(daily.fallbackReasons.join("; "), /HISTORY_TOO_SHORT.*over a week: no load was seen one season before/);
+  assert.match(daily.fallbackReasons.join("; "), /theta: two days of load are needed/);
   const last = await at(3);
   assert.equal(last.source, "last");
   assert.equal(last.values[1]![0], last.lastRps);
@@ -232,6 +222,15 @@ test("with less and less history the chain falls from model to last to none, and
   assert.equal(none.lastRps, null);
   assert.match(none.fallbackReasons.at(-1) ?? "", /last value: no load was seen in the last hour/);
   assert.equal((await one(forecaster, history, endMs, "unknown")).source, "none");
+});
+
+test("without a model and without a week to look back to, theta answers with levels that hold its past errors", async () => {
+  const { history, endMs } = historyOf({ seed: 6, days: 4 });
+  const forecast = await one(await open({ modelDir: "" }), history, endMs);
+  assert.equal(forecast.source, "theta");
+  assert.match(forecast.fallbackReasons.join("; "), /^MODEL_MISSING: .*seasonal naive over a week: no load was seen/);
+  const [low, median, high] = forecast.values;
+  assert.ok(low![11]! < median![11]! && median![11]! < high![11]!);
 });
 
 test("a history that stopped two hours ago is stale for the model; the season still answers", async () => {
@@ -279,7 +278,7 @@ test("a history of another step is not for the model", async () => {
   const history = new LoadHistory({ stepMs: 60_000 });
   for (let i = 0; i < 3_000; i++) history.append("s0", i * 60_000, 10 + (i % 7));
   const forecast = await one(await open(), history, 3_000 * 60_000);
-  assert.equal(forecast.source, "seasonal_naive");
+  assert.equal(forecast.source, "theta");
   assert.match(forecast.fallbackReasons[0] ?? "", /^STEP_MISMATCH/);
 });
 
@@ -339,9 +338,10 @@ test("outputs that make no sense are refused by the guard", async () => {
   const { history, endMs } = historyOf({ seed: 7, days: 16 });
   for (const [name, value] of [
     ["nan", "NaN"],
-    ["huge", "20"],
+    ["huge", "1e6"],
+    ["negative", "-1"],
   ] as const) {
-    const code = `parentPort.on("message", ({ id }) => parentPort.postMessage({ type: "result", id, values: new Float32Array(48).fill(${value}) }));
+    const code = `parentPort.on("message", ({ id }) => parentPort.postMessage({ type: "result", id, values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null }));
       parentPort.postMessage({ type: "ready" });`;
     const forecast = await one(await open({ workerUrl: await worker(name, code) }), history, endMs);
     assert.equal(forecast.source, "seasonal_naive");

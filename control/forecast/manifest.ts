@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { featureStatisticsSchema } from "../features/feature-statistics.ts";
 import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH } from "../features/schema.ts";
 import { FallbackError } from "./reasons.ts";
 
@@ -44,6 +45,8 @@ export const manifestSchema = z.object({
     scores: z.object({ model: scores, seasonal_naive_weekly: scores, seasonal_naive_daily: scores, last: scores }),
   }),
   baselines_beaten: z.array(z.string()),
+  /** How the inputs were distributed in training; absent: drift of inputs is not judged. */
+  feature_statistics: featureStatisticsSchema.optional(),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;

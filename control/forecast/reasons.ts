@@ -25,6 +25,8 @@ export type FallbackCode =
   | "STEP_MISMATCH"
   | "HISTORY_TOO_SHORT"
   | "HISTORY_STALE"
+  /** What the model is asked, or how it errs, is not what its training knew; the policy says to fall back then. */
+  | "MODEL_DRIFTED"
   /** The caller asked for the chain without the model. */
   | "MODEL_NOT_ASKED";
 

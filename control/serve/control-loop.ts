@@ -34,6 +34,8 @@ export interface ControlLoopOptions {
 }
 
 const DEFAULTS = { tickMs: 500, retryMs: 5_000 };
+/** Wall time that a tick waits for forecasts of its own step; after it the plan is made from those of the step before. */
+const FORECAST_PATIENCE_MS = 1_000;
 
 /**
  * Observe → forecast → plan → change control → tables → epoch, twice a second. The parts it calls are pure or have their own
@@ -49,6 +51,7 @@ export class ControlLoop {
   #telemetry: TelemetrySnapshot | null = null;
   #forecasts: ReadonlyMap<string, DemandForecast> = new Map();
   #forecastStep = Number.NEGATIVE_INFINITY;
+  #forecasting: Promise<void> | null = null;
   #planned: ReadonlyMap<string, PlannedService> = new Map();
   #plannedAtMonotonicMs: number | null = null;
   #heldBack: Wanted["heldBack"] = [];
@@ -115,18 +118,14 @@ export class ControlLoop {
   }
 
   async #tick(): Promise<void> {
-    const { clock, services, history, forecaster, config, writer, desk } = this.#options;
+    const { clock, services, config, writer, desk } = this.#options;
     const nowMs = clock.nowMs();
-    const step = Math.floor(nowMs / history.stepMs);
-    if (step !== this.#forecastStep) {
-      this.#forecastStep = step;
-      this.#forecasts = await forecaster.forecast(history, [...services.keys()], nowMs);
-    }
+    await this.#refreshForecasts(nowMs);
     const plan = planFleet({
       nowMs,
       monotonicMs: clock.monotonicMs(),
       services,
-      forecasts: this.#forecasts,
+      forecasts: stillAhead(this.#forecasts, nowMs),
       telemetry: this.#telemetry,
       last: writer.inForce?.last ?? null,
       clockRate: this.#options.clockRate,
@@ -153,6 +152,34 @@ export class ControlLoop {
     void writer
       .exclusively(wanted.emergency, () => this.#act(wanted))
       .catch((error: Error) => this.#options.onError?.(error));
+  }
+
+  /**
+   * Forecasts are made once per step of the history, beside the ticks: a slow model (or baselines for thousands of services) must not keep
+   * a dead target in traffic. The tick waits only so long that a forecast of usual speed is part of its own plan.
+   */
+  async #refreshForecasts(nowMs: number): Promise<void> {
+    const { services, history, forecaster, onError } = this.#options;
+    const step = Math.floor(nowMs / history.stepMs);
+    if (step !== this.#forecastStep && this.#forecasting === null) {
+      this.#forecasting = forecaster
+        .forecast(history, [...services.keys()], nowMs)
+        .then((forecasts) => {
+          this.#forecasts = forecasts;
+          this.#forecastStep = step;
+        })
+        .catch((error: Error) => onError?.(error))
+        .finally(() => {
+          this.#forecasting = null;
+        });
+    }
+    if (this.#forecasting === null) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise((resolve) => {
+      timer = setTimeout(resolve, FORECAST_PATIENCE_MS);
+    });
+    await Promise.race([this.#forecasting, patience]);
+    clearTimeout(timer);
   }
 
   async #act(wanted: Wanted): Promise<void> {
@@ -188,4 +215,15 @@ export class ControlLoop {
       name: sha256 === null ? "planner without a model" : `planner with model ${sha256.slice(0, 12)}`,
     };
   }
+}
+
+/** Without the forecasts whose last step is over: they say nothing of what comes, and without them weights go home to the base. */
+export function stillAhead(
+  forecasts: ReadonlyMap<string, DemandForecast>,
+  nowMs: number,
+): ReadonlyMap<string, DemandForecast> {
+  const isAhead = ({ issuedAtMs, stepMs, values }: DemandForecast): boolean =>
+    issuedAtMs + stepMs * (values[0]?.length ?? 0) > nowMs;
+  if ([...forecasts.values()].every(isAhead)) return forecasts;
+  return new Map([...forecasts].filter(([, forecast]) => isAhead(forecast)));
 }

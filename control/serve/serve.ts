@@ -7,6 +7,7 @@ import { openStore } from "../checkpoint/open-store.ts";
 import type { TlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
+import { FORECAST_SOURCES } from "../forecast/forecast.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { openTickets } from "../tickets/open-tickets.ts";
@@ -110,7 +111,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     });
     undo.push(() => xds.stop());
 
-    const forecaster = await openForecaster({ modelDir: config.model ?? "", log });
+    const forecaster = await openForecaster({
+      modelDir: config.model ?? "",
+      expectedServices: services.size,
+      log,
+    });
     undo.push(() => forecaster.close());
     const writer = new EpochWriter({
       config,
@@ -235,9 +240,8 @@ async function readTlsFiles(field: string, files: TlsFiles): Promise<TlsPems> {
 
 /** The weakest link that answered for any service. */
 function forecastSource(loop: ControlLoop): string {
-  const order = ["model", "seasonal_naive", "last", "none"];
-  const sources = [...loop.forecasts.values()].map((forecast) => forecast.source);
-  return sources.sort((a, b) => order.indexOf(b) - order.indexOf(a))[0] ?? "none";
+  const sources = [...loop.forecasts.values()].map(({ source }) => FORECAST_SOURCES.indexOf(source));
+  return FORECAST_SOURCES[Math.max(...sources)] ?? "none";
 }
 
 /**

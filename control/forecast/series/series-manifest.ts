@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { featureStatisticsSchema } from "../../features/feature-statistics.ts";
 import { seriesSchemaHash } from "../../features/series/shape.ts";
 import { MANIFEST_FILE } from "../manifest.ts";
 import { FallbackError } from "../reasons.ts";
@@ -22,6 +23,8 @@ export const seriesManifestSchema = z.object({
   schema_hash: z.string(),
   season: z.number().int().positive(),
   horizon: z.number().int().positive(),
+  /** Length of a step. Absent where the model was trained for a backtest alone: then it may not steer. */
+  step_ms: z.number().int().positive().optional(),
   levels: z.array(z.number().gt(0).lt(1)).min(1).max(32),
   inputs: z.array(z.enum(["features", "sequence", "context"])).min(1),
   training: z.object({
@@ -43,6 +46,8 @@ export const seriesManifestSchema = z.object({
       z.object({ mase: z.number(), seasonal_naive_mase: z.number(), count: z.number().int() }),
     ),
   }),
+  /** How the inputs were distributed in training; absent: drift of inputs is not judged. */
+  feature_statistics: featureStatisticsSchema.optional(),
 });
 
 export type SeriesManifest = z.infer<typeof seriesManifestSchema>;

@@ -1,35 +1,45 @@
 import { Worker } from "node:worker_threads";
-import type { WorkerInput, WorkerMessage, WorkerRequest } from "./inference-worker.ts";
-import { FallbackError } from "./reasons.ts";
+import { FallbackError } from "../reasons.ts";
+import type { Batch } from "./model-kind.ts";
+import type { WorkerInput, WorkerMessage, WorkerRequest } from "./model-worker.ts";
 
-export interface ModelSessionOptions extends WorkerInput {
+export interface WorkerSessionOptions extends WorkerInput {
   /** Limit for loading the model, milliseconds. Sensible: 2,000 … 30,000. */
   loadTimeoutMs: number;
-  /** Limit for one call of `run`, milliseconds. */
+  /** Limit for one batch, milliseconds, its wait for the one before it included. */
   timeoutMs: number;
-  /** Ceiling of the worker's JavaScript heap, MiB. The runtime's own memory lies outside of it. */
+  /** Ceiling of the worker's JavaScript heap, MiB. Batches and the runtime's own memory lie outside of it. */
   workerMemoryMb: number;
   /** The code that runs in the worker; tests put a broken one here. */
   workerUrl: URL;
 }
 
+export type BatchAnswer = Extract<WorkerMessage, { type: "result" }>;
+
+/** Batches that a session should hold: one that is worked on and one that waits, so that the worker never does. */
+export const BATCHES_IN_FLIGHT = 2;
+/** After the loss of a worker the other takes over what both had. */
+const MAX_WAITING = 4 * BATCHES_IN_FLIGHT;
+
 /**
- * The model in a worker thread. `starting` until the worker has loaded it, `ready` then, `dead` after a failure, a
- * time-out or `close`; a dead session stays dead and its owner opens another. One call at a time.
+ * A model in a worker thread. `starting` until the worker has loaded it, `ready` then, `dead` after a failure, a time-out or `close`; a
+ * dead session stays dead, all its batches with it, and its owner opens another.
  */
-export class ModelSession {
+export class WorkerSession {
   readonly #worker: Worker;
-  readonly #options: ModelSessionOptions;
+  readonly #options: WorkerSessionOptions;
   #state: "starting" | "ready" | "dead" = "starting";
-  #waiting: { id: number; resolve: (message: WorkerMessage) => void; reject: (error: FallbackError) => void } | null =
-    null;
+  readonly #waiting = new Map<
+    number,
+    { resolve: (message: WorkerMessage) => void; reject: (error: FallbackError) => void }
+  >();
   #nextId = 1;
 
-  private constructor(options: ModelSessionOptions) {
+  private constructor(options: WorkerSessionOptions) {
     this.#options = options;
-    const { bytes, features, outputs, workerUrl, workerMemoryMb } = options;
+    const { bytes, model, steps, workerUrl, workerMemoryMb } = options;
     this.#worker = new Worker(workerUrl, {
-      workerData: { bytes, features, outputs } satisfies WorkerInput,
+      workerData: { bytes, model, steps } satisfies WorkerInput,
       resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb },
       // Flags of the parent such as --test or --inspect are not for the worker.
       execArgv: [],
@@ -45,13 +55,13 @@ export class ModelSession {
       ),
     );
     this.#worker.on("exit", () => this.#die(new FallbackError("INFERENCE_FAILED", "the inference worker ended")));
-    // A process with nothing else to do may end; a call in flight holds it (see #ask).
+    // A process with nothing else to do may end; a batch in flight holds it (see #ask).
     this.#worker.unref();
   }
 
-  /** Loads the model and runs one row through it. Throws FallbackError. */
-  static async open(options: ModelSessionOptions): Promise<ModelSession> {
-    const session = new ModelSession(options);
+  /** Loads the model and asks it once. Throws FallbackError. */
+  static async open(options: WorkerSessionOptions): Promise<WorkerSession> {
+    const session = new WorkerSession(options);
     const message = await session.#ask(0, options.loadTimeoutMs);
     if (message.type === "failed") {
       session.close();
@@ -65,14 +75,19 @@ export class ModelSession {
     return this.#state === "ready";
   }
 
-  /** Outputs of `rows` (row-major), whose buffer goes to the worker. Throws FallbackError. */
-  async run(rows: Float32Array<ArrayBuffer>): Promise<Float32Array> {
+  /** Batches that it holds now. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Answers a batch, whose memory goes to the worker and comes back with the answer. Throws FallbackError. */
+  async run(batch: Batch, sampleEvery: number): Promise<BatchAnswer> {
     if (this.#state !== "ready") throw new FallbackError("INFERENCE_FAILED", "the inference worker is not running");
     const id = this.#nextId++;
     const answer = this.#ask(id, this.#options.timeoutMs);
-    this.#worker.postMessage({ id, rows } satisfies WorkerRequest, [rows.buffer]);
+    this.#worker.postMessage({ id, batch, sampleEvery } satisfies WorkerRequest, [batch.tails.buffer as ArrayBuffer]);
     const message = await answer;
-    if (message.type === "result") return message.values;
+    if (message.type === "result") return message;
     throw new FallbackError(
       "INFERENCE_FAILED",
       message.type === "error" ? message.text : `unexpected ${message.type} from the worker`,
@@ -84,7 +99,7 @@ export class ModelSession {
   }
 
   #ask(id: number, timeoutMs: number): Promise<WorkerMessage> {
-    if (this.#waiting !== null) throw new Error("a session takes one call at a time");
+    if (this.#waiting.size >= MAX_WAITING) throw new Error(`a session holds ${MAX_WAITING} batches at most`);
     this.#worker.ref();
     return new Promise<WorkerMessage>((resolve, reject) => {
       const timer = setTimeout(
@@ -93,11 +108,10 @@ export class ModelSession {
       );
       const done = (): void => {
         clearTimeout(timer);
-        this.#waiting = null;
-        this.#worker.unref();
+        this.#waiting.delete(id);
+        if (this.#waiting.size === 0) this.#worker.unref();
       };
-      this.#waiting = {
-        id,
+      this.#waiting.set(id, {
         resolve: (message) => {
           done();
           resolve(message);
@@ -106,20 +120,20 @@ export class ModelSession {
           done();
           reject(error);
         },
-      };
+      });
     });
   }
 
   #settle(message: WorkerMessage): void {
     const id = message.type === "result" || message.type === "error" ? message.id : 0;
-    if (this.#waiting?.id === id) this.#waiting.resolve(message);
+    this.#waiting.get(id)?.resolve(message);
   }
 
   /** A worker inside a native call cannot be stopped; it is let go and ends when the call returns. */
   #die(error: FallbackError): void {
     if (this.#state === "dead") return;
     this.#state = "dead";
-    this.#waiting?.reject(error);
+    for (const { reject } of [...this.#waiting.values()]) reject(error);
     void this.#worker.terminate();
   }
 }

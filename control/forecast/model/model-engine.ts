@@ -1,0 +1,270 @@
+import { availableParallelism } from "node:os";
+import type { LoadHistory } from "../../features/load-history.ts";
+import { guardOutput } from "../guard.ts";
+import { FallbackError, type FallbackReason } from "../reasons.ts";
+import { STATE } from "./model-kind.ts";
+import type { ServedModel } from "./served-model.ts";
+import { BATCHES_IN_FLIGHT, type BatchAnswer, WorkerSession } from "./worker-session.ts";
+
+export interface EngineOptions {
+  /** Limit for one batch of inference, milliseconds. Default 2,000; sensible 100 … 10,000. */
+  timeoutMs: number;
+  /** Limit for loading the model, milliseconds. Default 15,000. */
+  loadTimeoutMs: number;
+  /** Ceiling of an inference worker's JavaScript heap, MiB. Default 64. */
+  workerMemoryMb: number;
+  /** Inference workers at most. A second one is started when more than 1,000 services are asked for. Default: the cores, at most 2. */
+  maxWorkers: number;
+  /** Services that will be asked for, so that their workers are started with the first and not at the first call. Default 1. */
+  expectedServices: number;
+  /** How long the model is left alone after three failures in a row, milliseconds. Default 60,000. */
+  pauseMs: number;
+  /** Monotonic milliseconds. Default performance.now(). */
+  monotonicMs: () => number;
+  /** The code of the inference worker. Default this room's. */
+  workerUrl: URL;
+}
+
+export const ENGINE_DEFAULTS: EngineOptions = {
+  timeoutMs: 2_000,
+  loadTimeoutMs: 15_000,
+  workerMemoryMb: 64,
+  maxWorkers: Math.min(2, availableParallelism()),
+  expectedServices: 1,
+  pauseMs: 60_000,
+  monotonicMs: () => performance.now(),
+  workerUrl: new URL("./model-worker.ts", import.meta.url),
+};
+
+export interface EngineAnswer {
+  /** Per service the model's values[level][step], requests per second, or why there are none. */
+  answers: Map<string, readonly Float64Array[] | FallbackReason>;
+  /** Inputs counted in the bins of the training statistics; null without statistics, or when nothing was answered. */
+  histogram: Uint32Array | null;
+}
+
+/** Copying more than this between two turns of the event loop would be felt by whoever waits for it. */
+const MAX_BATCH_BYTES = 2 << 20;
+export const MAX_BATCH_SERVICES = 128;
+const MANY_SERVICES = 1_000;
+const MAX_FAILURES = 3;
+/** Rows counted for the drift monitor per call, about: more say nothing more about a distribution. */
+const SAMPLED_SERVICES = 250;
+
+/** Services that are gathered, sent and unpacked together: what bounds the longest hold of the event loop. */
+export function servicesPerBatch(historySteps: number): number {
+  return Math.max(1, Math.min(MAX_BATCH_SERVICES, Math.floor(MAX_BATCH_BYTES / (8 * historySteps))));
+}
+
+/**
+ * A model that answers for any number of services. The caller's thread copies each service's past into a batch and unpacks the answers, one
+ * batch between two turns of its event loop; features and inference are the workers'. Failures are answers, never rejections.
+ */
+export class ModelEngine {
+  readonly model: ServedModel;
+  readonly #options: EngineOptions;
+  #sessions: WorkerSession[] = [];
+  #failures = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  #answered = 0;
+  #failed = 0;
+  #closed = false;
+  #reopening: Promise<void> | null = null;
+  #loopTurn: Promise<unknown> = Promise.resolve();
+  /** Memory of batches, filled again and again: as many as are in flight at most. */
+  readonly #spare: Float64Array[] = [];
+
+  private constructor(model: ServedModel, options: EngineOptions) {
+    this.model = model;
+    this.#options = options;
+  }
+
+  /** Throws FallbackError when the runtime or the file cannot be used. */
+  static async open(model: ServedModel, options: Partial<EngineOptions> = {}): Promise<ModelEngine> {
+    const engine = new ModelEngine(model, { ...ENGINE_DEFAULTS, ...options });
+    engine.#sessions = [await engine.#openSession()];
+    await engine.#grow(engine.#options.expectedServices);
+    return engine;
+  }
+
+  get alive(): boolean {
+    return this.#sessions.some((session) => session.alive);
+  }
+
+  /** Batches since the start. */
+  get counts(): { answered: number; failed: number } {
+    return { answered: this.#answered, failed: this.#failed };
+  }
+
+  /** One call at a time: the caller waits for the one before. */
+  async answer(history: LoadHistory, services: readonly string[], nowMs: number): Promise<EngineAnswer> {
+    const { model } = this;
+    const answers: EngineAnswer["answers"] = new Map();
+    if (history.stepMs !== model.stepMs) {
+      const text = `the history has steps of ${history.stepMs} ms, the model of ${model.stepMs} ms`;
+      for (const service of services) answers.set(service, { code: "STEP_MISMATCH", text });
+      return { answers, histogram: null };
+    }
+    const size = servicesPerBatch(model.historySteps);
+    const batches: (readonly string[])[] = [];
+    for (let at = 0; at < services.length; at += size) batches.push(services.slice(at, at + size));
+    const sampleEvery = model.statistics === null ? 0 : Math.max(1, Math.floor(services.length / SAMPLED_SERVICES));
+    await this.#grow(services.length);
+    let histogram: Uint32Array | null = null;
+    const lane = async (): Promise<void> => {
+      for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
+        await this.#turnOfTheLoop();
+        try {
+          const answer = await this.#ask(history, batch, nowMs, sampleEvery);
+          this.#unpack(history, batch, answer, answers);
+          if (answer.histogram != null) histogram = added(histogram, answer.histogram);
+        } catch (thrown) {
+          if (!(thrown instanceof FallbackError)) throw thrown;
+          for (const service of batch) answers.set(service, thrown.reason);
+        }
+      }
+    };
+    const lanes = Math.min(batches.length, Math.max(1, this.#sessions.length) * BATCHES_IN_FLIGHT);
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return { answers, histogram };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const session of this.#sessions) session.close();
+    this.#sessions = [];
+  }
+
+  /** Whatever else waits for the event loop comes first. Lanes go one by one: all that is due in one turn would run in one piece. */
+  #turnOfTheLoop(): Promise<unknown> {
+    this.#loopTurn = this.#loopTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return this.#loopTurn;
+  }
+
+  async #ask(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    sampleEvery: number,
+  ): Promise<BatchAnswer> {
+    const { monotonicMs, pauseMs } = this.#options;
+    if (this.#closed) throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
+    if (monotonicMs() < this.#pausedUntilMs)
+      throw new FallbackError(
+        "MODEL_PAUSED",
+        `the model failed ${MAX_FAILURES} times in a row and is tried again later`,
+      );
+    try {
+      if (!this.alive) await this.#reopen();
+      const steps = this.model.historySteps;
+      const room = servicesPerBatch(steps) * steps;
+      const tails = this.#spare.pop() ?? new Float64Array(room);
+      for (const [i, service] of services.entries())
+        history.tailInto(service, nowMs, tails.subarray(i * steps, (i + 1) * steps));
+      const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
+      const answer = await this.#leastBusy().run({ originMs, count: services.length, steps, tails }, sampleEvery);
+      if (answer.tails?.length === room) this.#spare.push(answer.tails);
+      this.#answered++;
+      this.#failures = 0;
+      return answer;
+    } catch (thrown) {
+      if (!(thrown instanceof FallbackError)) throw thrown;
+      this.#failed++;
+      this.#failures++;
+      if (this.#failures >= MAX_FAILURES) {
+        this.#failures = 0;
+        this.#pausedUntilMs = monotonicMs() + pauseMs;
+      }
+      throw thrown;
+    }
+  }
+
+  #unpack(
+    history: LoadHistory,
+    services: readonly string[],
+    { values, states }: BatchAnswer,
+    answers: EngineAnswer["answers"],
+  ): void {
+    const { levels, horizonSteps, minHistorySteps } = this.model;
+    const size = levels.length * horizonSteps;
+    let at = 0;
+    for (const [i, service] of services.entries()) {
+      const state = states[i];
+      if (state === STATE.short) {
+        const text = `the model needs ${minHistorySteps} steps of history`;
+        answers.set(service, { code: "HISTORY_TOO_SHORT", text });
+      } else if (state === STATE.stale) {
+        answers.set(service, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
+      } else if (at + size > values.length) {
+        answers.set(service, { code: "INFERENCE_FAILED", text: "the worker gave fewer values than it answered" });
+      } else {
+        const rows = levels.map((_, level) =>
+          values.subarray(at + level * horizonSteps, at + (level + 1) * horizonSteps),
+        );
+        const fault = guardOutput(rows, history.highest(service));
+        answers.set(
+          service,
+          fault === null ? rows : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` },
+        );
+        at += size;
+      }
+    }
+  }
+
+  #leastBusy(): WorkerSession {
+    const alive = this.#sessions.filter((session) => session.alive);
+    if (alive.length === 0) throw new FallbackError("INFERENCE_FAILED", "the inference worker is not running");
+    return alive.reduce((best, one) => (one.waiting < best.waiting ? one : best));
+  }
+
+  /** Opens a session in place of those that died, once for all batches that wait for it. */
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.#openSession()
+      .then((session) => {
+        this.#sessions = [session];
+      })
+      .finally(() => {
+        this.#reopening = null;
+      });
+    return this.#reopening;
+  }
+
+  async #grow(services: number): Promise<void> {
+    const wanted = services > MANY_SERVICES ? this.#options.maxWorkers : 1;
+    this.#sessions = this.#sessions.filter((session) => session.alive);
+    while (this.#sessions.length > 0 && this.#sessions.length < wanted && !this.#closed) {
+      try {
+        this.#sessions.push(await this.#openSession());
+      } catch (thrown) {
+        // The first one works: answers come later, not worse.
+        if (thrown instanceof FallbackError) return;
+        throw thrown;
+      }
+    }
+  }
+
+  async #openSession(): Promise<WorkerSession> {
+    const { loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl } = this.#options;
+    const { bytes, worker: model, historySteps: steps } = this.model;
+    const session = await WorkerSession.open({
+      bytes,
+      model,
+      steps,
+      loadTimeoutMs,
+      timeoutMs,
+      workerMemoryMb,
+      workerUrl,
+    });
+    if (this.#closed) {
+      session.close();
+      throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
+    }
+    return session;
+  }
+}
+
+function added(sum: Uint32Array | null, counts: Uint32Array): Uint32Array {
+  if (sum === null) return counts;
+  for (let i = 0; i < sum.length; i++) sum[i]! += counts[i]!;
+  return sum;
+}
