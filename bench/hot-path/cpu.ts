@@ -5,6 +5,9 @@ import type { Mode } from "./listener.ts";
 import { PARALLEL, type Rig } from "./rig.ts";
 import type { Row } from "./rows.ts";
 
+/** One unmeasured request for so many measured ones. */
+const WARM_SHARE = 5;
+
 /** µs of CPU per request, one figure per row and round. `service` is what an ext_proc service used besides Envoy. */
 export interface CpuSamples {
   envoy: Map<string, number[]>;
@@ -20,7 +23,8 @@ export interface CpuPlan {
 
 /**
  * Closed rounds: in each, every row once in a new shuffled order with the same number of requests; Envoy's CPU time is read right
- * before and after. A few unmeasured requests first, so that no row pays for the caches its predecessor left.
+ * before and after. Short rounds, many of them: a shared machine's speed drifts by a third within seconds, and what a round compares should
+ * lie close together. A few unmeasured requests first, so that no row pays for the caches its predecessor left.
  */
 export async function measureCpu(
   rig: Rig,
@@ -34,7 +38,7 @@ export async function measureCpu(
     for (const row of shuffled(rows, random)) {
       const port = rig.port(row, mode);
       const first = Math.floor(random() * 1024);
-      await rig.load.closed({ port, count: Math.ceil(plan.count / 10), parallel: PARALLEL, first });
+      await rig.load.closed({ port, count: Math.ceil(plan.count / WARM_SHARE), parallel: PARALLEL, first });
       const before = processCpuNs(rig.envoy.child.pid);
       const serviceBefore = row.needs === "ext_proc" && rig.extProc ? processCpuNs(rig.extProc.pid) : 0;
       const result = await rig.load.closed({ port, count: plan.count, parallel: PARALLEL, first });

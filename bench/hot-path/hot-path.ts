@@ -19,24 +19,24 @@ const BUSY_SHARE = 0.7;
 /** Every phase runs in each of `processes` fresh Envoys, so that the luck of one memory layout averages out. */
 const FULL = {
   processes: 3,
-  cpuRounds: 16,
-  direct: 2000,
-  forward: 1000,
-  fixedRounds: 3,
-  fixedSeconds: 0.5,
-  busyRounds: 8,
-  busySeconds: 1.5,
+  cpuRounds: 80,
+  direct: 400,
+  forward: 200,
+  fixedRounds: 6,
+  fixedSeconds: 0.25,
+  busyRounds: 40,
+  busySeconds: 0.3,
   limitSeconds: Number.POSITIVE_INFINITY,
 };
 const QUICK = {
   processes: 1,
-  cpuRounds: 15,
-  direct: 800,
-  forward: 400,
+  cpuRounds: 40,
+  direct: 300,
+  forward: 150,
   fixedRounds: 2,
   fixedSeconds: 0.25,
-  busyRounds: 7,
-  busySeconds: 0.3,
+  busyRounds: 10,
+  busySeconds: 0.2,
   /** Latency rounds that would begin later than this are left out: on a busy machine an open-loop run takes longer. */
   limitSeconds: 40,
 };
