@@ -2,12 +2,11 @@ import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { digestHex, parseDigestHex } from "../../common/xxh64.ts";
 import type { EncodedTable, TableSet } from "../table/table.ts";
+import { EncodedRelease, type Release } from "./encoded-release.ts";
 import { type NodeEntry, type NodeIdentity, NodeTable, nodeKey } from "./nodes.ts";
 import {
   type ActivationMode,
   type EncodedResponse,
-  encodeActivation,
-  encodeStage,
   encodeTables,
   epochOf,
   type ResourceKind,
@@ -16,14 +15,7 @@ import {
 import { type Quorum, Round, type RoundOutcome } from "./round.ts";
 import { Subscription, type SubscriptionRequest } from "./subscription.ts";
 
-/** A set under its epoch. */
-export interface Release {
-  /** A whole number from 1 to 2^53 − 1, reserved in the store. */
-  epoch: number;
-  /** Fencing token of the server that pushes it. */
-  term: number;
-  set: TableSet;
-}
+export type { Release } from "./encoded-release.ts";
 
 /** What the store knows when a server starts (or takes over). */
 export interface FleetMemory {
@@ -33,6 +25,8 @@ export interface FleetMemory {
   committed: (Release & { mode: ActivationMode }) | null;
   /** Earlier sets, newest first, whose tables nodes may still ask for. */
   kept?: readonly TableSet[];
+  /** Nodes that failed to activate the epoch in force. */
+  quarantined?: readonly (NodeIdentity & { reason: string })[];
 }
 
 /** One open stream. The fleet keeps the protocol's state in it; the server keeps the socket behind `handle`. */
@@ -54,10 +48,12 @@ export interface FleetEffects<Handle> {
   /** EPOCH_BEHIND_FLEET was found: nothing is pushed any more until `raiseReserved`. */
   behind(error: BallastError, node: NodeIdentity, epoch: number): void;
   warn(stream: FleetStream<Handle>, text: string): void;
+  /** The node failed to activate the epoch in force and is told to pass requests through. */
+  quarantined(node: NodeIdentity, epoch: number, reason: string): void;
 }
 
-/** Sets whose tables are kept for nodes that ask: the one in force and the two before it. */
-const KEPT_SETS = 3;
+/** Sets whose tables are kept for nodes that ask: those in force (two while a cohort goes ahead) and the two before. */
+const KEPT_SETS = 4;
 /** Consecutive failures after which a node has no vote. */
 const FAILURES_WITHOUT_VOTE = 2;
 
@@ -66,6 +62,7 @@ const FAILURES_WITHOUT_VOTE = 2;
  *
  * Guarantees: a stream is never sent an epoch below one it holds or was sent; a node that joined after a stage began is
  * sent the committed epoch only; per type only the newest version is ever waiting; tables are sent one response at a time.
+ * While a cohort goes ahead an epoch has two sets, and which one a node is sent, proves and uses depends on its id alone.
  */
 export class Fleet<Handle> {
   readonly #name: string;
@@ -76,21 +73,21 @@ export class Fleet<Handle> {
   readonly #streams = new Set<FleetStream<Handle>>();
 
   #reservedEpoch = 0;
-  #committed: Release | null = null;
-  #committedStage: EncodedResponse | null = null;
-  #committedActivation: EncodedResponse | null = null;
-  #staged: Release | null = null;
-  #stagedResponse: EncodedResponse | null = null;
+  #committed: EncodedRelease | null = null;
+  #staged: EncodedRelease | null = null;
   /** The stage round of #staged, open or proved: its voters are those who are sent the staged set before commit. */
   #stageRound: Round | null = null;
-  /** The open round, if any. */
+  /** The open round, if any, and what it is about. */
   #round: Round | null = null;
+  #roundRelease: EncodedRelease | null = null;
+  /** Reasons by node key, of the epoch in force: for nodes that come back after this server started. */
+  #quarantineMemory: ReadonlyMap<string, string> = new Map();
   #keptSets: TableSet[] = [];
   #tables: Map<bigint, EncodedTable> = new Map();
   /** The last table response of each list of digests, so that a whole fleet that asks alike is served one encoding. */
   #tableResponses = new Map<string, EncodedResponse & { count: number }>();
-  /** What the staged set changes against the one in force, when one response carries it: sent along with the Stage. */
-  #offer: { digests: readonly bigint[]; response: EncodedResponse & { count: number } } | null = null;
+  /** Per staged set: what it changes against those in force, when one response carries it. Sent along with the Stage. */
+  #offers: { digests: readonly bigint[]; response: EncodedResponse & { count: number } }[] = [];
   #silent: string | null = null;
   #behind: BallastError | null = null;
 
@@ -135,6 +132,8 @@ export class Fleet<Handle> {
       this.#streams.delete(replaced);
       this.#effects.close(replaced, "aborted", "replaced by a newer stream of the same node");
     }
+    const reason = this.#quarantineMemory.get(key);
+    if (reason !== undefined && this.#committed !== null) entry.quarantine ??= { epoch: this.#committed.epoch, reason };
     this.#inheritVote(entry);
   }
 
@@ -183,16 +182,19 @@ export class Fleet<Handle> {
 
   /** The next response for a stream, or null. Call `wrote` when it was handed to the socket. */
   next(stream: FleetStream<Handle>): (EncodedResponse & { count?: number }) | null {
-    if (this.#silent !== null || this.#behind !== null || stream.node === null) return null;
-    const stage = this.#newer(
-      stream,
-      "stage",
-      this.#hasVote(stream.node) ? this.#stagedResponse : this.#committedStage,
-    );
+    const { node } = stream;
+    if (this.#silent !== null || this.#behind !== null || node === null) return null;
+    const release = this.#hasVote(node) ? this.#staged : this.#committed;
+    const stage = this.#newer(stream, "stage", release?.at(node.position).stage ?? null);
     if (stage !== null) return stage;
-    const tables = this.#nextTables(stream);
+    const tables = this.#nextTables(stream, node);
     if (tables !== null) return tables;
-    return this.#newer(stream, "activation", this.#committedActivation);
+    const committed = this.#committed?.at(node.position) ?? null;
+    if (committed !== null && node.quarantine?.epoch === committed.activation.epoch) {
+      const { names, nonce } = stream.subscriptions.activation;
+      return nonce !== committed.passthrough.nonce && names.has(this.#name) ? committed.passthrough : null;
+    }
+    return this.#newer(stream, "activation", committed?.activation ?? null);
   }
 
   wrote(stream: FleetStream<Handle>, response: EncodedResponse & { count?: number }): void {
@@ -208,6 +210,7 @@ export class Fleet<Handle> {
     this.raiseReserved(Math.max(memory.reservedEpoch, committed?.epoch ?? 0));
     if (committed !== null && (this.#committed === null || committed.epoch > this.#committed.epoch)) {
       this.#setCommitted(committed, committed.mode);
+      this.#quarantineMemory = new Map((memory.quarantined ?? []).map((node) => [nodeKey(node), node.reason]));
       if (this.#staged !== null && this.#staged.epoch <= committed.epoch) this.abort("a higher epoch is in force");
     }
     for (const set of kept) {
@@ -246,17 +249,17 @@ export class Fleet<Handle> {
     if (!Number.isSafeInteger(release.epoch) || release.epoch <= (this.#committed?.epoch ?? 0)) {
       throw new BallastError("STORE_CONFLICT", `epoch ${release.epoch} is not above ${this.#committed?.epoch ?? 0}`);
     }
-    const response = encodeStage(release.epoch, release.term, release.set);
+    // Throws before anything changes. The mode is named at the activation.
+    const encoded = new EncodedRelease(release, "steer");
     this.#reservedEpoch = Math.max(this.#reservedEpoch, release.epoch);
-    this.#staged = release;
-    this.#stagedResponse = response;
+    this.#staged = encoded;
     this.#indexTables();
     const members = [...this.nodes.values()].filter((node) => this.#subscribes(node, "stage"));
     const reliable = members.filter((node) => node.failures < FAILURES_WITHOUT_VOTE);
     // Should every node have failed, all are asked again: an epoch is never committed unproved while somebody could prove it.
     const voters = reliable.length > 0 ? reliable : members;
-    this.#stageRound = this.#startRound("stage", release, options.quorum, options.deadlineMs, voters);
-    this.#offerChanges(release, voters);
+    this.#stageRound = this.#startRound("stage", encoded, options.quorum, options.deadlineMs, voters);
+    this.#offerChanges(encoded, voters);
     for (const node of voters) if (node.stream !== null) this.#effects.wake(node.stream);
     this.#settle();
   }
@@ -277,12 +280,11 @@ export class Fleet<Handle> {
     }
     const stageRound = this.#stageRound;
     const voters = [...this.nodes.values()].filter(
-      (node) =>
-        stageRound?.has(node.key) === true && node.stagedVersion === versionOf(release.epoch, release.set.digest),
+      (node) => stageRound?.has(node.key) === true && node.stagedVersion === release.versionAt(node.position),
     );
-    this.#setCommitted(release, options.mode);
+    const committed = this.#setCommitted(release.release, options.mode);
     this.#dropStaged();
-    this.#startRound("activate", release, "whoever", options.deadlineMs, voters);
+    this.#startRound("activate", committed, "whoever", options.deadlineMs, voters);
     this.#wakeAll();
     this.#settle();
   }
@@ -318,11 +320,21 @@ export class Fleet<Handle> {
   }
 
   get committedVersion(): string {
-    return this.#committedStage?.version ?? "";
+    return this.#committed?.version ?? "";
   }
 
   get stagedVersion(): string {
-    return this.#stagedResponse?.version ?? "";
+    return this.#staged?.version ?? "";
+  }
+
+  /** Whether the node gets the set of the epoch in force, and not what the rest of the fleet keeps. */
+  isAhead(node: NodeEntry<FleetStream<Handle>>): boolean {
+    return this.#committed?.isAhead(node.position) ?? true;
+  }
+
+  /** The version that the node is to use; "" before the first epoch. */
+  versionFor(node: NodeEntry<FleetStream<Handle>>): string {
+    return this.#committed?.versionAt(node.position) ?? "";
   }
 
   /** Remaining time of the open round, or null. */
@@ -352,14 +364,18 @@ export class Fleet<Handle> {
     return response.epoch > newestEpoch && names.has(this.#name) ? response : null;
   }
 
-  #nextTables(stream: FleetStream<Handle>): (EncodedResponse & { count: number }) | null {
+  #nextTables(
+    stream: FleetStream<Handle>,
+    node: NodeEntry<FleetStream<Handle>>,
+  ): (EncodedResponse & { count: number }) | null {
     const subscription = stream.subscriptions.table;
     if (stream.wanted.length === 0 || subscription.awaiting) return null;
-    if (stream.wanted === this.#offer?.digests) return this.#offer.response;
+    const offer = this.#offers.find(({ digests }) => digests === stream.wanted);
+    if (offer !== undefined) return offer.response;
     // Sets may have been dropped since the request; what is gone cannot be served any more.
     stream.wanted = stream.wanted.filter((digest) => this.#tables.has(digest));
     if (stream.wanted.length === 0) return null;
-    const version = this.#stagedResponse?.version ?? this.committedVersion;
+    const version = this.#staged?.versionAt(node.position) ?? this.versionFor(node);
     const key = `${version}/${stream.wanted.join()}`;
     let response = this.#tableResponses.get(key);
     if (response === undefined || response.nonce === subscription.nonce) {
@@ -380,20 +396,25 @@ export class Fleet<Handle> {
    * Sends the tables that no kept set has right behind the Stage to every node that holds the set in force: it lacks these. Its own request for them crosses the response and is stale. That saves a round trip, and per node a write
    * and a read of the server's; the filter takes tables of the set that it is staging whether or not it has asked yet.
    */
-  #offerChanges(release: Release, voters: readonly NodeEntry<FleetStream<Handle>>[]): void {
-    if (this.#committed === null) return;
+  #offerChanges(staged: EncodedRelease, voters: readonly NodeEntry<FleetStream<Handle>>[]): void {
+    const committed = this.#committed;
+    if (committed === null) return;
     // Nodes keep the last sets as we do; should one of them lack an earlier table, it asks.
     const held = new Set(this.#keptSets.flatMap((set) => set.tables.map((table) => table.digest)));
-    const changed = release.set.tables.filter((table) => !held.has(table.digest));
-    if (changed.length === 0 || changed.length > this.#maxNames) return;
-    const response = encodeTables(versionOf(release.epoch, release.set.digest), changed, false);
-    if (response.count < changed.length) return;
-    this.#offer = { digests: changed.map((table) => table.digest), response };
-    const { committedVersion } = this;
-    for (const { stream, stagedVersion } of voters) {
-      if (stream === null || stagedVersion !== committedVersion || stream.wanted.length > 0) continue;
-      const { started, awaiting } = stream.subscriptions.table;
-      if (started && !awaiting) stream.wanted = this.#offer.digests;
+    for (const set of staged.sets) {
+      const changed = set.tables.filter((table) => !held.has(table.digest));
+      if (changed.length === 0 || changed.length > this.#maxNames) continue;
+      const version = versionOf(staged.epoch, set.digest);
+      const response = encodeTables(version, changed, false);
+      if (response.count < changed.length) continue;
+      const offer = { digests: changed.map((table) => table.digest), response };
+      this.#offers.push(offer);
+      for (const { stream, stagedVersion, position } of voters) {
+        if (stream === null || stream.wanted.length > 0 || staged.versionAt(position) !== version) continue;
+        if (stagedVersion !== committed.versionAt(position)) continue;
+        const { started, awaiting } = stream.subscriptions.table;
+        if (started && !awaiting) stream.wanted = offer.digests;
+      }
     }
   }
 
@@ -424,7 +445,8 @@ export class Fleet<Handle> {
       if (kind === "stage") node.stagedVersion = version;
       else node.activeVersion = version;
     }
-    const split = epoch === this.#committed?.epoch && version !== this.committedVersion;
+    if (kind === "activation" && node.quarantine !== null && epoch > node.quarantine.epoch) node.quarantine = null;
+    const split = epoch === this.#committed?.epoch && version !== this.versionFor(node);
     if (epoch > this.#reservedEpoch || split) {
       const what = split
         ? "other tables under the epoch in force"
@@ -438,13 +460,13 @@ export class Fleet<Handle> {
     const round = this.#round;
     if (
       round !== null &&
-      round.options.version === version &&
+      this.#roundRelease?.versionAt(node.position) === version &&
       (round.options.kind === "stage") === (kind === "stage")
     ) {
       node.failures = 0;
       round.answer(node.key, "ack", this.#clock.monotonicMs());
       this.#settle();
-    } else if (version !== "" && stream.subscriptions[kind].sent === version) {
+    } else if (version !== "" && stream.subscriptions[kind].sent === version && node.quarantine === null) {
       node.failures = 0;
     }
   }
@@ -455,13 +477,26 @@ export class Fleet<Handle> {
     if (node.lastNack?.version !== version) {
       node.lastNack = { type: kind, version, reason: short, atMs: this.#clock.nowMs() };
     }
+    if (kind === "activation" && version === this.versionFor(node)) this.#quarantine(node, short);
     const round = this.#round;
-    if (round === null || round.options.version !== version) return;
+    if (round === null || this.#roundRelease?.versionAt(node.position) !== version) return;
     const ofStage = round.options.kind === "stage";
     // A refused table refuses the set that it belongs to.
     if (ofStage ? kind === "activation" : kind !== "activation") return;
     round.answer(node.key, "nack", this.#clock.monotonicMs(), kind === "table" ? `table: ${short}` : short);
     this.#settle();
+  }
+
+  /**
+   * Whoever of the node's workers follows it passes requests through from now on; a worker that refuses the set goes on as
+   * before. A higher epoch is a new beginning.
+   */
+  #quarantine(node: NodeEntry<FleetStream<Handle>>, reason: string): void {
+    const epoch = this.#committed!.epoch;
+    if (node.quarantine?.epoch === epoch) return;
+    node.quarantine = { epoch, reason };
+    this.#effects.quarantined(node, epoch, reason);
+    if (node.stream !== null) this.#effects.wake(node.stream);
   }
 
   /** A restarted process takes over the open vote of its predecessor when that one's stream is gone. */
@@ -478,14 +513,15 @@ export class Fleet<Handle> {
 
   #startRound(
     kind: "stage" | "activate",
-    release: Release,
+    release: EncodedRelease,
     quorum: Quorum,
     deadlineMs: number,
     voters: Iterable<{ key: string; id: string; instance: string }>,
   ): Round {
     const startedAtMs = this.#clock.monotonicMs();
-    const version = versionOf(release.epoch, release.set.digest);
-    const { epoch, term } = release;
+    const { version } = release;
+    const { epoch, term } = release.release;
+    this.#roundRelease = release;
     this.#round = new Round(
       { kind, epoch, term, version, quorum, startedAtMs, deadlineAtMs: startedAtMs + deadlineMs },
       voters,
@@ -503,34 +539,36 @@ export class Fleet<Handle> {
     const lateIsFailure = outcome.result === "timed_out" || outcome.result === "proved";
     for (const { id, instance, answer } of outcome.nodes) {
       const node = this.nodes.get(nodeKey({ id, instance }));
-      if (node !== undefined && (answer === "nack" || (answer === "none" && lateIsFailure))) node.failures += 1;
+      if (node === undefined || !(answer === "nack" || (answer === "none" && lateIsFailure))) continue;
+      node.failures += 1;
+      // Who is not connected gets the epoch when it comes back.
+      if (outcome.kind === "activate" && node.stream !== null) this.#quarantine(node, "did not activate in time");
     }
     if (outcome.kind === "stage" && !outcome.ok) this.#dropStaged();
     this.#effects.roundEnded(outcome);
   }
 
-  #setCommitted(release: Release, mode: ActivationMode): void {
-    this.#committed = release;
-    this.#committedStage = encodeStage(release.epoch, release.term, release.set);
-    this.#committedActivation = encodeActivation(release.epoch, release.term, release.set.digest, mode);
-    this.#keptSets = [release.set, ...this.#keptSets.filter((set) => set.digest !== release.set.digest)].slice(
-      0,
-      KEPT_SETS,
-    );
+  #setCommitted(release: Release, mode: ActivationMode): EncodedRelease {
+    const committed = new EncodedRelease(release, mode);
+    this.#committed = committed;
+    const digests = new Set(committed.sets.map((set) => set.digest));
+    const earlier = this.#keptSets.filter((set) => !digests.has(set.digest));
+    this.#keptSets = [...committed.sets, ...earlier].slice(0, KEPT_SETS);
+    this.#quarantineMemory = new Map();
     this.#indexTables();
+    return committed;
   }
 
   #dropStaged(): void {
     this.#staged = null;
-    this.#stagedResponse = null;
     this.#stageRound = null;
-    this.#offer = null;
+    this.#offers = [];
     this.#indexTables();
   }
 
   #indexTables(): void {
     this.#tables = new Map();
-    for (const set of [...this.#keptSets, ...(this.#staged === null ? [] : [this.#staged.set])]) {
+    for (const set of [...this.#keptSets, ...(this.#staged?.sets ?? [])]) {
       for (const table of set.tables) this.#tables.set(table.digest, table);
     }
     this.#tableResponses.clear();

@@ -1,3 +1,5 @@
+import { positionOf } from "./cohort.ts";
+
 /** Who is in the fleet: one entry per (node id, instance id), kept a while after its stream is gone. */
 export interface NodeIdentity {
   /** `node.id` of xDS. */
@@ -19,10 +21,19 @@ export interface NodeStatus extends NodeIdentity {
   /** Consecutive rounds that it failed; two take its vote until it acknowledges again. */
   failures: number;
   lastNack: { type: "stage" | "table" | "activation"; version: string; reason: string; atMs: number } | null;
+  /** It failed to activate this epoch and was told to pass requests through; over with a later epoch that it activates. */
+  quarantine: Quarantine | null;
+}
+
+export interface Quarantine {
+  epoch: number;
+  reason: string;
 }
 
 export interface NodeEntry<Stream> extends NodeStatus {
   key: string;
+  /** See cohort.ts. */
+  position: bigint;
   stream: Stream | null;
 }
 
@@ -73,6 +84,7 @@ export class NodeTable<Stream> {
     const entry: NodeEntry<Stream> = {
       ...node,
       key,
+      position: positionOf(node.id),
       stream,
       connected: true,
       connectedAtMs: atMs,
@@ -80,6 +92,7 @@ export class NodeTable<Stream> {
       activeVersion: "",
       failures: 0,
       lastNack: null,
+      quarantine: null,
     };
     this.#entries.set(key, entry);
     this.#forgetSurplus();

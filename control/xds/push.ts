@@ -1,4 +1,5 @@
 import type { TableSet } from "../table/table.ts";
+import type { Cohort } from "./cohort.ts";
 import type { Fleet, FleetMemory } from "./fleet.ts";
 import type { NodeStatus } from "./nodes.ts";
 import type { ActivationMode } from "./resources.ts";
@@ -14,6 +15,16 @@ export interface StageOptions {
   /** Time for the fleet to prove the set, 1 … 600,000 ms. */
   deadlineMs: number;
   quorum: Quorum;
+  /** The part of the fleet that gets the set, and what the rest of it gets under the same epoch. Default: all get the set. */
+  cohort?: Cohort;
+}
+
+/** A node as status shows it. */
+export interface NodeView extends NodeStatus {
+  /** It gets the set of the epoch in force, and not what the rest of the fleet keeps while a cohort goes ahead. */
+  ahead: boolean;
+  /** It uses the version of the epoch in force that is meant for it. */
+  current: boolean;
 }
 
 export interface ActivateOptions {
@@ -40,9 +51,9 @@ export class FleetPush {
 
   /** Sends the set to every node that has a vote and waits for proofs. Not `ok` → the set is withdrawn, nothing changed. */
   stage(set: TableSet, options: StageOptions): Promise<RoundOutcome> {
-    return this.#begin(options.deadlineMs, () =>
-      this.#fleet.stage({ epoch: options.epoch, term: options.term, set }, options),
-    );
+    const { epoch, term, cohort, deadlineMs } = options;
+    const release = { epoch, term, set, ...(cohort === undefined ? {} : { cohort }) };
+    return this.#begin(deadlineMs, () => this.#fleet.stage(release, options));
   }
 
   /**
@@ -83,8 +94,12 @@ export class FleetPush {
   }
 
   /** All nodes that are connected or were not long ago. */
-  nodes(): NodeStatus[] {
-    return [...this.#fleet.nodes.values()].map(({ stream: _stream, key: _key, ...status }) => ({ ...status }));
+  nodes(): NodeView[] {
+    return [...this.#fleet.nodes.values()].map((node) => {
+      const { stream: _stream, key: _key, position: _position, ...status } = node;
+      const wanted = this.#fleet.versionFor(node);
+      return { ...status, ahead: this.#fleet.isAhead(node), current: wanted !== "" && node.activeVersion === wanted };
+    });
   }
 
   status(): {

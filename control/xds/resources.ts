@@ -82,15 +82,17 @@ const MODES: Record<ActivationMode, Mode> = {
   passthrough: Mode.PASSTHROUGH,
 };
 
+/** `again`: follows another activation of the same epoch on the same streams, so it has a nonce of its own. */
 export function encodeActivation(
   epoch: number,
   term: number,
   setDigest: bigint,
   mode: ActivationMode,
+  again = false,
 ): EncodedResponse {
   const message = create(ActivationSchema, { epoch: BigInt(epoch), term: BigInt(term), setDigest, mode: MODES[mode] });
   const version = versionOf(epoch, setDigest);
-  return encode("activation", version, `${version}/a`, [toBinary(ActivationSchema, message)]);
+  return encode("activation", version, `${version}/a${again ? "+" : ""}`, [toBinary(ActivationSchema, message)]);
 }
 
 /**

@@ -184,6 +184,9 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
         if (stream.handle.warnings++ >= MAX_WARNINGS_PER_STREAM) return;
         log.warn({ node: stream.node?.id, instance: stream.node?.instance }, text);
       },
+      quarantined({ id, instance }, epoch, reason) {
+        log.error({ node: id, instance, epoch, reason }, "node failed to activate: it passes requests through");
+      },
     },
   });
   const push = new FleetPush(fleet as Fleet<unknown>);
