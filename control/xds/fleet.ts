@@ -52,8 +52,8 @@ export interface FleetEffects<Handle> {
   quarantined(node: NodeIdentity, epoch: number, reason: string): void;
 }
 
-/** Sets whose tables are kept for nodes that ask: those in force (two while a cohort goes ahead) and the two before. */
-const KEPT_SETS = 4;
+/** Sets before those in force whose tables are kept for nodes that ask. */
+const KEPT_BEFORE = 2;
 /** Consecutive failures after which a node has no vote. */
 const FAILURES_WITHOUT_VOTE = 2;
 
@@ -214,7 +214,7 @@ export class Fleet<Handle> {
       if (this.#staged !== null && this.#staged.epoch <= committed.epoch) this.abort("a higher epoch is in force");
     }
     for (const set of kept) {
-      if (this.#keptSets.length >= KEPT_SETS) break;
+      if (this.#keptSets.length >= this.#setsInForce + KEPT_BEFORE) break;
       if (!this.#keptSets.some((other) => other.digest === set.digest)) this.#keptSets.push(set);
     }
     this.#indexTables();
@@ -553,10 +553,15 @@ export class Fleet<Handle> {
     this.#committed = committed;
     const digests = new Set(committed.sets.map((set) => set.digest));
     const earlier = this.#keptSets.filter((set) => !digests.has(set.digest));
-    this.#keptSets = [...committed.sets, ...earlier].slice(0, KEPT_SETS);
+    this.#keptSets = [...committed.sets, ...earlier].slice(0, this.#setsInForce + KEPT_BEFORE);
     this.#quarantineMemory = new Map();
     this.#indexTables();
     return committed;
+  }
+
+  /** Two while a cohort goes ahead. */
+  get #setsInForce(): number {
+    return this.#committed?.sets.length ?? 1;
   }
 
   #dropStaged(): void {
