@@ -81,3 +81,21 @@ export function cpuFigures(rows: readonly Row[], samples: Map<string, number[]>,
     })
     .sort((a, b) => a.addedUs - b.addedUs);
 }
+
+/**
+ * The rows that do the whole job (service from a header, session by cookie), cheapest first, by the rounds of one Envoy process: an
+ * order that differs between processes is no result.
+ */
+export function peerOrder(
+  rows: readonly Row[],
+  samples: Map<string, number[]>,
+  baseline: string,
+  rounds: { from: number; count: number },
+): string[] {
+  const part = new Map(
+    [...samples].map(([name, values]) => [name, values.slice(rounds.from, rounds.from + rounds.count)]),
+  );
+  return cpuFigures(rows, part, baseline)
+    .filter(({ row }) => row.job?.service === "header" && row.job.session)
+    .map(({ row }) => row.name);
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cpuFigures } from "./cpu.ts";
+import { cpuFigures, peerOrder } from "./cpu.ts";
 import { p99Ratio } from "./latency.ts";
 import { allRows, peerConfiguration } from "./rows.ts";
 
@@ -23,6 +23,18 @@ test("what a row adds is taken within each round, so that drift of the machine f
     ],
   );
   assert.deepEqual(figures[2]?.addedInterval, { low: 8, high: 8 });
+});
+
+test("the order of the peers counts the rounds of one process and only rows of the whole job", () => {
+  const samples = new Map([
+    ["none", [10, 10, 10, 10]],
+    ["lua", [19, 19, 17, 17]],
+    ["ballast", [18, 18, 18, 18]],
+    ["ballast_fixed", [12, 12, 12, 12]],
+  ]);
+  const all = named("none", "lua", "ballast", "ballast_fixed");
+  assert.deepEqual(peerOrder(all, samples, "none", { from: 0, count: 2 }), ["ballast", "lua"]);
+  assert.deepEqual(peerOrder(all, samples, "none", { from: 2, count: 2 }), ["lua", "ballast"]);
 });
 
 test("the ratio of p99 is the median over rounds of the ratio within a round", () => {

@@ -3,7 +3,7 @@ import { describeMachine, envoyVersion, loadAverage } from "../lib/machine.ts";
 import { writeResults } from "../lib/results.ts";
 import type { BenchOptions } from "../main.ts";
 import { checkRow } from "./check.ts";
-import { type CpuSamples, cpuFigures, measureCpu } from "./cpu.ts";
+import { type CpuSamples, cpuFigures, measureCpu, peerOrder } from "./cpu.ts";
 import { capacity, type LatencySamples, measureLatency, p99Ratio } from "./latency.ts";
 import type { Mode } from "./listener.ts";
 import { MODES, prepare, progress } from "./parts.ts";
@@ -82,6 +82,7 @@ async function measure(
         await measureCpu(rig, able, mode, { rounds: plan.cpuRounds, count: plan[mode], seed: process + 1 }, cpu[mode]);
       }
       progress(`process ${process + 1} of ${plan.processes}: CPU done`);
+      if (options.args.includes("--cpu-only")) continue;
       const limit = new Map<string, number>();
       for (const row of busy) {
         const perSecond = await capacity(rig, row, { runs: 3, count: 2000 });
@@ -109,8 +110,12 @@ async function measure(
     direct: cpuFigures(rows, cpu.direct.envoy, BASELINE),
     forward: cpuFigures(rows, cpu.forward.envoy, BASELINE),
   };
+  const orders = Array.from({ length: plan.processes }, (_, process) =>
+    peerOrder(rows, cpu.direct.envoy, BASELINE, { from: process * plan.cpuRounds, count: plan.cpuRounds }),
+  );
   const text = report({
     figures,
+    orders,
     service: cpu.forward.service,
     fixed,
     fixedRate: FIXED_RATE,
@@ -123,7 +128,7 @@ async function measure(
     versions: `Envoy ${envoyVersion(parts.envoyBinary)}; ${describeMachine()}; load average at the end ${loadAverage()}`,
   });
   console.log(text);
-  if (!options.quick && options.words.length === 0) await writeResults("hot-path", text);
+  if (!options.quick && options.words.length === 0 && equalLoad.p99.size > 0) await writeResults("hot-path", text);
 
   const perRequest = (mode: Mode): Record<string, number> =>
     Object.fromEntries(figures[mode].map(({ row, us }) => [row.name, round(us.median)]));
@@ -144,6 +149,7 @@ async function measure(
     p99_ratio_to_native: p99(equalLoad)?.ratio ?? null,
     p99_ratio_interval: p99(equalLoad)?.interval ?? null,
     p99_ratio_at_equal_rate: p99(equalRate),
+    order_direct: orders,
     quick: options.quick,
     skipped,
   };

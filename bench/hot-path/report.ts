@@ -6,6 +6,8 @@ import type { Mode } from "./listener.ts";
 
 export interface HotPathReport {
   figures: Record<Mode, readonly CpuFigure[]>;
+  /** Peers of the whole job by cost, per Envoy process. */
+  orders: readonly (readonly string[])[];
   service: Map<string, number[]>;
   fixed: LatencySamples;
   fixedRate: number;
@@ -41,14 +43,30 @@ export function report(results: HotPathReport): string {
     ),
     "### CPU per request, direct response",
     cpuTable(results.figures.direct),
+    orderText(results.orders),
+    ...latencyParts(results),
+    ...Object.entries(results.skipped).map(([name, why]) => `Not measured: \`${name}\` (${why}).`),
+  ];
+  return parts.join("\n\n");
+}
+
+function latencyParts(results: HotPathReport): string[] {
+  const { plan } = results;
+  if (results.equalLoad.p99.size === 0) return [];
+  return [
     `### Latency in µs at ${results.fixedRate} requests per second (open loop, Poisson arrivals, from the scheduled time)`,
     fixedTable(results),
     `### p99 near saturation, beside native`,
     `Equal rate: ${plan.busyShare * 100} % of what one worker does with native weights. Equal load: ${plan.busyShare * 100} % of what it does with the row itself.`,
     busyTable(results),
-    ...Object.entries(results.skipped).map(([name, why]) => `Not measured: \`${name}\` (${why}).`),
   ];
-  return parts.join("\n\n");
+}
+
+function orderText(orders: HotPathReport["orders"]): string {
+  const lines = [...new Set(orders.map((order) => order.join(" < ")))];
+  if (orders.length > 1 && lines.length === 1)
+    return `The order of the peers that do the whole job was the same in each of the ${orders.length} Envoy processes: ${lines[0]}.`;
+  return `The order of the peers that do the whole job, per Envoy process: ${lines.join("; ")}.`;
 }
 
 function cpuTable(figures: readonly CpuFigure[]): string {
