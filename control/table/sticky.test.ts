@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { PPM } from "../plan/plan.ts";
 import { countsOf, sharesOf, slotCounts } from "./arbitraries.ts";
 import { quotasOf } from "./quotas.ts";
-import { doubleSlots, homeTable, leastMoves, NO_OWNER, nextSticky } from "./sticky.ts";
+import { doubleSlots, homeTable, leastMoves, MAX_STRAYS, NO_OWNER, nextSticky } from "./sticky.ts";
 
 const differing = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).filter((owner, slot) => owner !== b[slot]).length;
@@ -23,7 +23,10 @@ test("along any walk of quotas each table hits its quotas and moves exactly the 
         const previous = Int16Array.from(table);
         const next = nextSticky({ previous, quotas, home });
         assert.deepEqual(countsOf(next, quotas.length), quotas);
-        assert.equal(differing(next, previous), leastMoves(previous, quotas));
+        const more = differing(next, previous) - leastMoves(previous, quotas);
+        // A few more only in the step that brings everything home.
+        if (more !== 0) assert.deepEqual(next, home);
+        assert.ok(more >= 0 && more <= MAX_STRAYS);
         table = next;
       }
     }),
@@ -51,44 +54,34 @@ test("a drain in steps and a return in steps leave no slot away from home", () =
   );
 });
 
-test("two drains that overlap leave at most a few slots away from home, in whatever order the targets return", () => {
-  const percents: Record<string, [number, number][]> = {
-    "first out, first in": [
-      [0, 100],
-      [0, 0],
-      [50, 0],
-      [100, 0],
-      [100, 50],
-      [100, 100],
-    ],
-    "first out, last in": [
-      [0, 100],
-      [0, 0],
-      [0, 50],
-      [0, 100],
-      [50, 100],
-      [100, 100],
-    ],
-  };
-  const moderate = fc.array(fc.integer({ min: 20, max: 300 }), { minLength: 5, maxLength: 5 }).map(normalised);
-  fc.assert(
-    fc.property(moderate, fc.constantFrom(...Object.values(percents)), (basePpm, path) => {
-      const home = homeTable(basePpm, 1024);
-      let table = home;
-      for (const [a, b] of path) {
-        const ppm = scaled(
-          basePpm,
-          new Map([
-            [0, a],
-            [1, b],
-          ]),
-        );
-        table = nextSticky({ previous: Int16Array.from(table), quotas: quotasOf(ppm, 1024), home });
-      }
-      // Quotas round per target, so the slots of two drained targets cannot always be dealt out in step; a pair of targets
-      // may then hold one slot of each other's, which only an unnecessary move could undo.
-      assert.ok(differing(table, home) <= 2 * basePpm.length);
+test("drains of several targets that overlap, in any order and steps, leave no slot away from home", () => {
+  const SLOTS = 1024;
+  const scenario = fc.integer({ min: 3, max: 8 }).chain((n) =>
+    fc.record({
+      basePpm: fc.array(fc.integer({ min: 20, max: 300 }), { minLength: n, maxLength: n }).map(normalised),
+      // One target at a time: which, and to what percentage of its share.
+      steps: fc.array(fc.tuple(fc.nat(Math.min(2, n - 2)), fc.constantFrom(0, 25, 50, 75, 100)), { maxLength: 20 }),
+      returns: fc.constantFrom([0, 1, 2], [2, 1, 0], [1, 2, 0]),
     }),
+  );
+  fc.assert(
+    fc.property(scenario, ({ basePpm, steps, returns }) => {
+      const home = homeTable(basePpm, SLOTS);
+      const percents = new Map<number, number>();
+      let table = home;
+      for (const [target, percent] of [...steps, ...returns.map((target) => [target, 100] as const)]) {
+        if (target >= basePpm.length - 1) continue;
+        percents.set(target, percent);
+        const quotas = quotasOf(scaled(basePpm, percents), SLOTS);
+        const previous = Int16Array.from(table);
+        table = nextSticky({ previous, quotas, home });
+        const more = differing(table, previous) - leastMoves(previous, quotas);
+        if (more !== 0) assert.deepEqual(table, home);
+        assert.ok(more >= 0 && more <= MAX_STRAYS);
+      }
+      assert.equal(differing(table, home), 0);
+    }),
+    { numRuns: 300 },
   );
 });
 
