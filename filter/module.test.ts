@@ -23,8 +23,8 @@ test("the module imports exactly the host calls it uses and exports exactly the 
     "env.proxy_replace_header_map_value",
     "env.proxy_set_shared_data",
     "env.proxy_set_tick_period_milliseconds",
-    "wasi_snapshot_preview1.clock_time_get",
-    "wasi_snapshot_preview1.random_get",
+    "wasi_unstable.clock_time_get",
+    "wasi_unstable.random_get",
   ]);
   const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
   assert.deepEqual(exports.sort(), [

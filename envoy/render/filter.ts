@@ -17,6 +17,8 @@ export interface FilterOptions {
   values?: Record<string, Record<string, string>>;
   /** Name of the debug header; absent: none is looked for. */
   debugHeader?: string;
+  /** By which the filter tells an update of itself from another one in its vm_id. Default "ballast", and the listener's name if it has one. */
+  pluginName?: string;
   /** One per configuration: two filters that differ share no VM. */
   vmId?: string;
   controlCluster?: string;
@@ -46,11 +48,14 @@ export function wasmPlugin(options: FilterOptions): Json {
     "@type": `${TYPE}.extensions.filters.http.wasm.v3.Wasm`,
     config: explain(
       {
-        name: FILTER_NAME,
+        name: options.pluginName ?? FILTER_NAME,
         failure_policy: "FAIL_RELOAD",
         vm_config: explain(
           { vm_id: options.vmId ?? "ballast", runtime: "envoy.wasm.runtime.v8", code },
-          { vm_id: "One configuration per VM: a second filter with other settings needs another vm_id." },
+          {
+            vm_id:
+              "One configuration per VM: a second filter with other settings needs another vm_id, or it is refused.",
+          },
         ),
         configuration: {
           "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -58,6 +63,7 @@ export function wasmPlugin(options: FilterOptions): Json {
         },
       },
       {
+        name: "With other settings under this name the filter is updated; under another name it is a second filter.",
         failure_policy: "After a fault the VM is loaded anew and takes its weights from Envoy's memory.",
         configuration: "Every field is in docs/reference/filter.md.",
       },

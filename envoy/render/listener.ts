@@ -1,7 +1,7 @@
 import { type Address, socketAddress } from "./clusters.ts";
 import { explain } from "./explained.ts";
 import { discoveredFilterEntry, type FilterOptions, filterEntry } from "./filter.ts";
-import { type Json, STEER_HEADER, TYPE } from "./names.ts";
+import { FILTER_NAME, type Json, STEER_HEADER, TYPE } from "./names.ts";
 import { addHeader, type RouteOptions, type SteeredService, serviceRoutes, valuesOf } from "./routes.ts";
 import { newSessionFilter, newSessionMutations, setCookieHeader } from "./sessions.ts";
 
@@ -91,7 +91,8 @@ export function completeFilter(
 
 function chainEntry(options: ListenerOptions): Json[] {
   if (options.filter === null) return [];
-  const filter = completeFilter(options, options.filter);
+  const pluginName = options.name === undefined ? FILTER_NAME : `${FILTER_NAME}-${options.name}`;
+  const filter = completeFilter(options, { pluginName, ...options.filter });
   const { ecdsPath } = options.filter;
   return [ecdsPath === undefined ? filterEntry(filter) : discoveredFilterEntry(ecdsPath, filter)];
 }

@@ -152,9 +152,9 @@ export declare function proxy_increment_metric(id: u32, delta: i64): u32;
 export declare function proxy_record_metric(id: u32, value: i64): u32;
 
 
-@external("wasi_snapshot_preview1", "clock_time_get")
+@external("wasi_unstable", "clock_time_get")
 export declare function clock_time_get(clock: u32, precision: u64, outTime: usize): u32;
 
 
-@external("wasi_snapshot_preview1", "random_get")
+@external("wasi_unstable", "random_get")
 export declare function random_get(to: usize, length: usize): u32;

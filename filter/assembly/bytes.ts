@@ -61,8 +61,8 @@ export function isName(from: usize, length: usize): bool {
     const c = <u32>load<u8>(from + i);
     const letter = (c | 32) - 97 < 26;
     // From "-" to ":" these are all but the slash.
-    const digitOrMark = c - 45 < 14 && c != 47;
-    if (!letter && !digitOrMark && c != 95 && c != 124) return false;
+    const digitOrMark = (c - 45 < 14) & (c != 47);
+    if (!letter & !digitOrMark & (c != 95) & (c != 124)) return false;
   }
   return true;
 }

@@ -106,7 +106,7 @@ export function readConfig(from: usize, length: usize): bool {
 
 /** Without fleet or node there is nobody to subscribe as. */
 export function canSubscribe(): bool {
-  return config.fleetLength != 0 && config.nodeLength != 0;
+  return (config.fleetLength != 0) & (config.nodeLength != 0);
 }
 
 /** Tables are linked to the values of the configuration in force. */
@@ -186,14 +186,13 @@ const SESSION_SOURCES: usize = ascii("|cookie|header");
 /** service_from: "route_name", {"header": token} or {"fixed": service name}. session_from: {"cookie": token} or {"header": token}. */
 function readSource(next: Config, field: u32): void {
   const isService = field == SERVICE_FROM;
-  const fault = isService ? Fault.ServiceFrom : Fault.SessionFrom;
   if (isService && json.peek() == QUOTE) {
-    if (indexOfWord(textBuffer(), readText(), SERVICE_SOURCES) != 0) json.fail(fault);
+    if (indexOfWord(textBuffer(), readText(), SERVICE_SOURCES) != 0) json.fail(Fault.Source);
     return;
   }
   json.expect(OBJECT);
   const from = indexOfWord(keyBuffer(), readKey(), isService ? SERVICE_SOURCES : SESSION_SOURCES);
-  if (from <= 0) json.fail(fault);
+  if (from <= 0) json.fail(Fault.Source);
   if (isService) next.serviceFrom = from;
   else next.sessionFrom = from;
   keepText(next, field, readName());

@@ -10,20 +10,19 @@ export namespace Fault {
   export const NoString: u32 = 3;
   export const NoNumber: u32 = 4;
   export const OutOfRange: u32 = 5;
-  export const TooLong: u32 = 6;
-  export const Escape: u32 = 7;
-  export const UnknownField: u32 = 8;
-  export const Twice: u32 = 9;
-  export const EmptyText: u32 = 10;
-  export const Name: u32 = 11;
-  export const ServiceFrom: u32 = 12;
-  export const SessionFrom: u32 = 13;
-  export const TooLarge: u32 = 14;
-  export const NoCluster: u32 = 15;
+  export const Escape: u32 = 6;
+  export const UnknownField: u32 = 7;
+  export const Twice: u32 = 8;
+  export const EmptyText: u32 = 9;
+  export const Name: u32 = 10;
+  export const Source: u32 = 11;
+  export const TooLarge: u32 = 12;
+  export const NoCluster: u32 = 13;
+  export const Clash: u32 = 14;
 }
 // In the order of the numbers above.
 const WORDS: usize = ascii(
-  "|not JSON|object expected|string expected|number expected|out of range|too long|bad escape|unknown field|field twice|empty text|bad name|bad service_from|bad session_from|too large|control_cluster missing",
+  "|not JSON|no object|no string|no number|out of range|bad escape|unknown field|field twice|empty text|bad name|bad source|too large|no control_cluster|other settings live in this vm_id: take another",
 );
 
 let at: usize = 0;
@@ -104,7 +103,7 @@ export function readString(to: usize, limit: usize): usize {
     if (c == 34) return length;
     if (c < 32) fail(Fault.NotJson);
     if (c == 92) c = readEscape();
-    if (length >= limit) fail(Fault.TooLong);
+    if (length >= limit) fail(Fault.TooLarge);
     else store<u8>(to + length++, c);
   }
   return 0;

@@ -3,9 +3,10 @@
 
 import { CONTINUE, LogLevel } from "./abi";
 import { putDecimal } from "./bytes";
+import * as claims from "./claims";
 import { canSubscribe, config, hasValues, readConfig } from "./config";
 import { drainQueue, getConfiguration, log, monotonicMs, setTickPeriod, value, valueLength, wake } from "./host";
-import { putWhyNot, whereNot } from "./json";
+import { fail, Fault, putWhyNot, whereNot } from "./json";
 import { scratch } from "./memory";
 import * as metrics from "./metrics";
 import { Counter, Gauge } from "./metrics";
@@ -23,6 +24,7 @@ import * as liveness from "./sync-liveness";
 import { advance, ageSet, rejoin, resetMember, reuseRegion, serving, setAgeMs } from "./sync-member";
 import * as stream from "./sync-stream";
 import { ascii, putText } from "./words";
+import { xxh64 } from "./xxh64";
 
 export { malloc } from "./host";
 
@@ -30,12 +32,17 @@ export function proxy_abi_version_0_2_1(): void {}
 
 /** Heartbeat and fall-back; wake-ups come through the queue. */
 const TICK_MS: u32 = 100;
-/** Another root takes over when the driving one missed so many of its ticks. */
+/** Another root takes over when so many ticks of others passed, and so long a time, without one of the driving root. */
 const MISSED_TICKS: u32 = 10;
+const MISSED_MS: u32 = 1_000;
 
 let layoutHash: u64 = 0;
 let driver: u32 = 0;
 let missedTicks: u32 = 0;
+let drivenAt: u32 = 0;
+/** Of the driving root, see claims.ts. */
+let filter: u64 = 0;
+let configuration: u64 = 0;
 let queueRoot: u32 = 0;
 /** Another configuration than the driving one still has a root here: during an update, or for as long as two filters clash. */
 let otherTicked: u32 = 0;
@@ -44,13 +51,18 @@ let wasLeader: bool = false;
 /** 0 only for an invalid configuration: in a canary that refuses the update, anywhere else it would only do harm. */
 export function proxy_on_configure(root: u32, size: u32): u32 {
   const length = getConfiguration(size) ? valueLength() : 0;
-  if (!readConfig(value(), length)) {
-    explain();
-    return 0;
-  }
-  setFleet(config.fleet, config.fleetLength);
+  const raw = xxh64(value(), length, 0);
+  if (!readConfig(value(), length)) return explain();
   // Where the sets lie. An update that changes nothing of it, nor what tables are linked to, keeps what is held.
   const hash = setPrefix() ^ (((<u64>config.maxServices) << 32) | config.maxSetBytes);
+  // A VM that drives already is told by its canary that this is no clash.
+  if (claims.sign(raw, driver == 0) == 0) {
+    fail(Fault.Clash);
+    return explain();
+  }
+  filter = claims.filter;
+  configuration = raw;
+  setFleet(config.fleet, config.fleetLength);
   if (hash != layoutHash || hasValues()) {
     layoutHash = hash;
     seedRandom();
@@ -67,11 +79,12 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
 
 const REFUSED: usize = ascii("ballast: configuration refused at byte ");
 const COLON: usize = ascii(": ");
-function explain(): void {
+function explain(): u32 {
   const line = scratch();
   let end = putDecimal(putText(line, REFUSED), whereNot());
   end = putWhyNot(putText(end, COLON));
   log(LogLevel.Error, line, end - line);
+  return 0;
 }
 
 export function proxy_on_request_headers(context: u32, headers: u32, endOfStream: u32): u32 {
@@ -80,18 +93,22 @@ export function proxy_on_request_headers(context: u32, headers: u32, endOfStream
 }
 
 export function proxy_on_tick(root: u32): void {
+  const now = monotonicMs();
+  const said = claims.sign(root == driver ? configuration : 0, false);
   if (root != driver) {
-    otherTicked = 4;
+    // The same filter's old root, or another one with another configuration.
+    if (claims.filter == filter || said != configuration) otherTicked = 4;
     if (stream.tickOldRoot(root)) leader.forgetStream();
-    if (++missedTicks < MISSED_TICKS) return;
+    if (++missedTicks < MISSED_TICKS || now - drivenAt < MISSED_MS) return;
     driver = root;
+    filter = claims.filter;
   }
   missedTicks = 0;
-  const now = monotonicMs();
+  drivenAt = now;
   ageSet(now);
   if (stream.tickStream(root)) leader.forgetStream();
   beat(root);
-  if (isRegistered() && canSubscribe()) tickLease(now);
+  if (isRegistered() & canSubscribe()) tickLease(now);
   noteLease(root);
   if (isLeader()) {
     liveness.tickMembers(now);

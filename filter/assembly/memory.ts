@@ -43,20 +43,8 @@ export function messageBuffer(): usize {
 
 
 @inline
-export function loadedManifest(): usize {
-  return messageBuffer() + MESSAGE_BYTES;
-}
-
-
-@inline
-export function stagedManifest(): usize {
-  return loadedManifest() + MANIFEST_BYTES;
-}
-
-
-@inline
 export function requestBuffer(): usize {
-  return stagedManifest() + MANIFEST_BYTES;
+  return messageBuffer() + MESSAGE_BYTES;
 }
 
 
@@ -106,8 +94,21 @@ export function seenBuffer(): usize {
 export function valueIndex(): usize {
   return seenBuffer() + SEEN_BYTES;
 }
+
+
+@inline
+export function loadedManifest(): usize {
+  return valueIndex() + VALUE_INDEX_BYTES;
+}
+
+
+@inline
+export function stagedManifest(): usize {
+  return loadedManifest() + MANIFEST_BYTES;
+}
+
 /** First byte after all of them. asconfig.json gives the module enough memory for them from the start. */
 @inline
 export function afterBuffers(): usize {
-  return valueIndex() + VALUE_INDEX_BYTES;
+  return stagedManifest() + MANIFEST_BYTES;
 }

@@ -96,7 +96,7 @@ export function flushMetrics(isLeader: bool): void {
   for (let which: u32 = 0; which < COUNT; which++) {
     const at = metric(which);
     const value = load<u64>(at);
-    if (load<u32>(at, 16) == 0 && (which < Counter.Refused || value != 0)) store<u32>(at, define(which), 16);
+    if ((load<u32>(at, 16) == 0) & ((which < Counter.Refused) | (value != 0))) store<u32>(at, define(which), 16);
     if (which < Counter.Steered) {
       if (isLeader || which == Gauge.Unsubscribed) recordMetric(load<u32>(at, 16), value);
     } else if (value != load<u64>(at, 8)) {

@@ -1,7 +1,7 @@
 // Why something was refused: a number in the board and in shared data, a word in a NACK.
 // Each word has a meaning in filter/README.md; they never change.
 
-import { ascii, putWord } from "./words";
+import { ascii, putText, putWord } from "./words";
 
 export namespace Reason {
   export const None: u32 = 0;
@@ -33,11 +33,13 @@ export namespace Reason {
 }
 export const REASONS: u32 = 26;
 
-// In the order of the numbers above.
+// In the order of the numbers above; from TableMagic to TableService without what these begin with.
+const TABLE: usize = ascii("TABLE_");
 const WORDS: usize = ascii(
-  "OK|MALFORMED|SET_DIGEST|SET_EMPTY|SET_ORDER|SET_NAME|SET_TOO_LARGE|EPOCH_STALE|EPOCH_REUSED|SET_UNKNOWN|TABLE_MAGIC|TABLE_VERSION|TABLE_LENGTH|TABLE_DIGEST|TABLE_FLAGS|TABLE_SLOTS|TABLE_TARGETS|TABLE_NAME|TABLE_DUPLICATE|TABLE_QUOTA|TABLE_INDEX|TABLE_SERVICE|VALUE_MISSING|MODE_UNKNOWN|SEED_QUARANTINED|HANDOVER_FAILED",
+  "OK|MALFORMED|SET_DIGEST|SET_EMPTY|SET_ORDER|SET_NAME|SET_TOO_LARGE|EPOCH_STALE|EPOCH_REUSED|SET_UNKNOWN|MAGIC|VERSION|LENGTH|DIGEST|FLAGS|SLOTS|TARGETS|NAME|DUPLICATE|QUOTA|INDEX|SERVICE|VALUE_MISSING|MODE_UNKNOWN|SEED_QUARANTINED|HANDOVER_FAILED",
 );
 
 export function putReason(to: usize, reason: u32): usize {
+  if (reason - Reason.TableMagic <= Reason.TableService - Reason.TableMagic) to = putText(to, TABLE);
   return putWord(to, WORDS, reason);
 }

@@ -49,7 +49,7 @@ function entry(i: u64): SeedEntry {
 /** In on_configure of a VM that holds nothing. */
 export function seed(): void {
   onProbation = false;
-  if (!readHeader() || (active.slot < 0 && staged.slot < 0)) return;
+  if (!readHeader() | ((active.slot & staged.slot) < 0)) return;
   seedDigest = active.slot >= 0 ? active.digest : staged.digest;
   if (hasDied(seedDigest)) {
     quarantine();
@@ -83,7 +83,7 @@ function hasDied(digest: u64): bool {
   const now = monotonicMs();
   for (let i: u64 = 0; i < ENTRIES; i++) {
     const e = entry(i);
-    if (e.state != SeedState.Free && e.digest == digest && now - e.lastSign > SILENT_AFTER_MS) return true;
+    if ((e.state != SeedState.Free) & (e.digest == digest) & (now - e.lastSign > SILENT_AFTER_MS)) return true;
   }
   return false;
 }

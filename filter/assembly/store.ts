@@ -102,8 +102,8 @@ export function empty(r: Region): void {
 export function addTable(r: Region, table: usize, length: usize): u32 {
   const targets = <usize>tableTargets(table);
   const size = (offsetof<TableRecord>() + (targets << 2) + length + 7) & ~7;
-  if (r.count >= config.maxServices || r.bytes + <u32>length > config.maxSetBytes) return Reason.SetTooLarge;
-  if (r.used + size > regionBytes) return Reason.SetTooLarge;
+  if ((r.count >= config.maxServices) | (r.bytes + <u32>length > config.maxSetBytes) | (r.used + size > regionBytes))
+    return Reason.SetTooLarge;
   if (findTable(r, tableService(table) + 2, load<u16>(tableService(table))) !== null) return Reason.SetOrder;
   const record = changetype<TableRecord>(r.base + r.used);
   const copy = record.values + (targets << 2);
@@ -139,7 +139,7 @@ function linkValues(record: TableRecord): u32 {
     } else if (load<u16>(text) != 0) byValue = true;
     store<u32>(record.values + (i << 2), text);
     at = afterText(at);
-    if (load<u16>(at) == slots && load<u16>(at, 2) == slots) record.single = true;
+    if ((load<u16>(at) == slots) & (load<u16>(at, 2) == slots)) record.single = true;
     at += TARGET_TAIL;
   }
   return byName && byValue ? Reason.ValueMissing : Reason.None;

@@ -9,7 +9,7 @@
 import { CAS_CREATE, Status } from "./abi";
 import { randomU64, registerQueue, value, valueLength } from "./host";
 import { SetId } from "./sync-header";
-import { key, Kind, lengthOfKey } from "./sync-keys";
+import { key, KEY_LENGTH, Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
 
 /** Workers, the main thread, and slots of members that died a moment ago. */
@@ -85,7 +85,7 @@ export function ownSlot(): i32 {
 
 /** The record of a slot in the scratch buffer, 0 at the end of the board or when the host fails: see `isBoardEnd`. */
 export function memberAt(number: u32): usize {
-  return shared.read(Kind.Member, number) == Status.Ok && valueLength() == RECORD_BYTES ? value() : 0;
+  return (shared.read(Kind.Member, number) == Status.Ok) & (valueLength() == RECORD_BYTES) ? value() : 0;
 }
 
 /** After `memberAt` returned 0: true when the board really ends there. */
@@ -98,7 +98,7 @@ export function claimSlot(): bool {
   let number: u32 = 0;
   for (let attempt: u32 = 0; attempt < MAX_MEMBERS; attempt++) {
     const there = memberAt(number);
-    if (there != 0 && changetype<MemberRecord>(there).state != MemberState.Free) {
+    if ((there != 0) & (changetype<MemberRecord>(there).state != MemberState.Free)) {
       number++;
       continue;
     }
@@ -117,7 +117,7 @@ export function claimSlot(): bool {
 
 /** Registers the wake-up queue of this slot for the root that is being called; only its last registrant is woken. */
 export function openQueue(): void {
-  own.queue = registerQueue(key(Kind.Queue, slot), lengthOfKey());
+  own.queue = registerQueue(key(Kind.Queue, slot), KEY_LENGTH);
 }
 
 /** Makes `own` seen. False, and no longer registered, when the slot is not ours any more. */
@@ -127,7 +127,7 @@ export function publish(): bool {
   const cas = shared.cas;
   if (there != 0) {
     const record = changetype<MemberRecord>(there);
-    const ours = record.state != MemberState.Free && record.incarnation == own.incarnation;
+    const ours = (record.state != MemberState.Free) & (record.incarnation == own.incarnation);
     // Only this VM and a leader that declares it dead write here: a failed write is such a declaration.
     if (ours && shared.write(Kind.Member, slot, OWN, RECORD_BYTES, cas)) return true;
   }

@@ -58,7 +58,7 @@ function addManifest(slot: i32, entry: usize, entriesEnd: usize): void {
       store<u8>(used + at, 1);
       while (entry < entriesEnd && compareTexts(changetype<Entry>(entry).name, name) < 0) entry += offsetof<Entry>();
       // A digest is also over the service's name.
-      if (entry < entriesEnd && changetype<Entry>(entry).digest == digest) changetype<Entry>(entry).index = at;
+      if ((entry < entriesEnd) & (changetype<Entry>(entry).digest == digest)) changetype<Entry>(entry).index = at;
     }
     name = afterText(name) + 8;
   }

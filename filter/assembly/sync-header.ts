@@ -39,10 +39,14 @@ export const SET_ID_BYTES: usize = 16;
 export const SET_REF_BYTES: usize = 32;
 
 export function isSame(a: SetId, b: SetId): bool {
-  return a.epoch == b.epoch && a.digest == b.digest;
+  return (a.epoch == b.epoch) & (a.digest == b.digest);
 }
 export function copyId(to: SetId, from: SetId): void {
   memory.copy(changetype<usize>(to), changetype<usize>(from), SET_ID_BYTES);
+}
+
+export function copyRef(to: SetRef, from: SetRef): void {
+  memory.copy(changetype<usize>(to), changetype<usize>(from), SET_REF_BYTES);
 }
 
 const HEADER_BYTES: usize = 6 * 32;
@@ -79,12 +83,12 @@ export function writeHeader(): bool {
 
 /** True when this set is there, and in this ring slot. */
 export function isSet(ref: SetRef, id: SetId): bool {
-  return ref.slot >= 0 && isSame(ref, id);
+  return (ref.slot >= 0) & isSame(ref, id);
 }
 
 /** True when a known epoch comes with another digest than the one it belongs to. */
 export function isReused(id: SetId): bool {
-  for (let i: u32 = 0; i < REFS; i++) if (refAt(i).epoch == id.epoch && refAt(i).digest != id.digest) return true;
+  for (let i: u32 = 0; i < REFS; i++) if ((refAt(i).epoch == id.epoch) & (refAt(i).digest != id.digest)) return true;
   return false;
 }
 
@@ -97,8 +101,8 @@ export function isRetained(slot: i32): bool {
 /** Makes the staged set the active one, keeping those before it. */
 export function activateStaged(): void {
   memory.copy(HEADER + 4 * SET_REF_BYTES, HEADER + 3 * SET_REF_BYTES, (<usize>KEPT_SETS - 1) * SET_REF_BYTES);
-  memory.copy(HEADER + 2 * SET_REF_BYTES, HEADER + SET_REF_BYTES, SET_REF_BYTES);
-  memory.copy(HEADER + 3 * SET_REF_BYTES, HEADER + SET_REF_BYTES, SET_REF_BYTES);
+  copyRef(active, staged);
+  copyRef(refAt(3), staged);
 }
 
 export const MANIFEST_HEADER: usize = 16;

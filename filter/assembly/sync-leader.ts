@@ -11,6 +11,7 @@ import { isBoardEnd, isRegistered, memberAt, MemberRecord, MemberState, ownSlot 
 import {
   active,
   activateStaged,
+  copyRef,
   isReused,
   isSame,
   isSet,
@@ -92,7 +93,7 @@ export function greet(root: u32): void {
 function send(root: u32, type: u32, withNode: bool, reason: u32, about: SetId): void {
   const token = tokenFor(root);
   if (token == 0) return;
-  if (reason != Reason.None && type != Type.Table) count(Counter.Refused + reason);
+  if ((reason != Reason.None) & (type != Type.Table)) count(Counter.Refused + reason);
   wire.startRequest(type, withNode);
   if (type == Type.Table) nameMissing();
   if (!wire.finishRequest(token, type, reason, about)) giveUp(root);
@@ -112,7 +113,7 @@ export function onMessage(root: u32, size: usize): void {
   let reason: u32 = Reason.Malformed;
   if (isOnlyResource()) reason = isStage ? takeStage(wire.resource, wire.resourceLength) : checkActivation();
   if (reason != Reason.None) return send(root, wire.responseType, false, reason, offered);
-  memory.copy(changetype<usize>(pending), changetype<usize>(offered), SET_REF_BYTES);
+  copyRef(pending, offered);
   pending.since = monotonicMs();
   pending.open = true;
   if (isStage && missing != 0) send(root, Type.Table, false, Reason.None, offered);
@@ -141,10 +142,10 @@ function onTables(root: u32): void {
 function checkActivation(): u32 {
   if (!readOffer(wire.resource, wire.resourceLength)) return Reason.Malformed;
   offered.mode = <u32>min<u64>(numberOf(4), 0xffff);
-  if (offered.mode == Mode.Unspecified || offered.mode > Mode.Passthrough) return Reason.ModeUnknown;
+  if (offered.mode - Mode.Steer > Mode.Passthrough - Mode.Steer) return Reason.ModeUnknown;
   if (!readHeader()) return Reason.HandoverFailed;
   if (isReused(offered)) return Reason.EpochReused;
-  const stale = active.slot >= 0 && (offered.epoch < active.epoch || offered.term < active.term);
+  const stale = (active.slot >= 0) & ((offered.epoch < active.epoch) | (offered.term < active.term));
   return stale ? Reason.EpochStale : Reason.None;
 }
 
@@ -153,7 +154,7 @@ export function evaluate(root: u32): bool {
   if (!isRegistered()) return false;
   let news = isStaging() && missing == 0 && publishAndWake();
   news = tryActivate(root) || news;
-  if (!isSettled() || tokenFor(root) == 0) return news;
+  if (!isSettled() | (tokenFor(root) == 0)) return news;
   answer(root, Type.Stage, stage);
   answer(root, Type.Activation, activation);
   return news;
@@ -170,7 +171,7 @@ function tryActivate(root: u32): bool {
   if (!activation.open || !readHeader()) return false;
   const waited = monotonicMs() - activation.since;
   if (isSet(active, activation)) {
-    if (active.mode == activation.mode && active.term == activation.term) return false;
+    if ((active.mode == activation.mode) & (active.term == activation.term)) return false;
   } else if (isSet(staged, activation)) {
     if (!survey(activation, false) && (surveyReason != Reason.None || waited < STRAGGLERS_MS)) return false;
     activateStaged();
@@ -207,13 +208,13 @@ function survey(ref: SetRef, mustUse: bool): bool {
     const member = changetype<MemberRecord>(there);
     if (member.state != MemberState.Counting) continue;
     const uses = isSame(member.active, ref);
-    const proves = mustUse ? uses && member.mode == ref.mode : uses || isSame(member.staged, ref);
+    const proves = mustUse ? uses & (member.mode == ref.mode) : uses | isSame(member.staged, ref);
     if (!proves) all = false;
     members++;
-    if (member.reason != Reason.None && !uses && isSame(member.refused, ref)) surveyReason = member.reason;
+    if ((member.reason != Reason.None) & !uses & isSame(member.refused, ref)) surveyReason = member.reason;
   }
   // A board that cannot be read to its end proves nothing.
-  return all && members != 0 && isBoardEnd() && surveyReason == Reason.None;
+  return all & (members != 0) & isBoardEnd() & (surveyReason == Reason.None);
 }
 
 function wakeMembers(): void {
@@ -221,7 +222,7 @@ function wakeMembers(): void {
     const there = memberAt(number);
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
-    if (member.state != MemberState.Free && <i32>number != ownSlot()) wake(member.queue);
+    if ((member.state != MemberState.Free) & (<i32>number != ownSlot())) wake(member.queue);
   }
 }
 

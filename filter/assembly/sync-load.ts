@@ -56,7 +56,7 @@ export function abandonLoad(): void {
  * `inUse` holds with the same digest are copied from there. `whole` copies all in one call (seeding, before any request).
  */
 export function loadSet(ref: SetRef, spare: Region, inUse: Region | null, whole: bool): u32 {
-  if (!loading || slot != ref.slot || digest != ref.digest) {
+  if (!loading | (slot != ref.slot) | (digest != ref.digest)) {
     loading = false;
     empty(spare);
     // Before the first byte is read, the leader must be able to see that this slot is being read.
@@ -86,7 +86,7 @@ function beginLoad(ref: SetRef): u32 {
   memory.copy(loadedManifest(), manifest, valueLength());
   if (xxh64(loadedManifest() + MANIFEST_HEADER, manifestNames(loadedManifest()), 0) != wantedDigest) return Loaded.Torn;
   // The second look: the header, read anew into what `ref` points at, must still say the same.
-  if (!readHeader() || ref.slot != wantedSlot || ref.digest != wantedDigest) return Loaded.Torn;
+  if (!readHeader() | (ref.slot != wantedSlot) | (ref.digest != wantedDigest)) return Loaded.Torn;
   if (manifestCount(loadedManifest()) > config.maxServices) return refuse(Reason.SetTooLarge);
   if (manifestCount(loadedManifest()) == 0) return refuse(Reason.SetEmpty);
   loading = true;
@@ -118,7 +118,7 @@ function copyTables(spare: Region, inUse: Region | null, whole: bool): u32 {
       table = value();
       const fault = verifyTable(table, valueLength());
       // The leader verified the same bytes before it wrote them: other bytes mean that the place is being reused.
-      if (fault == Reason.TableDigest || (fault == Reason.None && tableDigest(table) != wanted)) return Loaded.Torn;
+      if ((fault == Reason.TableDigest) | ((fault == Reason.None) & (tableDigest(table) != wanted))) return Loaded.Torn;
       if (fault != Reason.None) return refuse(fault);
       if (!isSameText(tableService(table), nameAt)) return refuse(Reason.TableService);
     }

@@ -53,6 +53,12 @@ export function serving(): Region | null {
   return inUse >= 0 ? region(inUse) : null;
 }
 
+/** Without a region some word near address 0, which the caller does not count. */
+@inline
+function digestOf(region: Region | null): u64 {
+  return changetype<Region>(changetype<usize>(region)).digest;
+}
+
 function spare(): Region {
   return region(inUse == 0 ? 1 : 0);
 }
@@ -75,7 +81,7 @@ export function seedSets(): void {
 /** A new root may have brought another `service_from`: look the fixed table up again, keep the gate. */
 export function reuseRegion(): void {
   const r = serving();
-  if (r !== null && !isQuarantined) useRegion(r, gateOf(own.mode));
+  if ((r !== null) & !isQuarantined) useRegion(r, gateOf(own.mode));
 }
 
 /** One bounded step. True when there is more to do at once. */
@@ -83,7 +89,7 @@ export function advance(): bool {
   memory.copy(BEFORE, changetype<usize>(own), RECORD_BYTES);
   const outcome = step(false);
   // Adopting comes before counting. One that must leave the active set alone counts all the same: it has to be seen.
-  if (own.state == MemberState.Joining && (active.slot < 0 || isSame(own.active, active) || isRefused(active))) {
+  if ((own.state == MemberState.Joining) & ((active.slot < 0) | isSame(own.active, active) | isRefused(active))) {
     own.state = MemberState.Counting;
   }
   if (compare(BEFORE, changetype<usize>(own), RECORD_BYTES) != 0) {
@@ -95,12 +101,12 @@ export function advance(): bool {
 
 function step(whole: bool): u32 {
   if (!readHeader()) return Loaded.Torn;
-  if (active.slot >= 0 && !isRefused(active)) {
+  if ((active.slot >= 0) & !isRefused(active)) {
     const outcome = obtain(active, whole);
     if (outcome != Loaded.Done) return outcome;
     activate();
   }
-  if (staged.slot >= 0 && !isRefused(staged)) {
+  if ((staged.slot >= 0) & !isRefused(staged)) {
     const outcome = obtain(staged, whole);
     if (outcome != Loaded.Done) return outcome;
     copyId(own.staged, staged);
@@ -111,11 +117,11 @@ function step(whole: bool): u32 {
 /** Done when one of the regions holds the set, whoever brought it there. */
 function obtain(ref: SetRef, whole: bool): u32 {
   const current = serving();
-  if (current !== null && current.digest == ref.digest) return Loaded.Done;
+  if ((current !== null) & (digestOf(current) == ref.digest)) return Loaded.Done;
   const other = spare();
-  if (other.complete && other.digest == ref.digest) return Loaded.Done;
+  if (other.complete & (other.digest == ref.digest)) return Loaded.Done;
   // The spare region is about to be filled anew: what was staged there is no longer held.
-  if (current === null || own.stagedDigest != current.digest) own.stagedEpoch = own.stagedDigest = 0;
+  if ((current === null) | (own.stagedDigest != digestOf(current))) own.stagedEpoch = own.stagedDigest = 0;
   let outcome = loadSet(ref, other, current, whole);
   if (outcome != Loaded.Torn) torn = 0;
   else if (!whole && ++torn >= TORN_LIMIT) outcome = Loaded.Refused;
@@ -125,10 +131,10 @@ function obtain(ref: SetRef, whole: bool): u32 {
 
 function activate(): void {
   const current = serving();
-  if (current === null || current.digest != active.digest) {
+  if ((current === null) | (digestOf(current) != active.digest)) {
     if (current !== null) carryPhases(current, spare());
     inUse = inUse == 0 ? 1 : 0;
-  } else if (isSame(own.active, active) && own.mode == active.mode) return;
+  } else if (isSame(own.active, active) & (own.mode == active.mode)) return;
   copyId(own.active, active);
   setAgeMs = 0;
   own.mode = active.mode;
@@ -143,7 +149,7 @@ function gateOf(mode: u32): u32 {
 
 /** A quarantined set counts as refused whatever was refused since. */
 function isRefused(ref: SetRef): bool {
-  return (own.reason != Reason.None && isSame(own.refused, ref)) || (isQuarantined && isSame(quarantinedSet, ref));
+  return ((own.reason != Reason.None) & isSame(own.refused, ref)) | (isQuarantined & isSame(quarantinedSet, ref));
 }
 
 /** A refused set is not tried again under the same epoch; what serves goes on serving. */

@@ -2,22 +2,21 @@
 
 import { CAS_CREATE, Status } from "./abi";
 import { getShared, setShared, value, valueCas, valueLength } from "./host";
-import { key, lengthOfKey } from "./sync-keys";
+import { key, KEY_LENGTH } from "./sync-keys";
 
 /** The cas for the next write of what was read last by `read` or `readRecord`. */
 export let cas: u32 = 0;
 
 /** Ok or NotFound; anything else is the host failing, and then `cas` forbids a write. */
 export function read(kind: u32, number: u32): u32 {
-  const name = key(kind, number);
-  const status = getShared(name, lengthOfKey());
+  const status = getShared(key(kind, number), KEY_LENGTH);
   cas = status == Status.Ok ? valueCas() : status == Status.NotFound ? CAS_CREATE : 0;
   return status;
 }
 
 /** Copies a record of exactly `size` bytes to `to`; false (and zeroes) when it is absent or of another size. */
 export function readRecord(kind: u32, number: u32, to: usize, size: usize): bool {
-  if (read(kind, number) == Status.Ok && valueLength() == size) {
+  if ((read(kind, number) == Status.Ok) & (valueLength() == size)) {
     memory.copy(to, value(), size);
     return true;
   }
@@ -27,6 +26,5 @@ export function readRecord(kind: u32, number: u32, to: usize, size: usize): bool
 
 /** Writes if nothing wrote since the read that gave `cas`. */
 export function write(kind: u32, number: u32, from: usize, size: usize, cas: u32): bool {
-  const name = key(kind, number);
-  return setShared(name, lengthOfKey(), from, size, cas);
+  return setShared(key(kind, number), KEY_LENGTH, from, size, cas);
 }

@@ -11,6 +11,7 @@ import { Entry, findTables, storeTable } from "./sync-directory";
 import {
   active,
   copyId,
+  copyRef,
   isRetained,
   isReused,
   isSet,
@@ -18,7 +19,6 @@ import {
   readHeader,
   RING_SLOTS,
   seen,
-  SET_REF_BYTES,
   SetId,
   SetRef,
   staged,
@@ -78,10 +78,10 @@ export function takeStage(message: usize, length: usize): u32 {
   if (!readHeader()) return Reason.HandoverFailed;
   if (isReused(next)) return Reason.EpochReused;
   const held = isSet(active, next) || isSet(staged, next);
-  if (next.term < seen.term || (next.epoch < seen.epoch && !held)) return Reason.EpochStale;
+  if ((next.term < seen.term) | ((next.epoch < seen.epoch) & !held)) return Reason.EpochStale;
   const fault = held ? Reason.None : readList(message, length, next.digest);
   if (fault != Reason.None) return fault;
-  memory.copy(changetype<usize>(incoming), changetype<usize>(next), SET_REF_BYTES);
+  copyRef(incoming, next);
   if (next.epoch > seen.epoch) copyId(seen, next);
   seen.term = next.term;
   if (!writeHeader()) return Reason.HandoverFailed;
@@ -160,14 +160,14 @@ export const tableTaken: SetId = changetype<SetId>(memory.data(16, 8));
 function findMissing(digest: u64): Entry | null {
   for (let i: u32 = 0; i < count && missing != 0; i++) {
     const entry = entryAt(i);
-    if (entry.digest == digest && entry.index < 0) return entry;
+    if ((entry.digest == digest) & (entry.index < 0)) return entry;
   }
   return null;
 }
 
-/** All tables lie in shared data: writes the manifest into a free ring slot and then names it in the header. */
+/** For a stage that `isStaging()` with nothing missing: writes the manifest into a free ring slot and then names it in the header. */
 export function publishStage(): bool {
-  if (!open || missing != 0 || !readHeader()) return false;
+  if (!readHeader()) return false;
   const slot = freeRingSlot();
   if (slot < 0) return false;
   store<u64>(stagedManifest(), incoming.digest);
@@ -179,7 +179,7 @@ export function publishStage(): bool {
   shared.read(Kind.Manifest, slot);
   if (!readHeaderKeepingCas() || isRetained(slot) || !stillHolds()) return false;
   if (!shared.write(Kind.Manifest, slot, stagedManifest(), size, manifestCas)) return false;
-  memory.copy(changetype<usize>(staged), changetype<usize>(incoming), SET_REF_BYTES);
+  copyRef(staged, incoming);
   staged.slot = slot;
   staged.mode = 0;
   if (!writeHeader()) return false;
@@ -200,10 +200,10 @@ function freeRingSlot(): i32 {
     const there = memberAt(number);
     if (there == 0) break;
     const member = changetype<MemberRecord>(there);
-    if (member.state != MemberState.Free && member.reading >= 0) busy |= 1 << (member.reading & 31);
+    if ((member.state != MemberState.Free) & (member.reading >= 0)) busy |= 1 << (member.reading & 31);
   }
   for (let slot: i32 = 0; slot < <i32>RING_SLOTS && isBoardEnd(); slot++) {
-    if (!isRetained(slot) && ((busy >> slot) & 1) == 0) return slot;
+    if (!isRetained(slot) & (((busy >> slot) & 1) == 0)) return slot;
   }
   return -1;
 }

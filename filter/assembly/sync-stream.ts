@@ -39,7 +39,7 @@ export function tokenFor(caller: u32): u32 {
 
 /** Tries to open. True when a new stream is there and the first requests are due. */
 export function openStream(now: u32, caller: u32): bool {
-  if (token != 0 || now - failedAt < wait || !canSubscribe()) return false;
+  if ((token != 0) | (now - failedAt < wait) | !canSubscribe()) return false;
   const length = describeService();
   // Set before the call: a close for a stream that never came to be is delivered inside it, under a token we never had.
   token = grpcStream(requestBuffer(), length, NAME, NAME_LENGTH, METHOD, METHOD_LENGTH);
@@ -78,7 +78,7 @@ export function resetStream(now: u32, caller: u32): void {
 
 /** A tick of a root that does not drive any more: it takes its stream along at once. True when it had one. */
 export function tickOldRoot(caller: u32): bool {
-  if (token == 0 || caller != root) return false;
+  if ((token == 0) | (caller != root)) return false;
   grpcCancel(token);
   token = 0;
   return true;

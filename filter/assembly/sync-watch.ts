@@ -19,5 +19,5 @@ export function isSilent(watch: Watch, sign: u64, now: u32): bool {
     watch.since = now;
     watch.ticks = 0;
   }
-  return ++watch.ticks > SILENT_AFTER_TICKS && now - watch.since >= SILENT_AFTER_MS;
+  return (++watch.ticks > SILENT_AFTER_TICKS) & (now - watch.since >= SILENT_AFTER_MS);
 }

@@ -167,7 +167,7 @@ export function readResponse(from: usize, length: usize): bool {
   responseType = Type.Unknown;
   if (!readMessage(from, length)) return false;
   responseType = typeOf(bytesOf(4), lengthOf(4));
-  if (responseType == Type.Unknown || lengthOf(5) > ECHO_BYTES || lengthOf(1) > ECHO_BYTES) return false;
+  if ((responseType == Type.Unknown) | (lengthOf(5) > ECHO_BYTES) | (lengthOf(1) > ECHO_BYTES)) return false;
   const s = subscription(responseType);
   s.nonceLength = putBytes(nonceOf(s), bytesOf(5), lengthOf(5)) - nonceOf(s);
   s.offeredLength = putBytes(offeredOf(s), bytesOf(1), lengthOf(1)) - offeredOf(s);

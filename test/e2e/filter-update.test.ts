@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Load } from "./fixture/client.ts";
-import { editFilterConfig, type Json } from "./fixture/envoy.ts";
+import { connectionManager, editFilterConfig, type Json } from "./fixture/envoy.ts";
 import { requireEnvoy } from "./fixture/requirements.ts";
 import { BASE, type SteeredEnvoy, startSteeredEnvoy } from "./fixture/steered-envoy.ts";
 import { until } from "./fixture/wait.ts";
@@ -114,6 +114,20 @@ describe("two updates of the filter's configuration under load, with epochs in f
     const unsteered = load.answers.filter(({ route }) => route !== "steered");
     assert.equal(unsteered.length, 0, JSON.stringify(unsteered.slice(0, 3)));
     assert.deepEqual(Object.keys(BASE).sort(), [...new Set(load.answers.map(({ service }) => service))].sort());
+  });
+
+  test("a second filter with other settings in the same vm_id is refused, and told what to do", async () => {
+    const { envoy, fleet } = stand;
+    const rename = (listener: Json, name: string, cookie: string): void => {
+      connectionManager(listener).http_filters[0].typed_config.config.name = name;
+      editFilterConfig(listener, (config) => {
+        config.session_from = { cookie };
+      });
+    };
+    const refused = envoy.updateListener((listener) => rename(listener, "another", "third"));
+    await assert.rejects(refused, /other settings live in this vm_id: take another/);
+    await release(30);
+    assert.equal(fleet.xds.streams(), 1);
   });
 
   test("a configuration that is not valid is refused, and what serves stays", async () => {

@@ -79,6 +79,14 @@ for (const version of [VERSIONS[0]!, VERSIONS.at(-1)!]) {
       assert.match(await stand.envoy.log(), /ballast: configuration refused at byte/);
     });
 
+    test("a second filter with other settings is refused, and told what to do", async () => {
+      const before = await ecds("config_fail");
+      await stand.discover({ pluginName: "another", sessionFrom: { cookie: "other" } });
+      await until("Envoy refuses the file", async () => (await ecds("config_fail")) > before);
+      assert.deepEqual(await kinds(40), ["steered payments-a"]);
+      assert.match(await stand.envoy.log(), /other settings live in this vm_id: take another/);
+    });
+
     test("no VM trapped", async () => assert.deepEqual(await stand.envoy.traps(), []));
   });
 }

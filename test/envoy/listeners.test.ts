@@ -60,15 +60,25 @@ describe("two listeners with different configurations under their own vm_ids", {
   });
 });
 
+const CLASH = { filter: { sessionFrom: { cookie: "sid" } }, second: { sessionFrom: { header: "x-session" } } } as const;
+
 describe("two listeners with different configurations under one vm_id", { skip }, () => {
+  test("are refused at the start, with a line that says what to do", async () => {
+    const starting = Stand.start({ requirements, routes: { form: "header-route" }, ...CLASH });
+    await assert.rejects(
+      starting.then((stand) => stand.close()),
+      /ballast: configuration refused at byte \d+: other settings live in this vm_id: take another/,
+    );
+  });
+});
+
+describe("two listeners with different configurations under one vm_id and one name: an update, as Envoy sees it", {
+  skip,
+}, () => {
   let stand: Stand;
   before(async () => {
-    stand = await Stand.start({
-      requirements,
-      routes: { form: "header-route" },
-      filter: { sessionFrom: { cookie: "sid" } },
-      second: { sessionFrom: { header: "x-session" } },
-    });
+    const second = { ...CLASH.second, pluginName: "ballast" };
+    stand = await Stand.start({ requirements, routes: { form: "header-route" }, ...CLASH, second });
     await stand.fleet.release({ payments: { weights: { "payments-a": 50, "payments-b": 50 } } });
   });
   after(() => stand?.close());

@@ -7,7 +7,7 @@ export function fuzzSharedData(seed: number, inputs: number): void {
   const random = new Seeded(seed);
   const rig = new Rig(seed);
   const { shared } = rig.envoy;
-  const prefix = shared.keys("ballast", "/h")[0]!.split("/").slice(0, 3).join("/");
+  const prefix = shared.keys("ballast", "/h")[0]!.split("/").slice(0, 2).join("/");
   for (let i = 0; i < inputs; i++) {
     const keys = shared.keys("ballast", prefix);
     const key = random.chance(0.97)

@@ -32,7 +32,7 @@ export const IMPORTS: Record<string, Record<string, string>> = {
     proxy_increment_metric: "iI",
     proxy_record_metric: "iI",
   },
-  wasi_snapshot_preview1: {
+  wasi_unstable: {
     clock_time_get: "iIi",
     random_get: "ii",
   },

@@ -2,7 +2,7 @@ import { Grpc } from "./grpc.ts";
 import { Metrics } from "./metrics.ts";
 import { SeededRandom } from "./random.ts";
 import { SharedStore } from "./shared-store.ts";
-import { type HostCall, type Request, type Root, Vm } from "./vm.ts";
+import { type HostCall, PLUGIN, type Plugin, type Request, type Root, Vm } from "./vm.ts";
 
 export interface EnvoyOptions {
   module: WebAssembly.Module;
@@ -38,6 +38,8 @@ export class Envoy {
   readonly module: WebAssembly.Module;
   readonly main: Vm;
   readonly workers: Vm[] = [];
+  /** What the last canary said. */
+  canaryLogs: string[] = [];
   /** Monotonic; starts anywhere but at 0. */
   nowNs = 1_000_000_000_000n;
   /** Called before every host call: a test may run other VMs here, as if this thread were paused, or throw VmKilled. */
@@ -71,17 +73,18 @@ export class Envoy {
   }
 
   /** A VM that is configured and destroyed at once, as Envoy does on the main thread for each new configuration. */
-  tryCanary(configuration: string): boolean {
+  tryCanary(configuration: string, plugin = PLUGIN): boolean {
     const canary = this.newVm("canary");
-    const { root, accepted } = canary.configure(configuration);
+    const { root, accepted } = canary.configure(configuration, plugin);
     this.destroyVm(canary, root);
+    this.canaryLogs = canary.logs.map(({ text }) => text);
     return accepted;
   }
 
-  /** An update: a new root in every VM that runs; the old ones stay until `dropRoot`. */
-  update(configuration: string): boolean {
-    if (!this.tryCanary(configuration)) return false;
-    for (const vm of this.vms) if (vm.running) vm.configure(configuration);
+  /** An update, or with another plugin another filter: a new root in every VM that runs; old ones stay until `dropRoot`. */
+  update(configuration: string, plugin: Plugin = PLUGIN): boolean {
+    if (!this.tryCanary(configuration, plugin)) return false;
+    for (const vm of this.vms) if (vm.running) vm.configure(configuration, plugin);
     return true;
   }
 
@@ -93,13 +96,14 @@ export class Envoy {
 
   /** FAIL_RELOAD: a fresh VM in the place of a dead one, with the configuration of its newest root. */
   reload(dead: Vm): Vm {
-    const configuration = new TextDecoder().decode(dead.roots.at(-1)!.configuration);
+    const { configuration: bytes, plugin } = dead.roots.at(-1)!;
+    const configuration = new TextDecoder().decode(bytes);
     this.destroyVm(dead);
     const fresh = this.newVm(`${dead.name}+`);
     const place = this.workers.indexOf(dead);
     if (place < 0) throw new Error("Envoy never reloads the main thread's VM");
     this.workers[place] = fresh;
-    fresh.configure(configuration);
+    fresh.configure(configuration, plugin);
     return fresh;
   }
 

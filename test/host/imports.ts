@@ -33,6 +33,8 @@ export function imports(vm: Vm): Record<string, (...args: never[]) => number> {
         value = request.routeName;
       } else if (path === "xds.node.id") value = envoy.node.id;
       else if (path === "xds.node.cluster") value = envoy.node.cluster;
+      else if (path === "plugin_name") value = vm.callback.root.plugin.name;
+      else if (path === "plugin_root_id") value = vm.callback.root.plugin.rootId;
       else throw new AbiViolation(`the host does not model the property ${path}`);
       if (value === undefined) return Status.NotFound;
       return vm.giveValue(new TextEncoder().encode(value), pointerOut, lengthOut);

@@ -2,11 +2,19 @@ import { ALLOWED_IN_INITIALIZE, ALLOWED_IN_MALLOC, EXPORTS, IMPORTS, Status } fr
 import type { Envoy } from "./envoy.ts";
 import { imports } from "./imports.ts";
 
+/** By what Envoy tells the filters of a VM apart; both may be empty. */
+export interface Plugin {
+  readonly name: string;
+  readonly rootId: string;
+}
+export const PLUGIN: Plugin = { name: "ballast", rootId: "" };
+
 /** One root context: one plugin configuration inside a VM. */
 export interface Root {
   readonly vm: Vm;
   readonly id: number;
   readonly configuration: Uint8Array;
+  readonly plugin: Plugin;
   /** Set by proxy_set_tick_period_milliseconds; 0 is off. */
   tickPeriodMs: number;
   /** Monotonic time of the next tick; meaningless while the period is 0. */
@@ -108,12 +116,13 @@ export class Vm {
   }
 
   /** A new root context, configured. False when the module refused the configuration. */
-  configure(configuration: string | Uint8Array): { root: Root; accepted: boolean } {
+  configure(configuration: string | Uint8Array, plugin = PLUGIN): { root: Root; accepted: boolean } {
     const bytes = typeof configuration === "string" ? new TextEncoder().encode(configuration) : configuration;
     const root: Root = {
       vm: this,
       id: this.#nextContext++,
       configuration: bytes,
+      plugin,
       tickPeriodMs: 0,
       nextTickNs: 0n,
       alive: true,

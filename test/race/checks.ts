@@ -66,7 +66,9 @@ export class Checks implements Observer {
 
   written(vm: CoroutineVm, key: string, value: Uint8Array): void {
     // ballast/<layout>/<hash>/<kind><number>
-    const name = key.split("/")[3]!;
+    const name = key.split("/")[3];
+    // ballast/<layout>/filters-of-this-vm-id is no part of the protocol.
+    if (name === undefined) return;
     const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
     if (name.startsWith("h")) this.#header(view);
     if (name.startsWith("t")) this.#table(vm, name, view);

@@ -1,6 +1,6 @@
 import { ALLOWED_IN_MALLOC, IMPORTS, Status } from "../host/abi.ts";
 import { imports } from "../host/imports.ts";
-import { AbiViolation, type Callback, type Root, type Vm, VmKilled } from "../host/vm.ts";
+import { AbiViolation, type Callback, PLUGIN, type Root, type Vm, VmKilled } from "../host/vm.ts";
 import type { RaceEnvoy } from "./race-envoy.ts";
 
 /** A host call at which the VM's stack is suspended. */
@@ -84,6 +84,7 @@ export class CoroutineVm {
       vm: this as unknown as Vm,
       id: this.#nextContext++,
       configuration,
+      plugin: PLUGIN,
       tickPeriodMs: 0,
       nextTickNs: 0n,
       alive: true,
