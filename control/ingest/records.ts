@@ -43,6 +43,10 @@ export interface CiRecord {
   cpuCores?: number;
   cpuSpeedMhz?: number;
   ramMb?: number;
+  /** `busines_criticality` (sic): 1 (most critical) to 4. */
+  criticality?: number;
+  /** `sys_created_on`: since when the CMDB knows it. */
+  createdMs?: number;
   /** `sys_updated_on`; null when absent. Decides between two copies of one record. */
   updatedMs: number | null;
   provenance: Provenance;
@@ -71,6 +75,20 @@ export type ChangeState =
 
 export type Approval = "approved" | "requested" | "not requested" | "rejected" | "unknown";
 
+export type ChangeType = "standard" | "normal" | "emergency" | "unknown";
+
+/** What stood on a change's form before its work began: the inputs of the risk model. Nothing here is written afterwards. */
+export interface ChangePlan {
+  type: ChangeType;
+  /** 1 (low) to 4 (very high); null when blank. ServiceNow counts the other way round. */
+  riskLevel: number | null;
+  /** 1 (high) to 3 (low); null when blank. */
+  impact: number | null;
+  createdMs: number | null;
+  /** `assignment_group`, its sys_id or name; "" when blank. */
+  group: string;
+}
+
 export interface ChangeRecord {
   kind: "change";
   sysId: string;
@@ -83,6 +101,8 @@ export interface ChangeRecord {
   workStartMs: number | null;
   workEndMs: number | null;
   ci: Reference;
+  /** Absent: nothing of it was read. */
+  plan?: ChangePlan;
   updatedMs: number | null;
   provenance: Provenance;
 }
@@ -97,6 +117,9 @@ export interface IncidentRecord {
   /** 1 (critical) to 5; null when absent. */
   priority: number | null;
   openedMs: number | null;
+  resolvedMs?: number | null;
+  /** The change that is named as its cause. */
+  causedBy?: Reference;
   ci: Reference;
   updatedMs: number | null;
   provenance: Provenance;

@@ -1,5 +1,6 @@
 import type {
   Approval,
+  ChangePlan,
   ChangeRecord,
   ChangeState,
   CiRecord,
@@ -90,6 +91,10 @@ export function readCi(fields: Fields, table: string): CiRecord {
   if (speed !== undefined && speed > 0) record.cpuSpeedMhz = speed;
   const ram = fields.number("ram");
   if (ram !== undefined) record.ramMb = ram;
+  const criticality = leadingDigit(fields.text("busines_criticality"), 4);
+  if (criticality !== null) record.criticality = criticality;
+  const createdMs = fields.time("sys_created_on", "warning");
+  if (createdMs !== null) record.createdMs = createdMs;
   return record;
 }
 
@@ -145,9 +150,39 @@ export function readChange(fields: Fields): ChangeRecord {
     workStartMs: fields.time("work_start", severity),
     workEndMs: fields.time("work_end", severity),
     ci: fields.reference("cmdb_ci"),
+    plan: readPlan(fields),
     updatedMs: fields.time("sys_updated_on", "warning"),
     provenance: fields.provenance,
   };
+}
+
+const RISK_LABELS = new Map([
+  ["low", 1],
+  ["moderate", 2],
+  ["medium", 2],
+  ["high", 3],
+  ["very high", 4],
+]);
+
+/** Fields that are fixed before the work begins. What is written later (close code, actual end, notes) is not read at all. */
+function readPlan(fields: Fields): ChangePlan {
+  const type = fields.text("type").toLowerCase();
+  const risk = fields.text("risk").toLowerCase();
+  const rank = leadingDigit(risk, 4);
+  const group = fields.reference("assignment_group");
+  return {
+    type: type === "standard" || type === "normal" || type === "emergency" ? type : "unknown",
+    riskLevel: rank === null ? (RISK_LABELS.get(risk) ?? null) : 5 - rank,
+    impact: leadingDigit(fields.text("impact"), 3),
+    createdMs: fields.time("sys_created_on", "warning"),
+    group: group.sysId || group.display,
+  };
+}
+
+/** `2 - High` is 2; null for anything that does not begin with a digit from 1 to `most`. */
+function leadingDigit(text: string, most: number): number | null {
+  const digit = Number(/^([1-9])(?:\D|$)/.exec(text)?.[1] ?? Number.NaN);
+  return digit <= most ? digit : null;
 }
 
 export function readIncident(fields: Fields): IncidentRecord {
@@ -178,6 +213,8 @@ export function readIncident(fields: Fields): IncidentRecord {
     state,
     priority: priority === undefined ? null : Number(priority),
     openedMs: fields.time("opened_at", severity),
+    resolvedMs: fields.time("resolved_at", "warning"),
+    causedBy: fields.reference("caused_by"),
     ci: fields.reference("cmdb_ci"),
     updatedMs: fields.time("sys_updated_on", "warning"),
     provenance: fields.provenance,

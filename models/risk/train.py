@@ -1,0 +1,197 @@
+"""Trains the change-risk model on rows that the TypeScript feature builder wrote, and exports it.
+
+Reads  --rows FILE  float32 little-endian, row-major: the features, the outcome (0 or 1),
+                     the span (0 train, 1 calibrate, 2 test), the weight
+       --spec FILE  JSON: columns, monotone (one of -1, 0, 1 per feature), seed, schema_hash, rounds, depth, eta
+Writes into --out: risk.onnx, training.json, parity.json (golden rows)
+
+    features [N, F] ─ TreeEnsembleRegressor ─ Add(prior) ─ Mul(slope) ─ Add(offset) ─ Sigmoid ─ probability [N, 1]
+
+Boosted trees on the log-odds; slope and offset are Platt's, fitted on the calibration span alone, after the trees were fixed.
+Rows of the test span are only counted here. Ends with status 1 and the reason when the file does not compute what the booster does.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import xgboost
+from onnx import TensorProto, checker, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trees"))
+from onnx_export import IR_VERSION, ML_OPSET, OPSET, tree_attributes  # noqa: E402
+
+PARITY_ROWS = 10_000
+PARITY_TOLERANCE = 1e-5
+GOLDEN_ROWS = 8
+THREADS = 2
+# The last part of the training span tells when to stop adding trees.
+STOP_SHARE = 0.15
+STOP_ROUNDS = 30
+
+
+def progress(text: str) -> None:
+    print(f"progress {text}", flush=True)
+
+
+def train(features: np.ndarray, outcome: np.ndarray, weight: np.ndarray, spec: dict) -> tuple[xgboost.Booster, float]:
+    rate = float(np.clip(np.average(outcome, weights=weight), 1e-4, 1 - 1e-4))
+    parameters = {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "base_score": rate,
+        "tree_method": "hist",
+        "max_bin": 128,
+        "max_depth": spec["depth"],
+        "eta": spec["eta"],
+        "min_child_weight": spec["min_child_weight"] * float(weight.mean()),
+        "lambda": 5.0,
+        "subsample": 0.7,
+        "colsample_bytree": 0.6,
+        "monotone_constraints": "(" + ",".join(str(sign) for sign in spec["monotone"]) + ")",
+        "seed": spec["seed"],
+        "nthread": THREADS,
+    }
+    cut = int(len(features) * (1 - STOP_SHARE))
+    early, late = (xgboost.DMatrix(features[part], label=outcome[part], weight=weight[part]) for part in (slice(0, cut), slice(cut, None)))
+    stopped = xgboost.train(
+        parameters, early, spec["rounds"], evals=[(late, "late")], early_stopping_rounds=STOP_ROUNDS, verbose_eval=False
+    )
+    rounds = max(1, stopped.best_iteration + 1)
+    progress(f"{rounds} trees, chosen on the last {STOP_SHARE:.0%} of the training span")
+    booster = xgboost.train(parameters, xgboost.DMatrix(features, label=outcome, weight=weight), rounds)
+    return booster, float(np.float32(np.log(rate / (1 - rate))))
+
+
+def margins(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
+    return booster.predict(xgboost.DMatrix(rows), output_margin=True).astype(np.float64)
+
+
+def platt(margin: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+    """Slope and offset by Newton's method on Platt's smoothed targets (Platt 1999; Lin, Lin & Weng 2007)."""
+    positives, negatives = float(outcome.sum()), float((1 - outcome).sum())
+    target = np.where(outcome > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    slope, offset = 1.0, 0.0
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-(slope * margin + offset)))
+        weight = p * (1 - p) + 1e-12
+        gradient = np.array([((p - target) * margin).sum(), (p - target).sum()])
+        hessian = np.array([[(weight * margin**2).sum(), (weight * margin).sum()], [(weight * margin).sum(), weight.sum()]])
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
+        slope, offset = slope - step[0], offset - step[1]
+        if np.abs(step).max() < 1e-10:
+            break
+    if not slope > 0:
+        raise SystemExit("the calibration span turns the model upside down: it knows nothing of the later changes")
+    return float(np.float32(slope)), float(np.float32(offset))
+
+
+def build_model(booster: xgboost.Booster, prior: float, slope: float, offset: float, spec: dict):
+    scalar = lambda value, name: numpy_helper.from_array(np.array([value], dtype=np.float32), name)  # noqa: E731
+    trees = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["features"],
+        ["sum"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        **tree_attributes(json.loads(booster.save_raw("json")), 1),
+    )
+    graph = helper.make_graph(
+        [
+            trees,
+            helper.make_node("Add", ["sum", "prior"], ["margin"]),
+            helper.make_node("Mul", ["margin", "slope"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "offset"], ["calibrated"]),
+            helper.make_node("Sigmoid", ["calibrated"], ["probability"]),
+        ],
+        "ballast_risk",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", len(spec["monotone"])])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows", 1])],
+        [scalar(prior, "prior"), scalar(slope, "slope"), scalar(offset, "offset")],
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ballast",
+    )
+    helper.set_model_props(model, {"schema_hash": spec["schema_hash"]})
+    checker.check_model(model)
+    return model
+
+
+def parity_rows(features: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Half from the data, half drawn column by column from anywhere in and beyond its range, some of it missing."""
+    half = PARITY_ROWS // 2
+    seen = features[random.integers(0, len(features), half)]
+    low, high = np.nanmin(features, axis=0), np.nanmax(features, axis=0)
+    made = random.uniform(low - 0.5, high + 0.5, (PARITY_ROWS - half, features.shape[1])).astype(np.float32)
+    made[random.random(made.shape) < 0.1] = np.nan
+    return np.concatenate([seen, made])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    for name in ("rows", "spec", "out"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    arguments = parser.parse_args()
+    spec = json.loads(arguments.spec.read_text())
+    data = np.fromfile(arguments.rows, dtype="<f4").reshape(-1, spec["columns"])
+    features, outcome, span, weight = np.ascontiguousarray(data[:, :-3]), data[:, -3], data[:, -2], data[:, -1]
+    if not np.isin(outcome, [0, 1]).all():
+        print("outcomes must be 0 or 1", file=sys.stderr)
+        return 1
+    for part, name in ((0, "training"), (1, "calibration")):
+        if len(np.unique(outcome[span == part])) < 2:
+            print(f"all changes of the {name} span ended alike", file=sys.stderr)
+            return 1
+    progress(f"{len(features)} rows, {features.shape[1]} features, {outcome[span == 0].mean():.2%} of the training span degraded")
+    booster, prior = train(features[span == 0], outcome[span == 0], weight[span == 0], spec)
+    slope, offset = platt(margins(booster, features[span == 1]), outcome[span == 1])
+    progress(f"calibrated on {int((span == 1).sum())} rows: slope {slope:.3f}, offset {offset:+.3f}")
+    blob = build_model(booster, prior, slope, offset, spec).SerializeToString(deterministic=True)
+
+    rows = parity_rows(features, np.random.default_rng(spec["seed"]))
+    expected = 1 / (1 + np.exp(-(slope * margins(booster, rows) + offset)))
+    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
+    actual = session.run(["probability"], {"features": rows})[0][:, 0]
+    difference = float(np.max(np.abs(expected - actual)))
+    progress(f"parity over {len(rows)} rows: largest difference {difference:.2e}")
+    if not difference < PARITY_TOLERANCE:
+        print(f"the exported model differs from the booster by {difference:.3e}, more than {PARITY_TOLERANCE}", file=sys.stderr)
+        return 1
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "risk.onnx").write_bytes(blob)
+    golden = [*range(GOLDEN_ROWS // 2), *range(PARITY_ROWS - GOLDEN_ROWS // 2, PARITY_ROWS)]
+    parity = {
+        "rows": [[None if np.isnan(value) else float(value) for value in rows[index]] for index in golden],
+        "probability": [float(expected[index]) for index in golden],
+    }
+    (arguments.out / "parity.json").write_text(json.dumps(parity, indent=1) + "\n")
+    served = session.run(["probability"], {"features": features[span < 2]})[0]
+    gain = booster.get_score(importance_type="total_gain")
+    total = sum(gain.values()) or 1.0
+    trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    summary = {
+        "trees": len(trees),
+        "nodes": sum(len(tree["left_children"]) for tree in trees),
+        "slope": slope,
+        "offset": offset,
+        "highest": float(served.max()),
+        "parity_rows": PARITY_ROWS,
+        "parity_max_abs_diff": difference,
+        "gain": {int(name[1:]): round(value / total, 4) for name, value in gain.items()},
+        "versions": {"xgboost": xgboost.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+    }
+    (arguments.out / "training.json").write_text(json.dumps(summary) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
