@@ -47,12 +47,16 @@ export const ERROR_CODES = {
   },
   CHANGE_IN_FLIGHT: {
     exit: 3,
-    hint: "One change of a service is in flight at a time: approve or refuse the one that waits (`ballast status`).",
+    hint: "One change of a service is in flight at a time: approve or refuse the one that waits, or let it bake (`ballast status`).",
   },
   CHANGE_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast status` lists what waits for approval, by epoch." },
   CHANGE_STALE: {
     exit: 3,
     hint: "The change was refused. Look at `ballast diff` and propose it again against what is in force now.",
+  },
+  CHANGE_UNWATCHED: {
+    exit: 3,
+    hint: "Bring the telemetry of envoy.admin back; --break-glass lets the change go out unseen, and its approval is owed.",
   },
   CHECKPOINT_ILLEGAL_MOVE: {
     exit: 3,
@@ -133,6 +137,10 @@ export const ERROR_CODES = {
   PYTHON_MISSING: {
     exit: 4,
     hint: "Install Python 3.11 or newer with pip, or set BALLAST_ENVOY to an Envoy binary with the V8 Wasm runtime.",
+  },
+  ROLLBACK_UNSAFE: {
+    exit: 3,
+    hint: "Roll back to an epoch that leaves that target alone, or force it (`--force`): the record says who did and why.",
   },
   SELF_APPROVAL: { exit: 3, http: 403, hint: "Somebody other than the author must approve it." },
   SERIES_INVALID: {

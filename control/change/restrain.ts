@@ -3,8 +3,11 @@ import { changes, largestStep, mustLeave } from "./judge.ts";
 
 /** Why a service is not free to move, as status shows it. */
 export interface Restraint {
-  /** freeze: a window of the calendar; operator: a person's weights hold; approval: a change of it waits for one. */
-  kind: "freeze" | "operator" | "approval";
+  /**
+   * freeze: a window of the calendar; operator: a person's weights hold; approval: a change of it waits for one; rollout: one
+   * is in flight, or was taken back.
+   */
+  kind: "freeze" | "operator" | "approval" | "rollout";
   /** What a person can look up: a window's id, a change's number, a name. */
   ref: string;
   text: string;

@@ -43,6 +43,11 @@ export function reshuffle(
   };
 }
 
+/** What it would do to switch a service that is observed to steering by this table. */
+export function reshuffleOfSwitch(table: WeightTable, staticPpm: ReadonlyMap<string, number>): Reshuffle {
+  return reshuffle(null, { ...table, observe: false }, staticPpm);
+}
+
 /** Slots of `after` whose owner, by name, differs. M may have doubled in between. */
 export function movedSlots(before: WeightTable, after: WeightTable): number {
   const ratio = after.slots / before.slots;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { digestHex } from "../../common/xxh64.ts";
 import type { Cause } from "../plan/plan.ts";
 import type { TableSet } from "../table/table.ts";
+import type { Unit, UnitEnd } from "./unit.ts";
 
 /** Who did something: a person by name, the planner with the model's version, or a rule of the policy. */
 export interface Actor {
@@ -90,6 +91,25 @@ export interface CheckpointRecord {
   rollbackOf?: number;
   /** The epoch under which this change waited for its approval, when it was carried out under another one. */
   change?: number;
+  /** A freeze was broken, or a rollback forced, on purpose. */
+  breakGlass?: { by: string; reason: string };
+  /** The unit of which this epoch is a step; absent in records of servers that knew none. */
+  rollout?: Unit;
+  /** While a part of the fleet goes ahead: which, and what all other nodes use under this epoch. */
+  cohort?: CohortRecord;
+  /** Units that this epoch takes back or takes the place of. */
+  ends?: readonly UnitEnd[];
+}
+
+export interface CohortRecord {
+  /** The unit that is ahead there. */
+  unit: number;
+  /** Last position of the cohort, 16 hex digits (control/xds/cohort.ts). */
+  upTo: string;
+  /** Connected nodes in it when it was drawn, and of the fleet. */
+  nodes: number;
+  of: number;
+  rest: { setDigest: string; tables: readonly TableRef[] };
 }
 
 /** A table as a record names it: XXH64 as on the wire, SHA-256 because that one cannot be forged. */

@@ -4,6 +4,7 @@ import { makeSet } from "../table/set.ts";
 import type { EncodedTable, TableSet } from "../table/table.ts";
 import type { Entry, EntryBody } from "./chain.ts";
 import type { Checkpoint } from "./moves.ts";
+import type { TableRef } from "./record.ts";
 
 /** What is in force and how far the log has come. */
 export interface Head {
@@ -106,7 +107,15 @@ export async function presentCheckpoint(store: CheckpointStore, epoch: number): 
 export async function loadSet(store: CheckpointStore, epoch: number): Promise<TableSet> {
   const checkpoint = await committedCheckpoint(store, epoch);
   if (checkpoint === null) throw new BallastError("EPOCH_NOT_FOUND", `epoch ${epoch} was never committed`);
-  const { tables: refs, setDigest } = checkpoint.record;
+  return setOf(store, epoch, checkpoint.record);
+}
+
+/** The set that a record names. STORE_CORRUPT when a table is missing or they do not make that set. */
+export async function setOf(
+  store: CheckpointStore,
+  epoch: number,
+  { tables: refs, setDigest }: { tables: readonly TableRef[]; setDigest: string },
+): Promise<TableSet> {
   const stored = await store.tables(refs.map((ref) => BigInt(`0x${ref.digest}`)));
   const set = makeSet(
     refs.map((ref) => {

@@ -150,9 +150,20 @@ function show(entry: Entry, io: Io): void {
   if (body.kind === "note") io.out(`        ${JSON.stringify(body.detail)}`);
   if (body.kind !== "checkpoint") return;
   const { record, moves } = body.checkpoint;
+  const out = (text: string) => io.out(`        ${text}`);
   io.out(
     `        parent ${record.parent}, set ${record.setDigest}, slots moved ${record.slotsMoved} of at least ${record.slotsMinMoved}`,
   );
+  const { rollout, cohort, ends = [] } = record;
+  if (rollout !== undefined) {
+    const ahead = cohort === undefined ? "" : `; unit ${cohort.unit} ahead on ${cohort.nodes} of ${cohort.of} nodes`;
+    out(`rollout ${rollout.id}, ${rollout.kind}, step ${rollout.step + 1} of ${rollout.steps}${ahead}`);
+    for (const { name, by, path } of rollout.services)
+      out(`  ${name} by ${by}${path.length > 1 ? ` in ${path.length} steps` : ""}`);
+  }
+  for (const { unit, how, automatic, reason } of ends)
+    out(`ends ${unit}: ${how.replace("_", " ")}${automatic ? " automatically" : ""}: ${reason}`);
+  if (record.breakGlass !== undefined) out(`glass broken by ${record.breakGlass.by}: ${record.breakGlass.reason}`);
   for (const { move, atMs, detail } of moves) {
     io.out(`        ${new Date(atMs).toISOString()}  ${move}`);
     if ("verdicts" in detail)

@@ -1,5 +1,6 @@
 import type { Entry } from "../checkpoint/chain.ts";
-import type { Approval } from "../checkpoint/record.ts";
+import type { Approval, CheckpointRecord } from "../checkpoint/record.ts";
+import { ROLLOUT_TOPIC, type WatchNote } from "../rollout/fold.ts";
 import { wallTime } from "./print-change.ts";
 
 /** One entry of the log on one line. */
@@ -8,9 +9,14 @@ export function entryLine({ seq, atMs, term, body }: Entry): string {
   switch (body.kind) {
     case "reserve":
       return `${head}  epoch ${body.epoch} reserved`;
-    case "move":
-      return `${head}  epoch ${body.epoch} ${body.move.from} → ${body.move.to}`;
+    case "move": {
+      const { from, to, detail } = body.move;
+      const why = "text" in detail ? `: ${detail.text}` : "reason" in detail ? `: ${detail.reason}` : "";
+      return `${head}  epoch ${body.epoch} ${from} → ${to}${why}`;
+    }
     case "note":
+      if (body.topic === ROLLOUT_TOPIC.watch)
+        return `${head}  epoch ${body.epoch} ${watchText(body.detail as WatchNote)}`;
       return `${head}  ${body.epoch === null ? "" : `epoch ${body.epoch} `}note ${body.topic}`;
     case "checkpoint": {
       const { record, state, moves } = body.checkpoint;
@@ -22,7 +28,18 @@ export function entryLine({ seq, atMs, term, body }: Entry): string {
           : approval.kind === "owed"
             ? "approval owed"
             : `approved by ${approval.by.name}`;
-      return `${head}  epoch ${body.epoch} ${state}: ${record.changeType}, ${record.trigger} by ${record.author.name}, ${approved}: ${record.why}`;
+      return `${head}  epoch ${body.epoch} ${state}: ${record.changeType}, ${record.trigger} by ${record.author.name}, ${approved}${stepText(record)}: ${record.why}`;
     }
   }
+}
+
+function watchText({ asked, failed, sinceMs, bakeUntilMs }: WatchNote): string {
+  const answers = failed === 0 ? `${asked} nodes use it` : `${asked - failed} of ${asked} nodes use it`;
+  return `${answers}; bakes for ${(bakeUntilMs - sinceMs) / 1000} s`;
+}
+
+function stepText({ rollout, cohort }: CheckpointRecord): string {
+  if (rollout === undefined || rollout.steps === 1) return "";
+  const nodes = cohort === undefined || cohort.unit !== rollout.id ? "" : ` on ${cohort.nodes} of ${cohort.of} nodes`;
+  return `, step ${rollout.step + 1} of ${rollout.steps}${nodes}`;
 }

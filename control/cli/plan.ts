@@ -1,11 +1,14 @@
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
+import { type Reshuffle, reshuffleOfSwitch } from "../change/sessions.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { type PlannedService, PPM } from "../plan/plan.ts";
 import { loadInputs } from "../serve/inputs.ts";
 import { MAX_SIMULATED_STEPS, simulatePlans } from "../serve/simulate.ts";
+import { buildTable } from "../table/build.ts";
 import type { Command } from "./io.ts";
+import { switchText } from "./print-change.ts";
 import { silentLog } from "./silent-log.ts";
 
 const USAGE = `usage: ballast plan [--config FILE] [--at TIME | --from TIME --to TIME] [--every SECONDS] [--chain model|baseline|none] [--json]
@@ -116,6 +119,7 @@ function print(at: string, services: Iterable<PlannedService>, brief: boolean, o
   out(at);
   for (const service of services) {
     out(`  ${service.name} (${service.mode}): ${service.why}`);
+    if (service.mode === "observe" && !brief) out(`    ${switchText(switchOf(service))}`);
     for (const target of service.targets) {
       const sticky = target.stickyPpm === target.weightPpm ? "" : `  sessions ${percent(target.stickyPpm)}`;
       out(
@@ -126,6 +130,12 @@ function print(at: string, services: Iterable<PlannedService>, brief: boolean, o
         out(`      ${(cause.effectPpm / 10_000).toFixed(2).padStart(8)} points  ${cause.text}`);
     }
   }
+}
+
+/** Of the table that the plan would make. */
+function switchOf({ name, targets }: PlannedService): Reshuffle {
+  const { table } = buildTable({ service: name, observe: false, slots: 1024, targets, previous: null });
+  return reshuffleOfSwitch(table, new Map(targets.map((target) => [target.name, target.basePpm])));
 }
 
 function percent(ppm: number): string {

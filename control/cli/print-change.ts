@@ -26,3 +26,8 @@ export function percent(ppm: number): string {
 export function wallTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
+
+/** What it does to switch a service from observe to steer. */
+export function switchText({ sessionsPpm, text }: { sessionsPpm: number; text: string }): string {
+  return `to steer would send ${percent(sessionsPpm).trim()} of its sessions elsewhere: ${text}`;
+}

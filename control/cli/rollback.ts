@@ -5,10 +5,11 @@ import { author } from "./author.ts";
 import type { Command } from "./io.ts";
 import { serverAddress } from "./server-address.ts";
 
-const USAGE = `usage: ballast rollback [--to EPOCH] --reason TEXT [--author NAME] [--config FILE | --server HOST:PORT] [--json]
+const USAGE = `usage: ballast rollback [--to EPOCH] --reason TEXT [--author NAME] [--force] [--config FILE | --server HOST:PORT] [--json]
 
 Puts the tables of an earlier epoch (default: the one before) in force as a new epoch. The planner holds until \`ballast resume\`, and somebody
-else's approval is owed (\`ballast approve\`).`;
+else's approval is owed (\`ballast approve\`). Weights that would send requests to a target that can take none now are refused
+(ROLLBACK_UNSAFE); --force sends them all the same, and the record says so.`;
 
 export const run: Command = async (args, io) => {
   const { values } = parseArgs({
@@ -17,6 +18,7 @@ export const run: Command = async (args, io) => {
       to: { type: "string" },
       reason: { type: "string" },
       author: { type: "string" },
+      force: { type: "boolean", default: false },
       config: { type: "string", default: "demo/ballast.yaml" },
       server: { type: "string" },
       json: { type: "boolean", default: false },
@@ -34,6 +36,7 @@ export const run: Command = async (args, io) => {
   const answer = (await callApi(await serverAddress(values), "POST", "/v1/rollback", {
     ...author(values.author),
     reason: values.reason,
+    ...(values.force ? { force: true } : {}),
     ...(epoch === undefined ? {} : { epoch }),
   })) as { epoch: number; tablesOf: number };
   io.out(

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import type { StatusView } from "../serve/api-routes.ts";
 import { callApi } from "./api-client.ts";
 import type { Command } from "./io.ts";
-import { percent, printServiceDiff, wallTime } from "./print-change.ts";
+import { percent, printServiceDiff, switchText, wallTime } from "./print-change.ts";
 import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast status [--config FILE | --server HOST:PORT] [--json]
@@ -37,23 +37,40 @@ function print(view: StatusView, out: (text: string) => void): void {
   if (view.notReleased !== null) out(`the newest plan is not in force: ${view.notReleased}`);
   for (const alarm of view.alarms) out(`ALARM ${alarm}`);
   printChanges(view.changes, out);
+  printRollouts(view.rollouts, out);
   if (view.forecast.model !== "ready") out(`the model is ${view.forecast.model}: ${view.forecast.reason?.text ?? ""}`);
   for (const { url, reason } of view.unreachable) out(`no telemetry from ${url}: ${reason}`);
   for (const node of view.nodes) {
     const nack = node.lastNack === null ? "" : `, last refusal: ${node.lastNack.reason}`;
     out(
-      `node ${node.id} (${node.instance}): ${node.connected ? "connected" : "gone"}, active ${node.activeVersion || "nothing"}${nack}`,
+      `node ${node.id} (${node.instance}): ${node.connected ? "connected" : "gone"}, active ${node.activeVersion || "nothing"}${node.quarantine === null ? "" : `, QUARANTINED: ${node.quarantine.reason}`}${nack}`,
     );
   }
   for (const service of view.services) {
     out(`${service.name} (${service.mode}): ${service.why}`);
     if (service.alarm !== null) out(`  ALARM ${service.alarm}`);
+    if (service.switch !== null) out(`  ${switchText(service.switch)}`);
     for (const target of service.targets) {
       const live = target.live === null ? "" : `  ${target.live.healthyHosts}/${target.live.totalHosts} hosts healthy`;
       out(
         `  ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}  sessions ${percent(target.stickyPpm)}${live}`,
       );
     }
+  }
+}
+
+function printRollouts({ inFlight, takenBack }: StatusView["rollouts"], out: (text: string) => void): void {
+  for (const { unit, epoch, kind, services, step, steps, nodes, of, phase, text } of inFlight) {
+    // What had to go at once is only watched: of interest while it is, or when it does badly.
+    if (kind === "protective" && services.length === 0) continue;
+    const at = epoch === unit ? "" : `, now epoch ${epoch}`;
+    out(
+      `change ${unit}${at}: ${services.join(", ")}: step ${step} of ${steps} on ${nodes} of ${of} nodes, ${phase}: ${text}`,
+    );
+  }
+  for (const { service, epoch, byEpoch, reason, times, holds } of takenBack) {
+    const state = holds ? "held until `ballast resume`" : "planned again";
+    out(`${service}: epoch ${epoch} was rolled back automatically by epoch ${byEpoch} (${times}): ${reason}; ${state}`);
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Position } from "../../common/errors.ts";
+import type { RolloutPolicy } from "../rollout/decide.ts";
+import type { Objective } from "../rollout/metrics.ts";
 import type { Access, TlsFiles } from "./access.ts";
 import type { ChangeControl } from "./change-control.ts";
 import type { StoreConfig } from "./store.ts";
@@ -30,6 +32,8 @@ export interface BallastConfig {
   /** The policy of services that override nothing. */
   policy: Policy;
   changeControl: ChangeControl;
+  /** Times on the planning clock. */
+  rollout: RolloutPolicy;
   /** Null: there is no ticket system. */
   tickets: TicketsConfig | null;
   access: Access;
@@ -70,6 +74,8 @@ export interface ServiceConfig {
   mode: "observe" | "steer";
   sessions: { moveBeforeMs: number } | null;
   capacity: { rpsPerCore: number; referenceMhz: number };
+  /** What a rollout is held against. `latencyMs` is real time, whatever the planning clock does. */
+  objective: Objective;
   /** `policy` of the file with the service's own fields on top. */
   policy: Policy;
   targets: ReadonlyMap<string, TargetConfig>;

@@ -6,6 +6,7 @@ import { checkBounds } from "./check-bounds.ts";
 import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { POLICY_FIELDS, readPolicy } from "./policy.ts";
+import { ROLLOUT_FIELDS, readObjective, readRollout } from "./rollout.ts";
 import { readStore, STORE_FIELDS } from "./store.ts";
 import { readTickets, TICKETS_FIELDS } from "./tickets.ts";
 import * as v from "./values.ts";
@@ -33,6 +34,7 @@ export const FIELDS = {
     "tables",
     "policy",
     "changeControl",
+    "rollout",
     "tickets",
     "access",
     "services",
@@ -46,9 +48,10 @@ export const FIELDS = {
   tables: ["slots"],
   policy: POLICY_FIELDS,
   ...CHANGE_CONTROL_FIELDS,
+  ...ROLLOUT_FIELDS,
   ...TICKETS_FIELDS,
   ...ACCESS_FIELDS,
-  service: ["ci", "mode", "sessions", "capacity", "policy", "targets"],
+  service: ["ci", "mode", "sessions", "capacity", "objective", "policy", "targets"],
   sessions: ["moveBefore"],
   capacity: ["rpsPerCore", "referenceMhz"],
   target: ["ci", "base", "capacityRps"],
@@ -118,6 +121,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const policy = readPolicy(policySection, null);
   const services = readServices(root, policy, policySection);
   const changeControl = readChangeControl(root, services ?? null);
+  const rollout = readRollout(root);
   const ticketSystem = readTickets(root);
   const access = readAccess(root);
 
@@ -125,7 +129,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && store !== undefined;
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
-  if (ticketSystem === undefined) return undefined;
+  if (ticketSystem === undefined || rollout === undefined) return undefined;
   if (
     !complete ||
     !rest ||
@@ -149,6 +153,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     tables: { slots },
     policy,
     changeControl,
+    rollout,
     tickets: ticketSystem,
     access,
     services,
@@ -236,6 +241,7 @@ function readService(
 ): ServiceConfig | undefined {
   const ci = section.value("ci", v.text("the name or sys_id of a CI", 256), REQUIRED);
   const mode = section.value("mode", v.oneOf("observe", "steer"), "observe");
+  const objective = readObjective(section);
   const ownPolicy = section.section("policy", FIELDS.policy);
   const policy = readPolicy(ownPolicy, base);
   const sessionsSection = section.section("sessions", FIELDS.sessions);
@@ -261,7 +267,7 @@ function readService(
   }
   const { rpsPerCore: perCore, referenceMhz } = capacity;
   if (ci === undefined || mode === undefined || targets === undefined || !isComplete(policy)) return undefined;
-  if (perCore === undefined || referenceMhz === undefined) return undefined;
+  if (perCore === undefined || referenceMhz === undefined || objective === undefined) return undefined;
   if (section.has("sessions") && moveBeforeMs === undefined) return undefined;
   return {
     name,
@@ -270,6 +276,7 @@ function readService(
     mode,
     sessions: moveBeforeMs === undefined ? null : { moveBeforeMs },
     capacity: { rpsPerCore: perCore, referenceMhz },
+    objective,
     policy,
     targets,
   };

@@ -18,10 +18,11 @@ export type CauseKind =
   | "step_limit"
   | "sessions"
   | "rounding"
-  /** Change control: a freeze, a person's weights, or a change that waits for approval (control/change). */
+  /** Change control: a freeze, a person's weights, a change that waits for approval, one in flight (control/change, rollout). */
   | "freeze"
   | "operator"
-  | "approval";
+  | "approval"
+  | "rollout";
 
 /** One reason why a weight differs from its base. `effectPpm` of all causes of a target add up exactly to weight − base. */
 export interface Cause {

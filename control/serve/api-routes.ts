@@ -235,6 +235,7 @@ function changing(ports: ApiPorts): ApiRoute[] {
         const inForce = await changes.rollback({
           author: actor(body.author),
           reason: body.reason,
+          ...(body.force === undefined ? {} : { force: body.force }),
           ...(body.epoch === undefined ? {} : { epoch: body.epoch }),
         });
         return { epoch: inForce.epoch, tablesOf: inForce.record.rollbackOf, held: desk.state.held };

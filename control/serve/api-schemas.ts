@@ -16,7 +16,12 @@ const AUTHOR = NAME.optional().describe("who does it; with tokens or certificate
 
 // Bodies.
 
-export const RollbackBody = z.strictObject({ epoch: EPOCH.optional(), author: AUTHOR, reason: REASON });
+export const RollbackBody = z.strictObject({
+  epoch: EPOCH.optional(),
+  author: AUTHOR,
+  reason: REASON,
+  force: z.boolean().optional().describe("also to weights of a target that can take nothing now"),
+});
 export const ResumeBody = z.strictObject({ author: AUTHOR, services: SERVICES.optional() });
 export const AdoptBody = z.strictObject({ author: AUTHOR });
 export const KillSwitchBody = z.strictObject({ on: z.boolean(), author: AUTHOR, reason: REASON });
@@ -104,7 +109,7 @@ export const Owed = z.strictObject({
 
 const HeldBack = z.strictObject({
   service: z.string(),
-  kind: z.enum(["freeze", "operator", "approval"]),
+  kind: z.enum(["freeze", "operator", "approval", "rollout"]),
   ref: z.string(),
   text: z.string(),
 });
@@ -151,6 +156,39 @@ export const StatusAnswer = z.strictObject({
     freezes: z.array(Freeze).describe("those that deny now"),
     exemptions: z.array(Exemption),
   }),
+  rollouts: z.strictObject({
+    inFlight: z.array(
+      z.strictObject({
+        unit: EPOCH.describe("the epoch that began it"),
+        epoch: EPOCH.describe("of the present step"),
+        kind: z.enum(["change", "protective"]).describe("protective: on all nodes at once, never taken back by itself"),
+        services: z.array(z.string()),
+        step: z.int().min(1),
+        steps: z.int().min(1),
+        nodes: z.int().min(0).describe("connected nodes that have the step"),
+        of: z.int().min(0).describe("connected nodes"),
+        phase: z.enum(["activating", "baking", "passed"]),
+        bakeLeftMs: z.number().min(0).describe("remaining time of the bake, on the planning clock"),
+        text: z.string(),
+        alarm: z.string().nullable(),
+      }),
+    ),
+    takenBack: z
+      .array(
+        z.strictObject({
+          service: z.string(),
+          epoch: EPOCH,
+          byEpoch: EPOCH,
+          reason: z.string(),
+          times: z.int().min(1).describe("automatic rollbacks of the service since the last `resume`"),
+          holds: z.boolean().describe("the planner leaves the service alone"),
+        }),
+      )
+      .describe("services whose last change was rolled back automatically"),
+    quarantined: z
+      .array(z.strictObject({ id: z.string(), instance: z.string(), epoch: EPOCH, reason: z.string() }))
+      .describe("nodes that failed to activate and pass requests through"),
+  }),
   tickets: z
     .strictObject({
       system: z.string(),
@@ -188,6 +226,9 @@ export const StatusAnswer = z.strictObject({
       stagedVersion: z.string(),
       activeVersion: z.string(),
       failures: z.int(),
+      quarantine: z.strictObject({ epoch: EPOCH, reason: z.string() }).nullable(),
+      ahead: z.boolean().describe("has what only a part of the fleet has yet, or all have"),
+      current: z.boolean().describe("uses the version that is meant for it"),
       lastNack: z.looseObject({ type: z.string(), version: z.string(), reason: z.string() }).nullable(),
     }),
   ),
@@ -200,6 +241,13 @@ export const StatusAnswer = z.strictObject({
       mode: MODE,
       why: z.string(),
       alarm: z.string().nullable(),
+      switch: z
+        .strictObject({
+          sessionsPpm: PPM.describe("expected share of sessions that would change their target"),
+          text: z.string(),
+        })
+        .nullable()
+        .describe("what switching a service that is observed to steering would do; null while it steers"),
       forecast: z.strictObject({ source: z.string(), fallbackReasons: z.array(z.unknown()) }).nullable(),
       targets: z.array(
         z.strictObject({

@@ -1,51 +1,14 @@
 import { BallastError } from "../../common/errors.ts";
 import { type Exemption, FreezeCalendar, type FreezeVerdict, type FreezeWindow } from "../change/freeze.ts";
-import {
-  EMPTY_LEDGER,
-  fold,
-  foldAll,
-  LEDGER_LIMITS,
-  type LedgerState,
-  type NoteDetail,
-  TOPIC,
-} from "../change/ledger.ts";
+import { EMPTY_LEDGER, fold, LEDGER_LIMITS, type LedgerState, type NoteDetail, TOPIC } from "../change/ledger.ts";
 import type { Restraint } from "../change/restrain.ts";
 import type { EntryBody } from "../checkpoint/chain.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
+import { restoreFolded } from "./folded-log.ts";
 
-const PAGE = 200;
-/** Notes looked through for the newest ledger; a server writes one at each start. */
-const MAX_NOTE_PAGES = 500;
-
-/**
- * What change control remembers, read from the log: the newest ledger note and every entry after it. A log without one (an
- * older store) is read from its first entry.
- */
-export async function restoreLedger(store: CheckpointStore): Promise<LedgerState> {
-  let state: LedgerState = EMPTY_LEDGER;
-  let fromSeq = 1;
-  let before: number | undefined;
-  for (let pages = 0; pages < MAX_NOTE_PAGES; pages++) {
-    const notes = await store.history({
-      kind: "note",
-      newestFirst: true,
-      limit: PAGE,
-      ...(before === undefined ? {} : { fromSeq: before }),
-    });
-    const found = notes.find(({ body }) => body.kind === "note" && body.topic === TOPIC.ledger);
-    if (found !== undefined) {
-      fromSeq = found.seq;
-      break;
-    }
-    if (notes.length < PAGE) break;
-    before = notes.at(-1)!.seq - 1;
-  }
-  for (;;) {
-    const entries = await store.history({ fromSeq, limit: PAGE });
-    state = foldAll(state, entries);
-    if (entries.length < PAGE) return state;
-    fromSeq = entries.at(-1)!.seq + 1;
-  }
+/** What change control remembers, read from the log. */
+export function restoreLedger(store: CheckpointStore): Promise<LedgerState> {
+  return restoreFolded(store, { topic: TOPIC.ledger, empty: EMPTY_LEDGER, fold });
 }
 
 export interface ChangeDeskOptions {

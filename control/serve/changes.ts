@@ -14,6 +14,7 @@ import { type DraftSet, draftSet } from "./draft-set.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
 import { fromCheckpoint, type InForce } from "./in-force.ts";
 import { approvedPlans, comparison, requestedPlans, type ServiceRequest } from "./proposal.ts";
+import type { Rollouts } from "./rollouts.ts";
 
 export interface ChangesOptions {
   config: BallastConfig;
@@ -21,6 +22,9 @@ export interface ChangesOptions {
   term: number;
   writer: EpochWriter;
   desk: ChangeDesk;
+  rollouts: Rollouts;
+  /** Why a target of a service can take no request now; null when it can. */
+  unfit: (service: string, target: string) => string | null;
   /** Planning time. */
   nowMs: () => number;
   wallMs?: () => number;
@@ -82,7 +86,11 @@ export class Changes {
         plans.map(({ name }) => name),
         this.#options.config.changeControl.normal.maxPending,
       );
-      const frozen = [...freezes.values()].some((verdict) => verdict.frozen);
+      this.#options.rollouts.roomFor(
+        plans.map(({ name }) => name),
+        request.breakGlass === true,
+      );
+      const frozen = this.#needsGlass(freezes);
       notFrozen(freezes, request.breakGlass === true);
       const author: Actor = { kind: "person", name: request.author };
       const ticket = request.ticket === undefined ? {} : { ticket: request.ticket };
@@ -113,6 +121,7 @@ export class Changes {
     const lastMs = this.#asked.get(key);
     if (lastMs !== undefined && wallMs() - lastMs < ASK_AGAIN_MS) return;
     if (desk.state.pending.some((change) => change.services.some(({ name }) => name === service.name))) return;
+    if (this.#options.rollouts.restraintOf(service.name) !== null) return;
     if (desk.state.pending.length >= config.changeControl.normal.maxPending || writer.inForce === null) return;
     this.#asked.set(key, wallMs());
     const all = [...writer.plansInForce().values()].map((plan) => (plan.name === service.name ? service : plan));
@@ -160,8 +169,12 @@ export class Changes {
         await this.#end(change, { kind: "rule", name: "change control" }, thrown.message);
       throw thrown;
     }
+    this.#options.rollouts.roomFor(
+      change.services.map(({ name }) => name),
+      request.breakGlass === true,
+    );
     const freezes = this.#freezesOf(change.services.map(({ name }) => name));
-    const frozen = [...freezes.values()].some((verdict) => verdict.frozen);
+    const frozen = this.#needsGlass(freezes);
     notFrozen(freezes, request.breakGlass === true);
     const plans = approvedPlans(change.services, inForce);
     const byName = new Map(plans.map((plan) => [plan.name, plan]));
@@ -213,7 +226,7 @@ export class Changes {
   }
 
   /** Puts the tables of an earlier epoch in force as a new epoch, and holds the planner. */
-  async rollback(request: { epoch?: number; author: string; reason: string }): Promise<InForce> {
+  async rollback(request: { epoch?: number; author: string; reason: string; force?: boolean }): Promise<InForce> {
     const { writer, store, config } = this.#options;
     return writer.exclusively(true, async () => {
       const now = writer.inForce;
@@ -227,6 +240,9 @@ export class Changes {
       }
       const set = await loadSet(store, to);
       const earlier = fromCheckpoint(checkpoint, set, config);
+      const danger = this.unsafe([...earlier.last.values()].map(({ plan }) => plan));
+      if (danger !== null && request.force !== true)
+        throw new BallastError("ROLLBACK_UNSAFE", `epoch ${to}: ${danger}`);
       const why = `rollback to the tables of epoch ${to}: ${request.reason}`;
       return writer.mustWrite({
         set,
@@ -237,8 +253,25 @@ export class Changes {
         author: { kind: "person", name: request.author },
         emergency: true,
         rollbackOf: to,
+        endsAll: true,
+        ...(danger === null
+          ? {}
+          : { breakGlass: { by: request.author, reason: `${request.reason} (forced: ${danger})` } }),
       });
     });
+  }
+
+  /** Why these weights must not come into force now: a target that can take no request would get some. Null: they may. */
+  unsafe(plans: readonly PlannedService[]): string | null {
+    for (const { name: service, mode, targets } of plans) {
+      if (mode !== "steer") continue;
+      for (const { name, weightPpm, stickyPpm } of targets) {
+        const share = Math.max(weightPpm, stickyPpm);
+        const why = share === 0 ? null : this.#options.unfit(service, name);
+        if (why !== null) return `${service} would send ${share / 10_000} % to a target that can take none: ${why}`;
+      }
+    }
+    return null;
   }
 
   /**
@@ -252,8 +285,10 @@ export class Changes {
       if (inForce.record.mode === mode) throw new BallastError("CHANGE_EMPTY", `the fleet's mode is ${mode} already`);
       const author: Actor = { kind: "person", name: request.author };
       const why = `kill switch ${request.on ? "on" : "off"}: ${request.reason}`;
-      const services = [...writer.plansInForce().values()];
-      const draft = draftSet(services, inForce.tables, config.tables.slots);
+      // What only a part of the fleet has yet is taken back: it would be everywhere when the switch goes off.
+      const baseline = this.#options.rollouts.baseline(inForce);
+      const services = [...(request.on ? baseline.plans : writer.plansInForce()).values()];
+      const draft = draftSet(services, request.on ? baseline.tables : inForce.tables, config.tables.slots);
       if (!request.on) {
         roomFor(desk.state, [], config.changeControl.normal.maxPending);
         const verdicts = [{ rule: "fleet_mode", ok: false, text: `the fleet: ${inForce.record.mode} → steer` }];
@@ -261,7 +296,7 @@ export class Changes {
         return this.#wait({ plans: [], draft, judgement, author, why, trigger: "operator", mode });
       }
       const written = await writer.mustWrite({
-        set: inForce.set,
+        set: inForce.rest?.set ?? inForce.set,
         tables: null,
         services,
         why,
@@ -269,6 +304,7 @@ export class Changes {
         author,
         emergency: true,
         mode,
+        endsAll: true,
       });
       return { state: "active", epoch: written.epoch, changeType: written.record.changeType };
     });
@@ -276,9 +312,11 @@ export class Changes {
 
   /** Lets the planner act again; with `services`, on these alone. */
   async resume(request: { author: string; services?: readonly string[] }): Promise<void> {
-    const { desk, writer } = this.#options;
+    const { desk, rollouts, writer } = this.#options;
     const epoch = writer.inForce?.epoch ?? null;
-    await desk.note(TOPIC.resume, epoch, { author: request.author, services: request.services ?? null });
+    const detail = { author: request.author, services: request.services ?? null };
+    await desk.note(TOPIC.resume, epoch, detail);
+    rollouts.observe({ kind: "note", epoch, topic: TOPIC.resume, detail });
   }
 
   #inForce(): InForce {
@@ -309,6 +347,11 @@ export class Changes {
     }
     const draft = draftSet(all, inForce.tables, config.tables.slots);
     return { plans, all, draft, judgement, freezes: this.#freezesOf([...byName.keys()]) };
+  }
+
+  /** Only a broken glass lets it pass: a service is frozen, or nothing can be seen of the fleet. */
+  #needsGlass(freezes: ReadonlyMap<string, FreezeVerdict>): boolean {
+    return this.#options.rollouts.isBlind() || [...freezes.values()].some((verdict) => verdict.frozen);
   }
 
   #freezesOf(services: readonly string[]): Map<string, FreezeVerdict> {

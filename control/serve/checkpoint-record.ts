@@ -1,10 +1,12 @@
 import { digestHex } from "../../common/xxh64.ts";
 import { canonicalJson } from "../checkpoint/canonical-json.ts";
 import { type Actor, type ChangeType, type CheckpointRecord, sha256Hex, tableRefs } from "../checkpoint/record.ts";
+import type { Unit, UnitEnd } from "../checkpoint/unit.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlannedService } from "../plan/plan.ts";
 import type { BuiltTable } from "../table/build.ts";
 import type { TableSet } from "../table/table.ts";
+import type { Course } from "./course.ts";
 import type { InForce } from "./in-force.ts";
 import { targetChanges } from "./proposal.ts";
 
@@ -28,6 +30,13 @@ export interface Draft {
   breakGlass?: { by: string; reason: string };
   /** Services that from now on keep this person's weights until `resume`. */
   pin?: { by: string; services: readonly string[] };
+  /** protective: only what must leave moves, so it goes to all nodes at once. */
+  course?: "protective";
+  /** A further step of a unit in flight, at that step. */
+  step?: Unit;
+  /** Units that it takes back; absent: those whose services it changes. `endsAll`: every unit in flight. */
+  ends?: readonly UnitEnd[];
+  endsAll?: boolean;
 }
 
 export interface RecordFacts {
@@ -43,6 +52,7 @@ export interface RecordFacts {
   model: string | null;
   /** Services that a person's weights hold, this draft's own included. */
   pins: ReadonlyMap<string, { by: string; epoch: number }>;
+  course?: Pick<Course, "unit" | "cohort" | "ends">;
 }
 
 /** The immutable content of an epoch. Pure. */
@@ -83,16 +93,28 @@ export function recordOf(draft: Draft, facts: RecordFacts): CheckpointRecord {
     ...(facts.model === null ? {} : { model: facts.model }),
     ...(draft.rollbackOf === undefined ? {} : { rollbackOf: draft.rollbackOf }),
     ...(draft.change === undefined ? {} : { change: draft.change }),
+    ...(draft.breakGlass === undefined ? {} : { breakGlass: draft.breakGlass }),
+    ...(facts.course === undefined ? {} : rolloutOf(facts.course)),
   };
+}
+
+function rolloutOf({ unit, cohort, ends }: Pick<Course, "unit" | "cohort" | "ends">): Partial<CheckpointRecord> {
+  return { rollout: unit, ...(cohort === null ? {} : { cohort }), ...(ends.length === 0 ? {} : { ends }) };
 }
 
 /** Names the policy that was applied: SHA-256 of every bound of change control and of every service. */
 export function policyDigestOf(config: BallastConfig): string {
   const services = Object.fromEntries(
-    [...config.services.values()].map(({ name, mode, sessions, policy, targets }) => [
+    [...config.services.values()].map(({ name, mode, sessions, objective, policy, targets }) => [
       name,
-      { mode, sessions, policy, base: Object.fromEntries([...targets.values()].map((t) => [t.name, t.basePpm])) },
+      {
+        mode,
+        sessions,
+        objective,
+        policy,
+        base: Object.fromEntries([...targets.values()].map((t) => [t.name, t.basePpm])),
+      },
     ]),
   );
-  return sha256Hex(canonicalJson({ changeControl: config.changeControl, services }));
+  return sha256Hex(canonicalJson({ changeControl: config.changeControl, rollout: config.rollout, services }));
 }

@@ -13,6 +13,9 @@ import type { Changes } from "./changes.ts";
 import { DemandMeter } from "./demand-meter.ts";
 import { draftSet } from "./draft-set.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
+import type { InForce } from "./in-force.ts";
+import { nextSet } from "./next-set.ts";
+import type { Rollouts } from "./rollouts.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
 
 export interface ControlLoopOptions {
@@ -25,6 +28,7 @@ export interface ControlLoopOptions {
   forecaster: Pick<Forecaster, "forecast" | "status">;
   writer: EpochWriter;
   desk: ChangeDesk;
+  rollouts: Rollouts;
   changes: Changes;
   onError?: (error: Error) => void;
   /** Wall time between two ticks. Default 500 ms. */
@@ -41,8 +45,9 @@ const FORECAST_PATIENCE_MS = 1_000;
  * Observe → forecast → plan → change control → tables → epoch, twice a second. The parts it calls are pure or have their own
  * tests; what lives here is their order, and what is remembered between two ticks.
  *
- * One epoch is in flight at a time; only an emergency aborts another's staging. What is not free to move (a freeze, a
- * person's weights, a change that waits for approval) is planned on for `status`, and only what must leave is released.
+ * One epoch is written at a time; only an emergency aborts another's staging. What is not free to move (a freeze, a person's
+ * weights, a change that waits for approval, one that bakes) is planned on for `status`, and only what must leave is released.
+ * Units in flight come first: what is baked may go on, what breaches its objective is taken back.
  */
 export class ControlLoop {
   readonly #options: ControlLoopOptions & typeof DEFAULTS;
@@ -118,16 +123,18 @@ export class ControlLoop {
   }
 
   async #tick(): Promise<void> {
-    const { clock, services, config, writer, desk } = this.#options;
+    const { clock, services, config, writer, desk, rollouts } = this.#options;
     const nowMs = clock.nowMs();
     await this.#refreshForecasts(nowMs);
+    const { inForce } = writer;
+    const baseline = inForce === null ? null : rollouts.baseline(inForce);
     const plan = planFleet({
       nowMs,
       monotonicMs: clock.monotonicMs(),
       services,
       forecasts: stillAhead(this.#forecasts, nowMs),
       telemetry: this.#telemetry,
-      last: writer.inForce?.last ?? null,
+      last: inForce === null || baseline === null ? null : onBaseline(inForce, baseline.plans),
       clockRate: this.#options.clockRate,
       planIntervalMs: this.#options.tickMs * this.#options.clockRate,
       ...(this.#memory === undefined ? {} : { memory: this.#memory }),
@@ -137,11 +144,12 @@ export class ControlLoop {
     this.#plannedAtMonotonicMs = clock.monotonicMs();
     const wanted = wantedOf({
       planned: plan.services,
-      inForce: writer.inForce === null ? null : writer.plansInForce(),
+      inForce: baseline?.plans ?? null,
       policies: writer.policies,
       bounds: config.changeControl.standard,
       held: desk.state.held,
-      restraintOf: (service) => desk.restraintOf(service),
+      // The first weights take nothing's place: there is nothing in flight yet, and nothing to go back to.
+      restraintOf: (service) => (inForce === null ? null : rollouts.restraintOf(service)) ?? desk.restraintOf(service),
     });
     this.#heldBack = wanted.heldBack;
     if (writer.pushing !== null) {
@@ -150,7 +158,12 @@ export class ControlLoop {
     }
     // Not awaited: the next tick must be able to see an emergency while a fleet is slow to prove.
     void writer
-      .exclusively(wanted.emergency, () => this.#act(wanted))
+      .exclusively(wanted.emergency, async () => {
+        const due = wanted.emergency ? null : await rollouts.look(writer.inForce);
+        if (due !== null) await rollouts.act(due, writer, (plans) => this.#options.changes.unsafe(plans));
+        // What was planned holds only as long as nothing else was put in force since.
+        if (writer.inForce?.epoch === inForce?.epoch) await this.#act(wanted);
+      })
       .catch((error: Error) => this.#options.onError?.(error));
   }
 
@@ -183,24 +196,26 @@ export class ControlLoop {
   }
 
   async #act(wanted: Wanted): Promise<void> {
-    const { clock, config, writer, changes, retryMs } = this.#options;
+    const { clock, config, writer, rollouts, changes, retryMs } = this.#options;
     await changes.expire();
     for (const { service, judgement } of wanted.needApproval)
       await changes.planNeedsApproval(service, judgement, this.#planner());
     if (wanted.services === null) return;
     const { inForce } = writer;
-    const draft = draftSet(wanted.services, inForce?.tables ?? new Map(), config.tables.slots);
+    const next = nextSet(wanted.services, wanted.emergency, inForce, rollouts);
+    const draft = draftSet(next.services, next.tables, config.tables.slots);
     if (draft.set.digest === inForce?.set.digest) {
       writer.forgetFailure();
       return;
     }
     const { failed } = writer;
     if (failed?.digest === draft.set.digest && clock.monotonicMs() - failed.atMonotonicMs < retryMs) return;
-    const byName = new Map(wanted.services.map((service) => [service.name, service]));
+    const byName = new Map(next.services.map((service) => [service.name, service]));
     await writer.write({
       set: draft.set,
       tables: draft.tables,
-      services: wanted.services,
+      services: next.services,
+      ...(next.protective ? { course: "protective" } : {}),
       why: inForce === null ? "first weights" : draft.changed.map((name) => byName.get(name)!.why).join("; "),
       trigger: inForce === null ? "start" : wanted.emergency ? "health" : "plan",
       author: this.#planner(),
@@ -226,4 +241,9 @@ export function stillAhead(
     issuedAtMs + stepMs * (values[0]?.length ?? 0) > nowMs;
   if ([...forecasts.values()].every(isAhead)) return forecasts;
   return new Map([...forecasts].filter(([, forecast]) => isAhead(forecast)));
+}
+
+/** The plans in force, but for services that only a part of the fleet has changed: those as the rest has them. */
+function onBaseline({ last }: InForce, plans: ReadonlyMap<string, PlannedService>): NonNullable<PlanInput["last"]> {
+  return new Map([...last].map(([name, one]) => [name, { ...one, plan: plans.get(name) ?? one.plan }]));
 }

@@ -5,6 +5,7 @@ import type { RoundOutcome } from "../xds/round.ts";
 export class EpochCounts {
   readonly committed: Record<ChangeType, number> = { standard: 0, normal: 0, emergency: 0 };
   notReleased = 0;
+  automaticRollbacks = 0;
   readonly rounds = new Map<string, number>();
   /** Nodes that refused, over all rounds. */
   nacks = 0;
@@ -15,6 +16,7 @@ export class EpochCounts {
 
   released(record: CheckpointRecord, staged: RoundOutcome, activated: RoundOutcome): number | null {
     this.committed[record.changeType] += 1;
+    if (record.ends?.some(({ automatic }) => automatic) === true) this.automaticRollbacks += 1;
     this.#round(staged);
     this.#round(activated);
     this.lastStageMs = staged.tookMs;

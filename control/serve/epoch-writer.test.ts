@@ -10,12 +10,15 @@ import { auditVerify } from "../checkpoint/audit.ts";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
 import { type CheckpointStore, LEADER_LEASE, presentCheckpoint } from "../checkpoint/store.ts";
 import type { PlannedService } from "../plan/plan.ts";
+import { NO_ROLLOUTS } from "../rollout/flight.ts";
+import { RolloutMeter } from "../rollout/meter.ts";
 import type { FleetMemory } from "../xds/fleet.ts";
 import type { RoundOutcome } from "../xds/round.ts";
 import { ChangeDesk } from "./change-desk.ts";
 import { draftSet } from "./draft-set.ts";
 import { EpochWriter } from "./epoch-writer.ts";
 import { type Inputs, loadInputs } from "./inputs.ts";
+import { Rollouts } from "./rollouts.ts";
 
 let inputs: Inputs;
 let dir = "";
@@ -106,6 +109,20 @@ beforeEach(async () => {
   fleet = new FakeFleet();
   const { config, estate, services } = inputs;
   const desk = new ChangeDesk({ store, term: lease.token, state: EMPTY_LEDGER, windows: [], nowMs: systemClock.nowMs });
+  const rollouts = new Rollouts({
+    config,
+    clock: systemClock,
+    wallMs: Date.now,
+    store,
+    term: lease.token,
+    state: NO_ROLLOUTS,
+    meter: new RolloutMeter({ lookBackMs: 10_000 }),
+    clockRate: 1,
+    nodeIds: () => [],
+    restraintOf: () => null,
+    inputs: "",
+    log: { info() {}, warn() {} },
+  });
   writer = new EpochWriter({
     config,
     clock: systemClock,
@@ -113,6 +130,8 @@ beforeEach(async () => {
     services,
     store,
     fleet,
+    rollouts,
+    nodeIds: () => [],
     term: lease.token,
     inForce: null,
     desk,

@@ -9,9 +9,11 @@ import type { BuiltTable } from "../table/build.ts";
 import type { FleetPush } from "../xds/push.ts";
 import { type ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { type Draft, policyDigestOf, recordOf } from "./checkpoint-record.ts";
+import { courseOf } from "./course.ts";
 import { EpochCounts } from "./epoch-counts.ts";
-import { closeForgotten, fromCheckpoint, type InForce, restoreInForce } from "./in-force.ts";
+import { cohortFor, earlierEpochs, fromCheckpoint, type InForce, restoreInForce, settleEarlier } from "./in-force.ts";
 import { release } from "./release.ts";
+import { type Rollouts, restoreRollouts } from "./rollouts.ts";
 
 export interface EpochWriterOptions {
   config: BallastConfig;
@@ -21,6 +23,9 @@ export interface EpochWriterOptions {
   services: PlanInput["services"];
   store: CheckpointStore;
   fleet: Pick<FleetPush, "stage" | "activate" | "abort" | "restore">;
+  rollouts: Rollouts;
+  /** Ids of the nodes that are connected now. */
+  nodeIds: () => readonly string[];
   /** Fencing token of the lease that this server holds. */
   term: number;
   inForce: InForce | null;
@@ -50,6 +55,8 @@ export interface Failure {
 }
 
 const DEFAULTS = { stageDeadlineMs: 5_000, emergencyDeadlineMs: 2_000 };
+/** Stands in the unit of a draft that is refused: nothing of it is committed. */
+const REFUSED: Approval = { kind: "rule", by: { kind: "rule", name: "policy" }, atMs: 0 };
 
 /** Makes epochs of drafts, one at a time, and knows what is in force. */
 export class EpochWriter {
@@ -137,13 +144,28 @@ export class EpochWriter {
    * The whole life of a draft up to its activation. `approval` is that of a person; without one the rules decide. False when
    * it was refused or aborted: `failed` says why, and what serves is as before. Call it inside `exclusively`.
    */
-  async write(draft: Draft, approval: Approval | null = null): Promise<boolean> {
-    const { store, fleet, clock, config, term, log, desk, wallMs } = this.#options;
+  async write(wanted: Draft, approval: Approval | null = null): Promise<boolean> {
+    const { store, fleet, clock, config, term, log, desk, rollouts, wallMs } = this.#options;
     if (this.#unsure) await this.#readAgain();
     const before = this.#inForce;
     const epoch = await store.reserve(before?.epoch ?? 0, { holder: config.fleet, term });
-    const judgement = this.judge(draft);
-    const owes = draft.emergency || draft.breakGlass !== undefined;
+    const judgement = this.judge(wanted);
+    const owes = wanted.emergency || wanted.breakGlass !== undefined;
+    const given = approval ?? this.#byRule(judgement, owes);
+    const course = courseOf({
+      draft: wanted,
+      epoch,
+      inForce: before,
+      state: rollouts.state,
+      nodeIds: this.#options.nodeIds(),
+      policies: this.#policies,
+      policy: config.rollout,
+      slots: config.tables.slots,
+      approval: given ?? REFUSED,
+      inputs: rollouts.inputs,
+      blind: rollouts.isBlind(),
+    });
+    const { draft, unit } = course;
     const nowMs = clock.nowMs();
     const record = recordOf(draft, {
       fleet: config.fleet,
@@ -157,17 +179,21 @@ export class EpochWriter {
       estateDigest: this.#options.estateDigest,
       model: this.#options.model(),
       pins: this.#pinsAfter(draft, epoch),
+      course,
     });
     const draining = draft.services.some((service) => service.targets.some((target) => target.draining));
     const deadlineMs = draft.emergency ? this.#options.emergencyDeadlineMs : this.#options.stageDeadlineMs;
+    const seenBefore = rollouts.before(unit.services.map(({ name }) => name));
+    const rest = course.rest;
     this.#unsure = true;
     const result = await release(
       { store, fleet: this.#watchedFleet(), clock, wallMs },
       {
         record,
         set: draft.set,
+        ...cohortFor({ record, rest: rest === null ? null : { set: rest, tables: new Map() } }),
         verdicts: [...judgement.verdicts, ...this.#freezeVerdicts(draft)],
-        approval: judgement.sound ? (approval ?? this.#byRule(judgement, owes)) : null,
+        approval: judgement.sound ? given : null,
         by: { kind: "rule", name: "the fleet proved the set" },
         // An emergency or a drain must not wait for a node that does not answer: what it would protect is going away.
         quorum: draft.emergency || draining ? "whoever" : "all",
@@ -181,19 +207,31 @@ export class EpochWriter {
     this.#unsure = false;
     if (!result.committed) {
       this.counts.failed(result.round);
-      this.#failed = { digest: draft.set.digest, reason: result.reason, atMonotonicMs: clock.monotonicMs() };
+      this.#failed = { digest: wanted.set.digest, reason: result.reason, atMonotonicMs: clock.monotonicMs() };
       log.warn({ epoch, reason: result.reason }, "epoch not released");
       return false;
     }
     this.#failed = null;
-    desk.observe({ kind: "checkpoint", epoch, checkpoint: result.checkpoint });
-    const next = fromCheckpoint(result.checkpoint, draft.set, config);
+    const flew = rollouts.state.flights.map((flight) => flight.epoch);
+    const body = { kind: "checkpoint", epoch, checkpoint: result.checkpoint } as const;
+    desk.observe(body);
+    rollouts.observe(body);
+    const next = fromCheckpoint(result.checkpoint, draft.set, config, rest);
     this.#inForce = { ...next, last: this.#lastAfter(draft.services, before, nowMs) };
     const skewMs = this.counts.released(record, result.staged, result.activated);
     log.info({ epoch, trigger: draft.trigger, why: draft.why, skewMs }, "epoch active");
     this.#options.onEpoch?.({ inForce: this.#inForce, atMs: wallMs(), tables: draft.tables, skewMs });
-    await closeForgotten(store, this.#inForce, { term, atMs: wallMs() });
+    await rollouts.watch(epoch, seenBefore, result.activated);
+    await this.#settle(flew);
+    // Without a bake the step is through; the next change of the service need not wait for a tick.
+    if (config.rollout.bakeMs === 0) await rollouts.look(this.#inForce);
     return true;
+  }
+
+  async #settle(earlier: readonly number[]): Promise<void> {
+    const { store, rollouts, term, wallMs } = this.#options;
+    const flying = rollouts.state.flights.map(({ epoch }) => epoch);
+    await settleEarlier(store, this.#inForce!, { earlier, flying }, { term, atMs: wallMs() });
   }
 
   /** As `write`, for callers that cannot go on without it: throws PUSH_FAILED. */
@@ -221,13 +259,13 @@ export class EpochWriter {
 
   /** What the store says, after a write whose outcome is not known or that another server overtook. */
   async #readAgain(): Promise<void> {
-    const { store, config, desk, fleet } = this.#options;
+    const { store, config, desk, rollouts, fleet } = this.#options;
     const [{ inForce, memory }, state] = [await restoreInForce(store, config), await restoreLedger(store)];
     this.#inForce = inForce;
     desk.replace(state);
+    rollouts.replace(await restoreRollouts(store));
     fleet.restore(memory);
-    if (inForce !== null)
-      await closeForgotten(store, inForce, { term: this.#options.term, atMs: this.#options.wallMs() });
+    if (inForce !== null) await this.#settle(await earlierEpochs(store, inForce));
     this.#unsure = false;
   }
 
@@ -263,8 +301,12 @@ export class EpochWriter {
   /** A rollback takes all weights of persons back with the rest. */
   #pinsAfter(draft: Draft, epoch: number): Map<string, { by: string; epoch: number }> {
     if (draft.rollbackOf !== undefined) return new Map();
+    const back = new Set(draft.ends?.map(({ unit }) => unit));
     const pins = new Map(
-      this.#options.desk.state.pins.map(({ service, by, epoch: since }) => [service, { by, epoch: since }]),
+      this.#options.desk.state.pins
+        // The first step of a unit is the epoch that pins: a unit that is taken back takes its pins along.
+        .filter(({ epoch: since }) => !back.has(since))
+        .map(({ service, by, epoch: since }) => [service, { by, epoch: since }]),
     );
     for (const service of draft.pin?.services ?? []) pins.set(service, { by: draft.pin!.by, epoch });
     return pins;

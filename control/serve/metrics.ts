@@ -12,9 +12,8 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
   const { counts, inForce } = writer;
   const nodes = xds.fleet.nodes();
   const server = xds.fleet.status();
-  const active = server.committedVersion;
   const nodeState = (node: (typeof nodes)[number]): string =>
-    !node.connected ? "gone" : active !== "" && node.activeVersion === active ? "active" : "behind";
+    !node.connected ? "gone" : node.quarantine !== null ? "quarantined" : node.current ? "active" : "behind";
   const gauge = (name: string, help: string, value: number | null): Metric => ({
     name,
     help,
@@ -36,6 +35,7 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
   const states = new Map([
     ["active", 0],
     ["behind", 0],
+    ["quarantined", 0],
     ["gone", 0],
   ]);
   for (const node of nodes) states.set(nodeState(node), states.get(nodeState(node))! + 1);
@@ -45,6 +45,7 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
     ["freeze", 0],
     ["operator", 0],
     ["approval", 0],
+    ["rollout", 0],
   ]);
   for (const { restraint } of loop.heldBack) held.set(restraint.kind, held.get(restraint.kind)! + 1);
   const plannedMs = loop.plannedAtMonotonicMs;
@@ -97,7 +98,7 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
     ),
     labelled(
       "ballast_nodes",
-      "Nodes by state: active (uses the epoch in force), behind, gone.",
+      "Nodes by state: active (uses the epoch in force), behind, quarantined, gone.",
       "gauge",
       "state",
       states,
@@ -124,6 +125,30 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
     gauge("ballast_changes_pending", "Changes that wait for an approver.", desk.state.pending.length),
     gauge("ballast_approvals_owed", "Emergencies whose approval is owed.", desk.state.owed.length),
     gauge("ballast_approvals_overdue", "Owed approvals whose time has run out.", overdue(desk.state, wallMs()).length),
+    gauge("ballast_rollouts", "Changes on their way through the fleet.", ports.rollouts.views.length),
+    labelled(
+      "ballast_rollout_step",
+      "Present step of each change in flight, by the epoch that began it.",
+      "gauge",
+      "unit",
+      ports.rollouts.views.map(({ flight }): [string, number] => [String(flight.id), flight.step + 1]),
+    ),
+    gauge(
+      "ballast_bake_remaining_seconds",
+      "Longest remaining bake, on the planning clock.",
+      seconds(Math.max(0, ...ports.rollouts.views.map(({ bakeLeftMs }) => bakeLeftMs))),
+    ),
+    gauge(
+      "ballast_services_rolled_back",
+      "Services that the planner leaves alone since an automatic rollback.",
+      ports.rollouts.state.blocks.filter(({ holds }) => holds).length,
+    ),
+    {
+      name: "ballast_automatic_rollbacks_total",
+      help: "Automatic rollbacks since the start.",
+      type: "counter",
+      samples: [{ value: counts.automaticRollbacks }],
+    },
     gauge("ballast_alarms", "Alarms that need a person.", alarmsOf(ports).length),
     {
       name: "ballast_target_share",

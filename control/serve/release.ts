@@ -10,6 +10,7 @@ import {
 } from "../checkpoint/record.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { TableSet } from "../table/table.ts";
+import type { Cohort } from "../xds/cohort.ts";
 import type { FleetPush } from "../xds/push.ts";
 import type { RoundOutcome } from "../xds/round.ts";
 
@@ -24,6 +25,8 @@ export interface ReleasePorts {
 export interface ReleaseRequest {
   record: CheckpointRecord;
   set: TableSet;
+  /** The part of the fleet that gets the set, while the rest gets another. */
+  cohort?: Cohort;
   verdicts: readonly Verdict[];
   /** Null: recorded as refused and nothing is sent. */
   approval: Approval | null;
@@ -47,6 +50,7 @@ export type ReleaseResult =
 export async function release(ports: ReleasePorts, request: ReleaseRequest): Promise<ReleaseResult> {
   const { store, fleet, wallMs } = ports;
   const { record, set, by } = request;
+  const cohort = request.cohort === undefined ? {} : { cohort: request.cohort };
   const { epoch, term } = record;
   const validated = move(draft(record), "validate", { verdicts: request.verdicts }, wallMs());
   if (request.approval === null) {
@@ -67,7 +71,8 @@ export async function release(ports: ReleasePorts, request: ReleaseRequest): Pro
   };
   let staged: RoundOutcome;
   try {
-    staged = await fleet.stage(set, { epoch, term, deadlineMs: request.stageDeadlineMs, quorum: request.quorum });
+    const { stageDeadlineMs: deadlineMs, quorum } = request;
+    staged = await fleet.stage(set, { epoch, term, deadlineMs, quorum, ...cohort });
   } catch (thrown) {
     if (!(thrown instanceof BallastError)) throw thrown;
     return abort(thrown.message, null);
@@ -82,7 +87,7 @@ export async function release(ports: ReleasePorts, request: ReleaseRequest): Pro
   } catch (thrown) {
     if (!(thrown instanceof BallastError)) throw thrown;
     // After the commit there is only forward: the fleet is told as soon as it can be (it is silent, or behind).
-    fleet.restore({ reservedEpoch: epoch, committed: { epoch, term, set, mode: record.mode } });
+    fleet.restore({ reservedEpoch: epoch, committed: { epoch, term, set, mode: record.mode, ...cohort } });
     activated = { ...staged, kind: "activate", ok: false, result: "aborted", reason: thrown.message, nodes: [] };
     activated = { ...activated, acks: 0, firstAckMs: null, lastAckMs: null, tookMs: 0 };
   }

@@ -55,6 +55,8 @@ export class Stand {
     yaml.envoy.admin = [`http://127.0.0.1:${port}`];
     yaml.store.sqlite = join(dir, "store.db");
     yaml.policy.telemetryMaxAge = "10h";
+    // The clock of a test stands nearly still: what it is not about must not wait for a bake.
+    yaml.rollout = { bakeTime: "0s", slotStep: "100%" };
     options.edit?.(yaml);
     for (const service of Object.values<{ targets: object }>(yaml.services)) {
       for (const target of Object.keys(service.targets)) healthy.set(target, true);

@@ -4,11 +4,15 @@ import type pino from "pino";
 import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { openStore } from "../checkpoint/open-store.ts";
+import { sha256Hex } from "../checkpoint/record.ts";
 import type { TlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { FORECAST_SOURCES } from "../forecast/forecast.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
+import { liveTelemetry } from "../plan/live.ts";
+import { unfitNow } from "../plan/unfit.ts";
+import { RolloutMeter } from "../rollout/meter.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { openTickets } from "../tickets/open-tickets.ts";
 import { startXdsServer } from "../xds/server.ts";
@@ -17,11 +21,13 @@ import { apiRoutes, STARTING_ROUTES } from "./api-routes.ts";
 import { type ApiRoute, startApiServer } from "./api-server.ts";
 import { ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { Changes } from "./changes.ts";
+import { policyDigestOf } from "./checkpoint-record.ts";
 import { ControlLoop } from "./control-loop.ts";
 import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
-import { closeForgotten, restoreInForce } from "./in-force.ts";
+import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { lead } from "./leadership.ts";
+import { Rollouts, restoreRollouts } from "./rollouts.ts";
 
 export interface ServeOptions {
   configPath: string;
@@ -46,6 +52,8 @@ export interface Serving {
 
 const LEASE_TTL_MS = 10_000;
 const POLL_INTERVAL_MS = 500;
+/** What was before a change is looked at for so long at least, of real time: a bake on a fast clock is short. */
+const MIN_LOOK_BACK_MS = 10_000;
 
 /** Composes the rooms into a running control server. Throws typed errors for everything that must not start half. */
 export async function serve(options: ServeOptions): Promise<Serving> {
@@ -91,7 +99,6 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
     const { inForce, memory } = await restoreInForce(store, config);
     const { term } = leadership;
-    if (inForce !== null) await closeForgotten(store, inForce, { term, atMs: wallMs() });
     const desk = new ChangeDesk({
       store,
       term,
@@ -100,6 +107,29 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       nowMs: () => clock.nowMs(),
     });
     await desk.snapshot();
+    const clockRate = config.clock?.rate ?? 1;
+    const meter = new RolloutMeter({ lookBackMs: Math.max(MIN_LOOK_BACK_MS, config.rollout.bakeMs / clockRate) });
+    const nodeIds = () => xds.fleet.connectedIds();
+    const rollouts = new Rollouts({
+      config,
+      clock,
+      wallMs,
+      store,
+      term,
+      state: await restoreRollouts(store),
+      meter,
+      clockRate,
+      nodeIds,
+      restraintOf: (services) => stepRestraint(desk, services),
+      inputs: sha256Hex(`${estate.digest} ${policyDigestOf(config)}`),
+      log,
+    });
+    await rollouts.snapshot();
+    if (inForce !== null) {
+      const earlier = await earlierEpochs(store, inForce);
+      const flying = rollouts.state.flights.map(({ epoch }) => epoch);
+      await settleEarlier(store, inForce, { earlier, flying }, { term, atMs: wallMs() });
+    }
     const xds = await startXdsServer({
       address: `${config.server.xds.host}:${config.server.xds.port}`,
       fleet: config.fleet,
@@ -125,6 +155,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       services,
       store,
       fleet: xds.fleet,
+      rollouts,
+      nodeIds,
       term,
       inForce,
       desk,
@@ -132,7 +164,23 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       log,
       onEpoch: (epoch) => options.onEpoch?.({ ...epoch, source: forecastSource(loop) }),
     });
-    const changes = new Changes({ config, store, term, writer, desk, nowMs: () => clock.nowMs(), wallMs });
+    const changes = new Changes({
+      config,
+      store,
+      term,
+      writer,
+      desk,
+      rollouts,
+      unfit: (name, targetName) => {
+        const service = services.get(name);
+        const target = service?.estate.targets.find((one) => one.name === targetName);
+        if (service === undefined || target === undefined) return `${targetName} is no target of it any more`;
+        const now = { telemetry: loop.telemetry, monotonicMs: clock.monotonicMs(), clockRate };
+        return unfitNow(target, liveTelemetry(now, service.policy), clock.nowMs());
+      },
+      nowMs: () => clock.nowMs(),
+      wallMs,
+    });
     const tickets = await openTickets({
       config: config.tickets,
       fleet: config.fleet,
@@ -147,12 +195,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const loop = new ControlLoop({
       config,
       clock,
-      clockRate: config.clock?.rate ?? 1,
+      clockRate,
       services,
       history,
       forecaster,
       writer,
       desk,
+      rollouts,
       changes,
       onError: (error) => {
         log.error({ err: error }, error.message);
@@ -162,6 +211,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const poller = pollTelemetry({
       urls: config.envoy.admin,
       intervalMs: POLL_INTERVAL_MS,
+      onAnswers: (answers) => meter.add(answers),
       onSnapshot: (snapshot) => loop.observe(snapshot),
       clock,
     });
@@ -176,6 +226,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       loop,
       writer,
       desk,
+      rollouts,
       changes,
       forecaster,
       store,
@@ -194,6 +245,16 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await stop();
     throw thrown;
   }
+}
+
+/** Why a unit may not take its next step now: its service is frozen, or everything holds. */
+function stepRestraint(desk: ChangeDesk, services: readonly string[]): string | null {
+  if (desk.state.held) return "the planner holds: `ballast resume`";
+  for (const service of services) {
+    const freeze = desk.freezeOf(service);
+    if (freeze.frozen) return `${service} is ${freeze.text}`;
+  }
+  return null;
 }
 
 /** Findings told one by one; `ballast estate check` lists all. */

@@ -2,15 +2,20 @@ import type { z } from "zod";
 import type { Clock } from "../../common/clock.ts";
 import { overdue } from "../change/approvals.ts";
 import type { Exemption, FreezeWindow } from "../change/freeze.ts";
+import { reshuffleOfSwitch } from "../change/sessions.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Estate } from "../estate/estate.ts";
 import type { Forecaster } from "../forecast/forecaster.ts";
+import type { PlannedService } from "../plan/plan.ts";
+import { isPartial } from "../rollout/flight.ts";
+import type { WeightTable } from "../table/table.ts";
 import type { TicketFollower } from "../tickets/follow.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type * as schema from "./api-schemas.ts";
 import type { ChangeDesk } from "./change-desk.ts";
 import type { ControlLoop } from "./control-loop.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
+import type { Rollouts } from "./rollouts.ts";
 
 /** What status, metrics and readiness look at. */
 export interface StatusPorts {
@@ -21,6 +26,7 @@ export interface StatusPorts {
   loop: ControlLoop;
   writer: EpochWriter;
   desk: ChangeDesk;
+  rollouts: Pick<Rollouts, "state" | "views" | "stuck">;
   forecaster: Pick<Forecaster, "status">;
   xds: Pick<XdsServer, "fleet" | "streams">;
   term: number;
@@ -55,6 +61,7 @@ export function statusView(ports: StatusPorts): StatusView {
       freezes: denies.map((window) => freezeView(window, ports)),
       exemptions: exemptionsView(ports),
     },
+    rollouts: rolloutsView(ports),
     tickets: (ports.tickets?.status() ?? null) as unknown as StatusView["tickets"],
     server: xds.fleet.status(),
     nodes: xds.fleet.nodes() as unknown as StatusView["nodes"],
@@ -69,6 +76,7 @@ export function statusView(ports: StatusPorts): StatusView {
         mode: plan.mode,
         why: plan.why,
         alarm: next?.alarm ?? null,
+        switch: switchView(plan, inForce!.tables.get(plan.name)),
         forecast:
           forecast === undefined ? null : { source: forecast.source, fallbackReasons: [...forecast.fallbackReasons] },
         targets: plan.targets.map(({ name, basePpm, weightPpm, stickyPpm, draining, causes }) => ({
@@ -86,9 +94,54 @@ export function statusView(ports: StatusPorts): StatusView {
   };
 }
 
+/** Before anybody switches a service that is observed to steering: what that will do to its sessions. */
+function switchView(plan: PlannedService, table: WeightTable | undefined): StatusView["services"][number]["switch"] {
+  if (plan.mode !== "observe" || table === undefined) return null;
+  return reshuffleOfSwitch(table, new Map(plan.targets.map(({ name, basePpm }) => [name, basePpm])));
+}
+
+function rolloutsView({ rollouts, xds }: StatusPorts): StatusView["rollouts"] {
+  const nodes = xds.fleet.nodes();
+  const connected = nodes.filter((node) => node.connected);
+  return {
+    inFlight: rollouts.views.map(({ flight, text, alarm, bakeLeftMs }) => ({
+      unit: flight.id,
+      epoch: flight.epoch,
+      kind: flight.kind,
+      services: flight.services.map(({ name }) => name),
+      step: flight.step + 1,
+      steps: flight.steps,
+      nodes: isPartial(flight) ? connected.filter(({ ahead }) => ahead).length : connected.length,
+      of: connected.length,
+      phase: flight.phase,
+      bakeLeftMs,
+      text,
+      alarm,
+    })),
+    takenBack: rollouts.state.blocks.map(({ service, epoch, byEpoch, reason, count, holds }) => ({
+      service,
+      epoch,
+      byEpoch,
+      reason,
+      times: count,
+      holds,
+    })),
+    quarantined: nodes.flatMap(({ id, instance, quarantine }) =>
+      quarantine === null ? [] : [{ id, instance, ...quarantine }],
+    ),
+  };
+}
+
 /** What needs a person now. */
-export function alarmsOf({ desk, loop, writer, xds, wallMs }: StatusPorts): string[] {
+export function alarmsOf({ desk, loop, writer, rollouts, xds, wallMs }: StatusPorts): string[] {
   const alarms: string[] = [];
+  for (const { service, reason, epoch, holds } of rollouts.state.blocks)
+    if (holds) alarms.push(`ROLLED_BACK: ${service}: epoch ${epoch}: ${reason}`);
+  for (const { flight, alarm } of rollouts.views)
+    if (alarm !== null) alarms.push(`OBJECTIVE: epoch ${flight.epoch}: ${alarm}`);
+  if (rollouts.stuck !== null) alarms.push(`ROLLBACK_HELD: ${rollouts.stuck}`);
+  for (const { id, quarantine } of xds.fleet.nodes())
+    if (quarantine !== null) alarms.push(`QUARANTINE: node ${id} passes requests through: ${quarantine.reason}`);
   for (const { epoch, why, dueMs } of overdue(desk.state, wallMs())) {
     alarms.push(
       `APPROVAL_OVERDUE: epoch ${epoch} (${why}) should have been approved by ${new Date(dueMs).toISOString()}`,

@@ -9,6 +9,11 @@ export const MAX_HOSTS_PER_CLUSTER = 10_000;
 export const MAX_BINS = 4_096;
 const maxNameLength = 512;
 
+/** `node.id` of an answer to `/server_info` (envoy.admin.v3.ServerInfo); null when there is none. */
+export function parseNodeId(body: unknown): string | null {
+  return text(field(field(body, "node"), "id"));
+}
+
 export interface ClusterHealth {
   healthyHosts: number;
   totalHosts: number;

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../../common/clock.ts";
-import { parseClusters, parseStats, STATS_FILTER } from "./envoy-admin-parse.ts";
+import { parseClusters, parseNodeId, parseStats, STATS_FILTER } from "./envoy-admin-parse.ts";
 import type { EnvoyAnswer, EnvoyReading } from "./telemetry-window.ts";
 
 export interface ScraperOptions {
@@ -10,14 +10,18 @@ export interface ScraperOptions {
   clock?: Clock;
 }
 
+const NODE_AGE_MS = 30_000;
+
 /**
  * Reads Envoys through their admin endpoint, over connections that Node's fetch keeps open. Read-only: GET on /ready,
- * /clusters and /stats. It never throws; whatever goes wrong is the answer's `reason`.
+ * /clusters and /stats, and on /server_info now and then. It never throws; whatever goes wrong is the answer's `reason`.
  */
 export class EnvoyAdminScraper {
   readonly #timeoutMs: number;
   readonly #maxBytes: number;
   readonly #clock: Clock;
+  /** Who answers at each address, and when it was asked; bounded by the addresses that are read. */
+  readonly #nodes = new Map<string, { node: string | null; atMonotonicMs: number }>();
 
   constructor(options: ScraperOptions = {}) {
     this.#timeoutMs = options.timeoutMs ?? 2_000;
@@ -54,11 +58,23 @@ export class EnvoyAdminScraper {
     if (stats === null) throw new Error("the answer to /stats is not a list of statistics");
     return {
       url,
+      node: await this.#node(url, signal),
       atMonotonicMs: requestedMs + spanMs / 2,
       spanMs,
       uptimeS: stats.uptimeS,
       clusters: new Map([...clusters].map(([name, c]) => [name, { ...c, stats: stats.clusters.get(c.statName)! }])),
     };
+  }
+
+  /** An address rarely changes hands, and never without its counters starting anew; whoever it belongs to is asked again in time. */
+  async #node(url: string, signal: AbortSignal): Promise<string | null> {
+    const known = this.#nodes.get(url);
+    const nowMs = this.#clock.monotonicMs();
+    if (known !== undefined && nowMs - known.atMonotonicMs < NODE_AGE_MS) return known.node;
+    // An admin endpoint behind something that lets only statistics through is one without a name.
+    const node = await this.#json(new URL("/server_info", url), signal).then(parseNodeId, () => null);
+    this.#nodes.set(url, { node, atMonotonicMs: nowMs });
+    return node;
   }
 
   async #json(url: URL, signal: AbortSignal): Promise<unknown> {

@@ -47,17 +47,28 @@ async function reasonOf(url: string, options = {}): Promise<string> {
   return answer.reason;
 }
 
-test("a sound endpoint is read with one request each for readiness, clusters and statistics", async (t) => {
-  const { url, seen } = await admin(t, sound);
-  const answer = await new EnvoyAdminScraper().read(url);
+test("a sound endpoint is read with one request each for readiness, clusters and statistics, and asked its name once", async (t) => {
+  const { url, seen } = await admin(t, { ...sound, "/server_info": JSON.stringify({ node: { id: "edge-1" } }) });
+  const scraper = new EnvoyAdminScraper();
+  const answer = await scraper.read(url);
   assert.ok("clusters" in answer);
+  assert.equal(answer.node, "edge-1");
   assert.equal(answer.clusters.get("payments-site-a")!.stats.completed, 105);
   assert.equal(answer.clusters.get("payments-site-b")!.stats.ejected, 5);
   assert.equal(answer.clusters.get("payments-site-a")!.stats.latency.get(48)!.count, 31);
   assert.deepEqual(
     seen.map((path) => path.split("?")[0]),
-    ["/ready", "/clusters", "/stats"],
+    ["/ready", "/clusters", "/stats", "/server_info"],
   );
+  await scraper.read(url);
+  assert.equal(seen.filter((path) => path === "/server_info").length, 1);
+});
+
+test("an endpoint that does not say who it is is read all the same", async (t) => {
+  const { url } = await admin(t, sound);
+  const answer = await new EnvoyAdminScraper().read(url);
+  assert.ok("clusters" in answer);
+  assert.equal(answer.node, null);
 });
 
 test("an Envoy that is still initialising is not read, for all its hosts would look dead", async (t) => {

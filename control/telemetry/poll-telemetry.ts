@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../../common/clock.ts";
 import { EnvoyAdminScraper, type ScraperOptions } from "./envoy-admin-scraper.ts";
 import type { TelemetrySnapshot } from "./telemetry.ts";
-import { TelemetryWindow } from "./telemetry-window.ts";
+import { type EnvoyAnswer, TelemetryWindow } from "./telemetry-window.ts";
 
 export interface PollOptions extends ScraperOptions {
   /** Admin addresses of all Envoys of the fleet. */
@@ -10,6 +10,8 @@ export interface PollOptions extends ScraperOptions {
   intervalMs: number;
   /** Called after every round, also when no endpoint answered. Must not throw. */
   onSnapshot: (snapshot: TelemetrySnapshot) => void;
+  /** What every endpoint answered, before the round's snapshot. Must not throw. */
+  onAnswers?: (answers: readonly EnvoyAnswer[]) => void;
   /** See TelemetryWindow; default 3 intervals, at least 10 s. */
   holdMs?: number;
   clock?: Clock;
@@ -35,6 +37,7 @@ export function pollTelemetry(options: PollOptions): { stop(): Promise<void> } {
       const answers = await Promise.all(urls.map((url) => scraper.read(url, ended.signal)));
       if (ended.signal.aborted) return;
       window.add(answers);
+      options.onAnswers?.(answers);
       onSnapshot(window.snapshot(clock.monotonicMs()));
       await pause(Math.max(0, intervalMs - (clock.monotonicMs() - startedMs)), ended.signal);
     }

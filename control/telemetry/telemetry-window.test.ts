@@ -22,6 +22,7 @@ function reading(url: string, atMonotonicMs: number, stats: unknown): EnvoyReadi
     url,
     atMonotonicMs,
     uptimeS: parsed.uptimeS,
+    node: null,
     clusters: new Map([...clusters].map(([name, c]) => [name, { ...c, stats: parsed.clusters.get(c.statName)! }])),
   };
 }
@@ -310,6 +311,7 @@ test("answers of any shape are refused or read with sound numbers, never thrown 
             url: "a",
             atMonotonicMs: i,
             uptimeS: parsed.uptimeS,
+            node: null,
             clusters: new Map([["c", { ...health, stats: clusterStats }]]),
           },
         ]);

@@ -10,6 +10,8 @@ export interface EnvoyReading {
   /** Length of that time, ms: from the request to the end of its answer. Default 0. */
   spanMs?: number;
   uptimeS: number | null;
+  /** Its `node.id`; null when it did not say. */
+  node: string | null;
   clusters: ReadonlyMap<string, ClusterHealth & { stats: ClusterStats }>;
 }
 
@@ -171,7 +173,7 @@ function between({ base: before, intervals: earlier }: Endpoint, after: EnvoyRea
 }
 
 /** Counters never fall while an Envoy lives. A cluster that was removed and added again only starts anew by itself. */
-function hasRestarted(before: EnvoyReading, after: EnvoyReading): boolean {
+export function hasRestarted(before: EnvoyReading, after: EnvoyReading): boolean {
   if (before.uptimeS !== null && after.uptimeS !== null && after.uptimeS < before.uptimeS) return true;
   for (const [name, { stats }] of after.clusters) {
     const known = before.clusters.get(name)?.stats;

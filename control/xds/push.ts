@@ -102,6 +102,13 @@ export class FleetPush {
     });
   }
 
+  /** Ids of the nodes that are connected now, each once. */
+  connectedIds(): string[] {
+    const ids = new Set<string>();
+    for (const node of this.#fleet.nodes.values()) if (node.stream !== null) ids.add(node.id);
+    return [...ids];
+  }
+
   status(): {
     state: "serving" | "silent" | "behind";
     reason: string;

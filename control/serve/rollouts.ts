@@ -1,0 +1,449 @@
+import type { Clock } from "../../common/clock.ts";
+import { BallastError } from "../../common/errors.ts";
+import { digestHex } from "../../common/xxh64.ts";
+import type { Restraint } from "../change/restrain.ts";
+import type { EntryBody } from "../checkpoint/chain.ts";
+import type { Move } from "../checkpoint/moves.ts";
+import type { CheckpointStore } from "../checkpoint/store.ts";
+import type { Unit } from "../checkpoint/unit.ts";
+import type { BallastConfig } from "../config/config.ts";
+import type { PlannedService } from "../plan/plan.ts";
+import { type Decision, decide, type Observation } from "../rollout/decide.ts";
+import { type Flight, flightOf, isPartial, NO_ROLLOUTS, partialFlight, type RolloutState } from "../rollout/flight.ts";
+import { foldRollout, type LiftNote, ROLLOUT_TOPIC, type WatchNote } from "../rollout/fold.ts";
+import type { Mark, NodeFilter, RolloutMeter } from "../rollout/meter.ts";
+import type { Metrics } from "../rollout/metrics.ts";
+import type { Seen } from "../rollout/objective.ts";
+import { formerPlan, nextStep, planAt } from "../rollout/way.ts";
+import { makeSet } from "../table/set.ts";
+import type { EncodedTable, WeightTable } from "../table/table.ts";
+import { positionOf } from "../xds/cohort.ts";
+import type { RoundOutcome } from "../xds/round.ts";
+import type { Draft } from "./checkpoint-record.ts";
+import { draftSet } from "./draft-set.ts";
+import { restoreFolded } from "./folded-log.ts";
+import type { InForce } from "./in-force.ts";
+
+/** What is in flight, read from the log. */
+export function restoreRollouts(store: CheckpointStore): Promise<RolloutState> {
+  return restoreFolded(store, { topic: ROLLOUT_TOPIC.state, empty: NO_ROLLOUTS, fold: foldRollout });
+}
+
+export interface RolloutsOptions {
+  config: BallastConfig;
+  clock: Clock;
+  wallMs: () => number;
+  store: Pick<CheckpointStore, "append" | "tables">;
+  term: number;
+  state: RolloutState;
+  meter: RolloutMeter;
+  /** Planning milliseconds per monotonic millisecond. */
+  clockRate: number;
+  /** Ids of the nodes that are connected now. */
+  nodeIds: () => readonly string[];
+  /** Why no step of these services may begin now; null when it may. */
+  restraintOf: (services: readonly string[]) => string | null;
+  /** Digest of what plans are made from now. */
+  inputs: string;
+  log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+}
+
+/** What a unit in flight is doing, for status. */
+export interface FlightView {
+  flight: Flight;
+  text: string;
+  alarm: string | null;
+  /** Remaining time of the bake, planning ms. */
+  bakeLeftMs: number;
+}
+
+/** A write of the rollout's own: the next step of a unit, or its rollback. */
+export interface Due {
+  flight: Flight;
+  decision: Extract<Decision, { kind: "advance" | "roll_back" }>;
+}
+
+/** Who writes epochs, as far as rollouts need it. */
+export interface StepWriter {
+  readonly inForce: InForce | null;
+  plansInForce(): Map<string, PlannedService>;
+  write(draft: Draft, approval: Unit["approval"] | null): Promise<boolean>;
+}
+
+const BLIND = "no Envoy's telemetry is heard: a change could not be watched";
+/** A rollback that the fleet or the store did not take is tried again no sooner than this. */
+const RETRY_MS = 5_000;
+
+/**
+ * Takes units through their steps: keeps their state, measures them, writes down what becomes of them. What becomes of them is
+ * decided by `control/rollout/decide.ts`.
+ */
+export class Rollouts {
+  readonly #options: RolloutsOptions;
+  #state: RolloutState;
+  /** By unit: since when its present step is measured. None after a change of servers: the bake begins anew then. */
+  readonly #marks = new Map<number, { epoch: number; mark: Mark }>();
+  #views: FlightView[] = [];
+  /** Why the last automatic rollback could not be made, and when it was tried. */
+  #stuck: { unit: number; reason: string; atMonotonicMs: number } | null = null;
+
+  constructor(options: RolloutsOptions) {
+    this.#options = options;
+    this.#state = options.state;
+  }
+
+  get state(): RolloutState {
+    return this.#state;
+  }
+
+  /** As of the last look; what has ended or gone on since is left out until the next. */
+  get views(): readonly FlightView[] {
+    return this.#views.filter(({ flight }) => this.#state.flights.some((one) => one.epoch === flight.epoch));
+  }
+
+  get stuck(): string | null {
+    return this.#stuck?.reason ?? null;
+  }
+
+  get inputs(): string {
+    return this.#options.inputs;
+  }
+
+  /** An entry of the log that was written. */
+  observe(body: EntryBody): void {
+    this.#state = foldRollout(this.#state, body);
+    const flying = new Map(this.#state.flights.map(({ id, epoch }) => [id, epoch]));
+    for (const [unit, { epoch, mark }] of this.#marks) {
+      if (flying.get(unit) === epoch) continue;
+      this.#options.meter.drop(mark);
+      this.#marks.delete(unit);
+    }
+  }
+
+  replace(state: RolloutState): void {
+    for (const { mark } of this.#marks.values()) this.#options.meter.drop(mark);
+    this.#marks.clear();
+    this.#state = state;
+  }
+
+  /** Writes the whole state once, so that the next start need not read further back. */
+  async snapshot(): Promise<void> {
+    await this.#note(ROLLOUT_TOPIC.state, null, this.#state);
+  }
+
+  /** Why the planner may not move a service freely now: a block, or a change in flight that has to bake first. */
+  restraintOf(service: string): Restraint | null {
+    const block = this.#state.blocks.find((one) => one.service === service && one.holds);
+    if (block !== undefined) {
+      const until = block.count >= this.#options.config.rollout.maxRollbacks ? "" : " or its inputs change";
+      const text = `epoch ${block.epoch} was rolled back automatically by epoch ${block.byEpoch}: ${block.reason}; held until \`ballast resume --services ${service}\`${until}`;
+      return { kind: "rollout", ref: `epoch ${block.byEpoch}`, text };
+    }
+    const flight = this.inTheWayOf(service);
+    if (flight !== null) return { kind: "rollout", ref: `epoch ${flight.epoch}`, text: waitsFor(flight) };
+    return this.isBlind() ? { kind: "rollout", ref: "telemetry", text: BLIND } : null;
+  }
+
+  /** True while nothing can be seen of the fleet, so that a change could not be watched and would be taken back. */
+  isBlind(): boolean {
+    const { meter, config, clock, clockRate } = this.#options;
+    if (config.envoy.admin.length === 0 || config.rollout.bakeMs === 0) return false;
+    return meter.isBlind(clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate);
+  }
+
+  /** The unit that must be through before another change of the service begins; null: none. */
+  inTheWayOf(service: string): Flight | null {
+    const own = flightOf(this.#state, service);
+    if (own?.kind === "change") return own;
+    const partial = partialFlight(this.#state);
+    const bySlots = this.#options.config.services.get(service)?.sessions !== null;
+    return partial !== undefined && !bySlots ? partial : null;
+  }
+
+  /** Throws CHANGE_IN_FLIGHT when a change of one of the services is on its way, CHANGE_UNWATCHED when none could be watched. */
+  roomFor(services: readonly string[], breakGlass: boolean): void {
+    for (const service of services) {
+      const flight = this.inTheWayOf(service);
+      if (flight !== null) {
+        throw new BallastError("CHANGE_IN_FLIGHT", `${service}: ${waitsFor(flight)}`, {
+          hint: "Wait until it is through, or take it back with `ballast rollback`.",
+        });
+      }
+    }
+    if (!breakGlass && this.isBlind()) throw new BallastError("CHANGE_UNWATCHED", BLIND);
+  }
+
+  /**
+   * What most of the fleet uses: where a part goes ahead, the services of that unit as they were. Plans start from it, since a
+   * plan that must go to all nodes must not bring them what is not proved.
+   */
+  baseline(inForce: InForce): { plans: Map<string, PlannedService>; tables: Map<string, WeightTable> } {
+    const plans = new Map([...inForce.last].map(([name, { plan }]) => [name, plan]));
+    const tables = new Map(inForce.tables);
+    const partial = partialFlight(this.#state);
+    for (const service of partial?.services ?? []) {
+      const plan = plans.get(service.name);
+      const table = inForce.rest?.tables.get(service.name);
+      if (plan === undefined || table === undefined) continue;
+      plans.set(service.name, formerPlan(service, plan));
+      tables.set(service.name, table);
+    }
+    return { plans, tables };
+  }
+
+  /** Before an epoch goes out: how the services were doing. */
+  before(services: readonly string[]): Record<string, Metrics> {
+    const seen: Record<string, Metrics> = {};
+    for (const name of services) {
+      const metrics = this.#options.meter.lookBack(this.#targets(name), this.#objective(name), () => true);
+      if (metrics !== null) seen[name] = metrics;
+    }
+    return seen;
+  }
+
+  /** The fleet has answered the activation of a step: from now on it is watched. */
+  async watch(epoch: number, before: Record<string, Metrics>, activated: RoundOutcome): Promise<void> {
+    const flight = this.#state.flights.find((one) => one.epoch === epoch);
+    if (flight === undefined) return;
+    const asked = activated.nodes.length;
+    const failed = activated.nodes.filter(({ answer }) => answer === "nack" || answer === "none").length;
+    await this.#watch(flight, { before: flight.step === 0 ? before : flight.before, asked, failed });
+  }
+
+  async #watch(flight: Flight, found: Pick<WatchNote, "before" | "asked" | "failed">): Promise<void> {
+    const { clock, meter, config, clockRate } = this.#options;
+    const sinceMs = clock.nowMs();
+    const note: WatchNote = { unit: flight.id, sinceMs, bakeUntilMs: sinceMs + config.rollout.bakeMs, ...found };
+    await this.#note(ROLLOUT_TOPIC.watch, flight.epoch, note);
+    const mark = meter.mark(clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate);
+    this.#marks.set(flight.id, { epoch: flight.epoch, mark });
+  }
+
+  /**
+   * Looks at every unit: writes down what is baked or done, and returns the most urgent write that is due, or null. Call it
+   * between two epochs.
+   */
+  async look(inForce: InForce | null): Promise<Due | null> {
+    if (inForce === null) return null;
+    await this.#lift();
+    let due: Due | null = null;
+    const views: FlightView[] = [];
+    for (const { id } of this.#state.flights) {
+      for (;;) {
+        const flight = this.#state.flights.find((one) => one.id === id);
+        if (flight === undefined) break;
+        // Of a server before this one: nobody watched, so the step bakes again.
+        if (!this.#marks.has(id) && flight.phase !== "passed") {
+          const { before, asked, failed } = flight;
+          await this.#watch(flight, { before, asked, failed });
+          continue;
+        }
+        const decision = this.#decide(flight, inForce);
+        if (decision.kind === "again") {
+          const { before, asked } = flight;
+          views.push(this.#view(flight, decision));
+          await this.#watch(flight, { before, asked, failed: 0 });
+          break;
+        }
+        if (decision.kind === "pass") {
+          await this.#move(flight, { move: "bake", from: "active", to: "baked", detail: { text: decision.text } });
+          continue;
+        }
+        if (decision.kind === "finish") {
+          await this.#move(flight, { move: "close", from: "baked", to: "closed", detail: { text: decision.text } });
+          this.#options.log.info({ unit: id, epoch: flight.epoch }, decision.text);
+          break;
+        }
+        const urgent = decision.kind === "roll_back";
+        if (urgent || decision.kind === "advance") {
+          if (due === null || (urgent && due.decision.kind !== "roll_back")) due = { flight, decision };
+        }
+        views.push(this.#view(flight, decision));
+        break;
+      }
+    }
+    this.#views = views;
+    return due;
+  }
+
+  /** Carries out what is due. `unsafe` says why the former weights of a unit must not come back now; null when they may. */
+  async act(
+    { flight, decision }: Due,
+    writer: StepWriter,
+    unsafe: (plans: readonly PlannedService[]) => string | null,
+  ): Promise<void> {
+    // Between the look and now another epoch may have ended the unit, or moved it on.
+    const now = this.#state.flights.find(({ id }) => id === flight.id);
+    if (now === undefined || now.epoch !== flight.epoch || now.phase !== flight.phase || writer.inForce === null)
+      return;
+    if (decision.kind === "advance") await this.#advance(now, decision.step, writer);
+    else await this.#rollBack(now, decision.reason, writer, unsafe);
+  }
+
+  async #advance(flight: Flight, step: number, writer: StepWriter): Promise<void> {
+    const inForce = writer.inForce!;
+    const unit: Unit = { ...unitOf(flight), step };
+    const byName = new Map(unit.services.map((service) => [service.name, service]));
+    const services = [...writer.plansInForce().values()].map((plan) => {
+      const service = byName.get(plan.name);
+      return service === undefined ? plan : planAt(unit, service, plan);
+    });
+    const { set, tables } = draftSet(services, inForce.tables, this.#options.config.tables.slots);
+    const why = `step ${step + 1} of ${unit.steps}: ${unit.why}`;
+    const { author, trigger, approval } = unit;
+    const draft: Draft = { set, tables, services, why, trigger, author, emergency: false, step: unit };
+    await writer.write(draft, approval);
+  }
+
+  async #rollBack(
+    flight: Flight,
+    reason: string,
+    writer: StepWriter,
+    unsafe: (plans: readonly PlannedService[]) => string | null,
+  ): Promise<void> {
+    const { clock, log } = this.#options;
+    if (this.#stuck?.unit === flight.id && clock.monotonicMs() - this.#stuck.atMonotonicMs < RETRY_MS) return;
+    const inForce = writer.inForce!;
+    const byName = new Map(flight.services.map((service) => [service.name, service]));
+    const former: PlannedService[] = [];
+    const why = `automatic rollback of epoch ${flight.epoch}: ${reason}`;
+    const services = [...writer.plansInForce().values()].map((plan) => {
+      const service = byName.get(plan.name);
+      if (service === undefined) return plan;
+      former.push({ ...formerPlan(service, plan), why });
+      return former.at(-1)!;
+    });
+    const danger = unsafe(former);
+    if (danger !== null) {
+      if (this.#stuck === null) log.warn({ unit: flight.id, reason, danger }, "automatic rollback refused");
+      this.#stuck = { unit: flight.id, reason: `${why}; but ${danger}`, atMonotonicMs: clock.monotonicMs() };
+      return;
+    }
+    const set = makeSet(await this.#formerTables(flight, inForce));
+    log.warn({ unit: flight.id, epoch: flight.epoch, reason }, "automatic rollback");
+    const written = await writer.write(
+      {
+        set,
+        tables: null,
+        services,
+        why,
+        trigger: "automatic_rollback",
+        author: { kind: "rule", name: "rollout" },
+        emergency: true,
+        ends: [{ unit: flight.id, epoch: flight.epoch, how: "rolled_back", automatic: true, reason }],
+      },
+      null,
+    );
+    this.#stuck = written ? null : { unit: flight.id, reason: why, atMonotonicMs: clock.monotonicMs() };
+  }
+
+  /** The set in force with the tables that the unit's services had before it. STORE_CORRUPT when one is gone. */
+  async #formerTables(flight: Flight, inForce: InForce): Promise<EncodedTable[]> {
+    const former = new Map(flight.services.map(({ name, formerTable }) => [name, BigInt(`0x${formerTable}`)]));
+    const stored = await this.#options.store.tables([...former.values()]);
+    return inForce.set.tables.map((table) => {
+      const digest = former.get(table.service);
+      if (digest === undefined) return table;
+      const found = stored.get(digest);
+      if (found === undefined) {
+        throw new BallastError(
+          "STORE_CORRUPT",
+          `the table ${digestHex(digest)} of ${table.service} is not in the store`,
+        );
+      }
+      return found;
+    });
+  }
+
+  /** Blocks whose inputs have changed since: the same plan will not be made again. */
+  async #lift(): Promise<void> {
+    const { inputs, config, log } = this.#options;
+    const { maxRollbacks } = config.rollout;
+    const over = this.#state.blocks.filter(
+      (block) => block.holds && block.inputs !== inputs && block.count < maxRollbacks,
+    );
+    if (over.length === 0) return;
+    const services = over.map(({ service }) => service);
+    const note: LiftNote = { services, reason: "what plans are made from has changed" };
+    await this.#note(ROLLOUT_TOPIC.lift, null, note);
+    log.info({ services }, "held services are planned again: their inputs have changed");
+  }
+
+  #decide(flight: Flight, inForce: InForce): Decision {
+    const { config, clock, nodeIds, restraintOf } = this.#options;
+    const ids = nodeIds();
+    const partial = isPartial(flight);
+    const reached = partial ? ids.filter((id) => positionOf(id) <= BigInt(`0x${flight.upTo}`)).length : ids.length;
+    const passthrough = inForce.record.mode === "passthrough";
+    return decide(flight, {
+      nowMs: clock.nowMs(),
+      policy: config.rollout,
+      objectives: new Map(flight.services.map(({ name }) => [name, this.#objective(name)!])),
+      observation: this.#observe(flight),
+      nextStep: nextStep(flight, { nodes: ids.length, partial, reached }),
+      restraint: passthrough ? "the kill switch is on" : restraintOf(flight.services.map(({ name }) => name)),
+    });
+  }
+
+  #observe(flight: Flight): Observation {
+    const { meter, config, clock, clockRate } = this.#options;
+    const mark = this.#marks.get(flight.id)?.mark;
+    if (mark === undefined) return { services: new Map(), nodes: null };
+    const ahead = isPartial(flight) ? aheadOf(flight) : () => true;
+    const services = new Map(
+      flight.services.map(({ name }): [string, Seen] => {
+        const of = (only: NodeFilter) => meter.since(mark, this.#targets(name), this.#objective(name), only);
+        const untouched = isPartial(flight) ? of((node) => node !== null && !ahead(node)) : null;
+        return [name, { after: of(ahead), before: flight.before[name] ?? null, untouched }];
+      }),
+    );
+    const unseen = config.envoy.admin.length === 0 || flight.services.length === 0 || flight.unwatched === true;
+    if (unseen) return { services, nodes: null };
+    return {
+      services,
+      nodes: meter.heard(mark, clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate, ahead),
+    };
+  }
+
+  #view(flight: Flight, decision: Decision): FlightView {
+    const bakeLeftMs = flight.phase === "baking" ? Math.max(0, flight.bakeUntilMs - this.#options.clock.nowMs()) : 0;
+    const text =
+      decision.kind === "roll_back" ? decision.reason : "text" in decision ? decision.text : "the next step is due";
+    return { flight, text, alarm: "alarm" in decision ? decision.alarm : null, bakeLeftMs };
+  }
+
+  #targets(service: string): string[] {
+    return [...(this.#options.config.services.get(service)?.targets.keys() ?? [])];
+  }
+
+  #objective(service: string) {
+    return this.#options.config.services.get(service)?.objective;
+  }
+
+  async #move(flight: Flight, move: Omit<Move<"bake" | "close">, "atMs">): Promise<void> {
+    const body = { kind: "move", epoch: flight.epoch, move: { ...move, atMs: this.#options.wallMs() } } as const;
+    await this.#options.store.append(body, { term: this.#options.term });
+    this.observe(body);
+  }
+
+  async #note(topic: string, epoch: number | null, detail: unknown): Promise<void> {
+    const body = { kind: "note", epoch, topic, detail } as const;
+    await this.#options.store.append(body, { term: this.#options.term });
+    this.observe(body);
+  }
+}
+
+function aheadOf(flight: Flight): NodeFilter {
+  const end = BigInt(`0x${flight.upTo}`);
+  return (node) => node !== null && positionOf(node) <= end;
+}
+
+function unitOf(flight: Flight): Unit {
+  const { epoch: _epoch, upTo: _upTo, phase: _phase, sinceMs: _sinceMs, bakeUntilMs: _until, ...more } = flight;
+  const { before: _before, asked: _asked, failed: _failed, ...unit } = more;
+  return unit;
+}
+
+function waitsFor(flight: Flight): string {
+  return `epoch ${flight.epoch} is on its way (step ${flight.step + 1} of ${flight.steps}, ${flight.phase})`;
+}
