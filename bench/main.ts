@@ -16,6 +16,7 @@ export interface BenchOptions {
 }
 
 const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
+  ablation: () => import("./ablation/ablation.ts"),
   forecast: () => import("./forecast/forecast.ts"),
   "hot-path": () => import("./hot-path/hot-path.ts"),
   inference: () => import("./inference/inference.ts"),

@@ -69,6 +69,10 @@ export const ERROR_CODES = {
   },
   CONFIG_INVALID: { exit: 2, hint: "Mend the lines named above; docs/reference/ballast-yaml.md has every field." },
   CONFIG_UNREADABLE: { exit: 2, hint: "Name the configuration with --config FILE." },
+  COVARIATE_INVALID: {
+    exit: 2,
+    hint: "The files of feature groups are described in docs/reference/features.md.",
+  },
   DEMO_FAILED: { exit: 5, hint: "The logs of the demo's processes lie in the folder that the message names." },
   ENVOY_DOWNLOAD_FAILED: {
     exit: 4,

@@ -4,35 +4,55 @@ import { systemClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { demandSeries } from "../../models/series/demand-series.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
+import { TINY_EFFORT } from "../../models/series/training-spec.ts";
 import { makePythonEnvironment } from "../../models/trees/environment.ts";
 import { type TrainResult, trainModel } from "../../models/trees/train-model.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate } from "../estate/estate.ts";
+import { buildWorld } from "../features/groups/build-world.ts";
+import { DEFAULT_GROUPS, possibleGroups } from "../features/groups/choose-groups.ts";
+import type { FeatureGroup } from "../features/groups/group.ts";
+import { GROUPS } from "../features/groups/grouped-inputs.ts";
+import type { Visit, World } from "../features/groups/world.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import { FEATURE_STEP_MS, HORIZON_STEPS, STEPS_PER_DAY } from "../features/schema.ts";
 import { DEFAULT_LEVELS } from "../forecast/forecaster.ts";
+import { readHolidays, readSignals } from "../ingest/covariates/dated-csv.ts";
+import { readRouteVisits } from "../ingest/covariates/route-visits.ts";
+import { readHistoryParquet } from "../ingest/history/parquet.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
+import type { EstateRecords } from "../ingest/records.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
 import { readConfiguredHistory } from "../serve/inputs.ts";
 import type { Io } from "./io.ts";
 
-const HELP = `usage: ballast train [--estate DIR] [--history FILE]… [--out DIR] [--pipeline demand|tfx|trees] [--seed N]
-                     [--config FILE] [--json]
+const HELP = `usage: ballast train [--estate DIR] [--history FILE…] [--out DIR] [--pipeline demand|tfx|trees] [--seed N] [flags]
 
 Trains a demand model on a load history and judges it on the end of the history, which it has not seen.
---history FILE  the load history, \`time,SERVICE,…\` (default: history.csv of the configuration); may be repeated with other services
---estate DIR    an export folder; its load_history.csv where no --history is given, its changes as slices of the gate (tfx, trees)
+--history FILE  load histories: CSV \`time,SERVICE,…\`, or .parquet; several files hold several services (default: history.csv of
+                the configuration). \`ballast import-history\` makes one from Prometheus or access logs
+--estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it (tfx, trees)
 --out DIR       where the model, its manifest and its card go (default .ballast/model/demand, or .ballast/model/series)
 --pipeline P    demand (default): the tree model that the server runs, at least four weeks of five-minute steps;
-                tfx: LSTM and trees by the whole pipeline (see models/tfx/README.md); trees: its tree half, without TFX
---serving-statistics FILE  what the server was asked, as TFDV statistics: inputs that moved are reported (tfx)
+                tfx: LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without TFX
 --seed N        the same seed, data and code give the same model (default 1)
-The first run makes its Python environment in .ballast (400 MB; tfx 3 GB). An interrupted tfx run goes on where it stopped.
+Feature groups beside the series' own past (tfx, trees; docs/reference/features.md):
+--groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
+                data, or \`none\` (default)
+--holidays FILE, --signals FILE, --access-log [SERVICE=]FILE…, --time-zone ZONE   what groups are made of
+--served DIR    inputs that the server was asked with: those whose distribution moved against training are reported (tfx)
+--work DIR      intermediate files (default .ballast/train-series); an interrupted tfx run goes on from them
+--quick         one trial and few rounds: shows in two minutes that all of it runs here; not a model to use (tfx, trees)
+--config FILE, --json
+The first run makes its Python environment in .ballast (400 MB; tfx 3 GB).
 Exit 0 when the model beats the seasonal forecasts, 1 when it does not (the server would refuse it).`;
 
 /** The step and the season of the demand series: a day of five-minute steps, forecast one hour ahead. */
 const DEMAND_SHAPE = { season: STEPS_PER_DAY, horizon: HORIZON_STEPS };
+
+/** Of --quick, per series. */
+const QUICK_EXAMPLES = { copies: 1, originsPerCopy: 400, originsPerHeldOut: 200 };
 
 const repo = resolve(import.meta.dirname, "../..");
 
@@ -71,16 +91,23 @@ async function runPipeline(
   io: Io,
 ): Promise<number> {
   const outDir = values.out ?? join(repo, ".ballast/model/series");
+  const estate = await readEstate(values, progress);
+  const world = await readWorld(values, history, estate);
+  const groups = chooseGroups(values.groups, world);
+  progress(`feature groups: ${groups.map(({ name }) => name).join(", ") || "none"}`);
   const trained = await trainSeries({
     shape: DEMAND_SHAPE,
     levels: DEFAULT_LEVELS,
-    series: demandSeries(history, await readEstate(values, progress)),
+    stepMs: world.stepMs,
+    series: demandSeries(world, tiersOf(estate)),
+    groups: { chosen: groups, world },
     outDir,
-    workDir: join(repo, ".ballast/train-series"),
+    workDir: values.work ?? join(repo, ".ballast/train-series"),
     venvDir: join(repo, ".ballast/venv"),
     pipeline: values.pipeline as PipelineChoice,
     seed,
-    ...(values["serving-statistics"] === undefined ? {} : { servingStatistics: values["serving-statistics"] }),
+    ...(values.served === undefined ? {} : { served: values.served }),
+    ...(values.quick ? { effort: TINY_EFFORT, examples: QUICK_EXAMPLES } : {}),
     progress,
   });
   const { gate, levels } = trained.manifest;
@@ -102,18 +129,78 @@ async function runPipeline(
   return trained.better ? 0 : 1;
 }
 
-/** The estate whose changes slice the gate; null, with the reason, where the configuration does not fit the export. */
-async function readEstate(values: Flags, progress: (text: string) => void): Promise<Estate | null> {
+/** null, with the reason, where the configuration does not fit the export. */
+async function readEstate(values: Flags, progress: (text: string) => void): Promise<ReadEstate | null> {
   if (values.estate === undefined) return null;
   try {
     const config = await loadConfig(values.config);
     const records = await readServiceNow(values.estate);
-    return buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() });
+    return { records, estate: buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() }) };
   } catch (error) {
     if (!(error instanceof BallastError)) throw error;
-    progress(`without the estate's changes: ${error.message.split("\n", 1)[0]}`);
+    progress(`without the estate's coupling and changes: ${error.message.split("\n", 1)[0]}`);
     return null;
   }
+}
+
+interface ReadEstate {
+  estate: Estate;
+  records: EstateRecords;
+}
+
+async function readWorld(values: Flags, history: LoadHistory, estate: ReadEstate | null): Promise<World> {
+  const visits = new Map<string, Visit[]>();
+  for (const named of values["access-log"] ?? []) {
+    const split = /^([^=/]+)=(.+)$/.exec(named);
+    const read = await readRouteVisits(split?.[2] ?? named, split?.[1] ?? null);
+    for (const [service, of] of read.visits)
+      visits.set(
+        service,
+        [...(visits.get(service) ?? []), ...of].sort((a, b) => a.atMs - b.atMs),
+      );
+  }
+  const timeZone = values["time-zone"];
+  if (timeZone !== undefined) {
+    try {
+      new Intl.DateTimeFormat("en-US", { timeZone });
+    } catch (cause) {
+      throw new BallastError("USAGE", `--time-zone ${timeZone}: expected a name such as Europe/Berlin`, { cause });
+    }
+  }
+  return buildWorld({
+    history,
+    estate,
+    ...(values.holidays === undefined ? {} : { holidays: await readHolidays(values.holidays) }),
+    ...(values.signals === undefined ? {} : { signals: await readSignals(values.signals) }),
+    ...(visits.size === 0 ? {} : { visits }),
+    ...(timeZone === undefined ? {} : { timeZone }),
+  });
+}
+
+function chooseGroups(wanted: string, world: World): FeatureGroup[] {
+  if (wanted === "none") return [];
+  const possible = possibleGroups(world);
+  if (wanted === "all") return possible;
+  if (wanted === "default") return possible.filter(({ name }) => DEFAULT_GROUPS.includes(name));
+  return wanted.split(",").map((name) => {
+    const group = possible.find((one) => one.name === name);
+    if (group !== undefined) return group;
+    const known = GROUPS.some((one) => one.name === name);
+    const why = known ? "there is no data for it here" : `expected ${GROUPS.map((one) => one.name).join(", ")}`;
+    throw new BallastError("USAGE", `--groups ${name}: ${why}`);
+  });
+}
+
+/** undefined where the export names no service's criticality: a slice of unknowns alone tells nothing. */
+function tiersOf(read: ReadEstate | null): Map<string, number> | undefined {
+  if (read === null) return undefined;
+  const { services, cis } = read.estate;
+  const tiers = new Map<string, number>();
+  for (const [name, { ciId }] of services) {
+    const tier = cis.get(ciId)?.criticality;
+    if (tier !== undefined) tiers.set(name, tier);
+  }
+  return tiers.size === 0 ? undefined : tiers;
 }
 
 interface Flags {
@@ -121,7 +208,14 @@ interface Flags {
   estate?: string | undefined;
   history?: string[] | undefined;
   pipeline: string;
-  "serving-statistics"?: string | undefined;
+  groups: string;
+  holidays?: string | undefined;
+  signals?: string | undefined;
+  "access-log"?: string[] | undefined;
+  "time-zone"?: string | undefined;
+  served?: string | undefined;
+  work?: string | undefined;
+  quick: boolean;
   out?: string | undefined;
   seed: string;
   json: boolean;
@@ -130,20 +224,32 @@ interface Flags {
 
 function parse(args: string[]): Flags {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args,
+      allowPositionals: true,
       options: {
         config: { type: "string", default: "demo/ballast.yaml" },
         estate: { type: "string" },
         history: { type: "string", multiple: true },
         pipeline: { type: "string", default: "demand" },
-        "serving-statistics": { type: "string" },
+        groups: { type: "string", default: "none" },
+        holidays: { type: "string" },
+        signals: { type: "string" },
+        "access-log": { type: "string", multiple: true },
+        "time-zone": { type: "string" },
+        served: { type: "string" },
+        work: { type: "string" },
+        quick: { type: "boolean", default: false },
         out: { type: "string" },
         seed: { type: "string", default: "1" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
     });
+    // `--history a.csv b.csv`: what a shell makes of a pattern.
+    if (positionals.length > 0 && values.history === undefined)
+      throw new Error(`unexpected argument ${positionals[0]}`);
+    if (positionals.length > 0) values.history?.push(...positionals);
     return values;
   } catch (cause) {
     throw new BallastError("USAGE", (cause as Error).message, { hint: HELP, cause });
@@ -154,7 +260,11 @@ async function readHistory(values: Flags): ReturnType<typeof readLoadHistoryCsv>
   const named = values.history ?? (values.estate === undefined ? undefined : [join(values.estate, "load_history.csv")]);
   if (named !== undefined) {
     const [first, ...rest] = await Promise.all(
-      named.map((file) => readLoadHistoryCsv(file, { stepMs: FEATURE_STEP_MS })),
+      named.map((file) =>
+        file.endsWith(".parquet")
+          ? readHistoryParquet(file, { stepMs: FEATURE_STEP_MS }).then(({ history }) => history)
+          : readLoadHistoryCsv(file, { stepMs: FEATURE_STEP_MS }),
+      ),
     );
     for (const [i, other] of rest.entries())
       for (const service of other.services) {

@@ -20,6 +20,8 @@ export interface Ci {
   cpuCores?: number;
   cpuSpeedMhz?: number;
   ramMb?: number;
+  /** Of a service, 1 (most critical) to 4. */
+  criticality?: number;
   provenance: Provenance;
 }
 

@@ -107,6 +107,7 @@ function toCi(record: CiRecord): Ci {
     ...(record.cpuCores === undefined ? {} : { cpuCores: record.cpuCores }),
     ...(record.cpuSpeedMhz === undefined ? {} : { cpuSpeedMhz: record.cpuSpeedMhz }),
     ...(record.ramMb === undefined ? {} : { ramMb: record.ramMb }),
+    ...(record.criticality === undefined ? {} : { criticality: record.criticality }),
     provenance,
   };
 }

@@ -27,6 +27,8 @@ export type FallbackCode =
   | "HISTORY_STALE"
   /** What the model is asked, or how it errs, is not what its training knew; the policy says to fall back then. */
   | "MODEL_DRIFTED"
+  /** The model has feature groups and was not given what they are made of. */
+  | "COVARIATES_MISSING"
   /** The caller asked for the chain without the model. */
   | "MODEL_NOT_ASKED";
 

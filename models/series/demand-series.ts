@@ -1,27 +1,28 @@
-import type { Estate } from "../../control/estate/estate.ts";
-import type { LoadHistory } from "../../control/features/load-history.ts";
+import { LocalClock } from "../../control/features/groups/local-time.ts";
+import type { World } from "../../control/features/groups/world.ts";
 import type { TrainingSeries } from "../../control/features/series/training-examples.ts";
 
 const WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /**
- * The services of a history as series to learn from, sliced for the gate by weekday (UTC) and, where an estate is known, by whether a
- * change, incident, freeze or maintenance of one of the service's targets holds at the step. A service that the estate lacks has "unknown".
+ * The loads of a world as series to learn from, sliced for the gate by weekday (in the world's zone), by whether a change or incident
+ * of the service holds at the step where its estate is known, and by the service's tier where `tiers` are.
+ * @param tiers by service, 1 (most critical) to 4
  */
-export function demandSeries(history: LoadHistory, estate: Estate | null): TrainingSeries[] {
-  return history.services.map((name) => {
-    const { startMs, values } = history.upTo(name, Number.MAX_SAFE_INTEGER);
-    const service = estate?.services.get(name);
-    const windows = service?.targets.flatMap((target) => target.windows);
+export function demandSeries(world: World, tiers?: ReadonlyMap<string, number>): TrainingSeries[] {
+  const clock = new LocalClock(world.timeZone);
+  return [...(world.loads ?? [])].map(([name, { startMs, values }]) => {
+    const windows = world.windows?.get(name)?.filter(({ kind }) => kind !== "freeze");
+    const tier = tiers?.get(name);
     return {
       name,
-      values: Float64Array.from(values),
+      values,
       slices: (step) => {
-        const at = startMs + step * history.stepMs;
-        const slices: Record<string, string> = { weekday: WEEKDAYS[new Date(at).getUTCDay()]! };
-        if (estate !== null)
-          slices.change =
-            windows === undefined ? "unknown" : windows.some((w) => w.startMs <= at && at < w.endMs) ? "yes" : "no";
+        const at = startMs + step * world.stepMs;
+        const slices: Record<string, string> = { weekday: WEEKDAYS[clock.at(at).weekday]! };
+        if (world.windows !== undefined)
+          slices.change = (windows ?? []).some((one) => one.startMs <= at && at < one.endMs) ? "yes" : "no";
+        if (tiers !== undefined) slices.tier = tier === undefined ? "unknown" : String(tier);
         return slices;
       },
     };

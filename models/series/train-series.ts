@@ -2,11 +2,15 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../../common/errors.ts";
+import type { FeatureGroup } from "../../control/features/groups/group.ts";
+import { type GroupedSource, groupedSource } from "../../control/features/groups/grouped-source.ts";
+import type { World } from "../../control/features/groups/world.ts";
 import type { SeriesShape } from "../../control/features/series/shape.ts";
 import type { InputSource } from "../../control/features/series/training-examples.ts";
 import {
   DEFAULT_EXAMPLES,
   type ExampleOptions,
+  splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
 import { MANIFEST_FILE } from "../../control/forecast/manifest.ts";
@@ -24,6 +28,8 @@ export interface TrainSeriesOptions {
   /** Ascending, 0.5 among them. */
   levels: readonly number[];
   series: readonly TrainingSeries[];
+  /** Length of a step of a model that a server is to ask. */
+  stepMs?: number;
   /** Folder of the result. Left alone when the gate refuses the model (tfx). */
   outDir: string;
   /** Folder of intermediate files; a second run with the same files goes on where the first stopped (tfx). */
@@ -35,8 +41,10 @@ export interface TrainSeriesOptions {
   effort?: TrainingEffort;
   examples?: Partial<ExampleOptions>;
   source?: InputSource;
-  /** TFDV statistics of what the server was asked; inputs that moved against training are reported (tfx). */
-  servingStatistics?: string;
+  /** Feature groups beside the series' own past, and the world that they look at (its `loads` say when the series begin). */
+  groups?: { chosen: readonly FeatureGroup[]; world: World };
+  /** Folder of the inputs that the server was asked with (`ServedInputs`); those that moved against training are reported (tfx). */
+  served?: string;
   progress: (text: string) => void;
 }
 
@@ -59,14 +67,19 @@ const LEAK = 4;
 export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedSeries> {
   const { shape, levels, series, outDir, workDir, seed, progress } = options;
   const environment = await chooseEnvironment(options);
+  const { groups } = options;
+  const grouped = groups === undefined || groups.chosen.length === 0 ? null : sourceOf(shape, groups, series);
+  const source = options.source ?? grouped;
   const files = join(workDir, "files");
   const spec = await writeTrainingFiles(files, {
     shape,
     levels,
+    ...(options.stepMs === undefined ? {} : { stepMs: options.stepMs }),
     series,
     options: { ...DEFAULT_EXAMPLES, ...options.examples, seed },
     effort: options.effort ?? FULL_EFFORT,
-    ...(options.source === undefined ? {} : { source: options.source }),
+    ...(source === null ? {} : { source }),
+    ...(grouped === null ? {} : { groups: grouped.fitted }),
   });
   progress(
     `${spec.series.length} series, ${spec.examples.train} origins to learn from; no input knows what comes later`,
@@ -75,9 +88,24 @@ export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedS
     files,
     workDir,
     outDir,
-    servingStatistics: options.servingStatistics,
+    served: options.served,
     progress,
   });
+}
+
+/** Groups are fitted on what was known when the first training span ends, which is before every held-out span. */
+function sourceOf(
+  shape: SeriesShape,
+  { chosen, world }: { chosen: readonly FeatureGroup[]; world: World },
+  series: readonly TrainingSeries[],
+): GroupedSource {
+  const starts = new Map([...(world.loads ?? [])].map(([name, { startMs }]) => [name, startMs]));
+  const ends = series.flatMap(({ name, values }) => {
+    const spans = splitSpans(shape, values.length);
+    const startMs = starts.get(name);
+    return spans === null || startMs === undefined ? [] : [startMs + spans.train[1] * world.stepMs];
+  });
+  return groupedSource(shape, chosen, world, starts, Math.min(...ends));
 }
 
 /** The second half of `trainSeries`: trains on files that `writeTrainingFiles` wrote into `files`. */
@@ -87,11 +115,11 @@ export async function trainOnFiles(
     files: string;
     workDir: string;
     outDir: string;
-    servingStatistics?: string | undefined;
+    served?: string | undefined;
     progress: (text: string) => void;
   },
 ): Promise<TrainedSeries> {
-  const { progress, servingStatistics } = options;
+  const { progress, served } = options;
   const env = { PYTHONPATH: join(repo, "models/tfx"), PYTHONDONTWRITEBYTECODE: "1", OMP_NUM_THREADS: "1" };
   const [files, work, out] = [options.files, options.workDir, options.outDir].map((path) => resolve(path)) as [
     string,
@@ -100,15 +128,21 @@ export async function trainOnFiles(
   ];
   // It must be there to be bound into the root of the pipeline.
   await mkdir(out, { recursive: true });
-  const serving = servingStatistics === undefined ? [] : ["--serving-statistics", resolve(servingStatistics)];
+  const serving = served === undefined ? [] : ["--served", resolve(served)];
   const paths = ["--files", files, "--out", out];
+  // What lies where the result goes is what it would replace: it has to be beaten.
+  const blessed = (await holdsSeriesModel(out)) ? ["--blessed", out] : [];
   const outcome =
     environment.kind === "tfx"
-      ? await runProgress(environment.tfx, ["-m", "pipeline.run", ...paths, "--work", join(work, "tfx"), ...serving], {
-          env,
-          binds: [work, files, out, ...serving.slice(1).map((file) => dirname(file))],
-          progress,
-        })
+      ? await runProgress(
+          environment.tfx,
+          ["-m", "pipeline.run", ...paths, "--work", join(work, "tfx"), ...serving, ...blessed],
+          {
+            env,
+            binds: [work, files, out, ...serving.slice(1)],
+            progress,
+          },
+        )
       : await runProgress(environment.python, ["-m", "pipeline.plain", ...paths], { env, binds: [], progress });
   if (outcome.code === LEAK)
     throw new BallastError("TRAIN_LEAK", (outcome.errors.at(-1) ?? "").replace(/^.*LEAK: /, ""));
@@ -119,6 +153,14 @@ export async function trainOnFiles(
     throw new BallastError("TRAIN_FAILED", `the pipeline ended with ${outcome.code}\n  ${outcome.errors.join("\n  ")}`);
   const manifest = seriesManifestSchema.parse(JSON.parse(await readFile(join(out, MANIFEST_FILE), "utf8")));
   return { manifest, pipeline: environment.kind, better };
+}
+
+async function holdsSeriesModel(folder: string): Promise<boolean> {
+  try {
+    return JSON.parse(await readFile(join(folder, MANIFEST_FILE), "utf8")).kind === "series";
+  } catch {
+    return false;
+  }
 }
 
 /** Where the Python side runs. */

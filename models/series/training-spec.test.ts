@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { buildWorld } from "../../control/features/groups/build-world.ts";
 import { LoadHistory } from "../../control/features/load-history.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
 import { SERIES_FEATURES } from "../../control/features/series/shape.ts";
@@ -44,6 +45,12 @@ describe("training files", () => {
     assert.deepEqual(spec.slices, ["series", "half"]);
     assert.deepEqual(JSON.parse(await readFile(join(dir, "spec.json"), "utf8")), spec);
     assert.equal(spec.monotone.length, SERIES_FEATURES.length);
+    const { rows, features } = spec.feature_statistics;
+    assert.equal(rows, 8 * 30);
+    assert.deepEqual(
+      features.map(({ name }) => name),
+      SERIES_FEATURES.filter((name) => name !== "step"),
+    );
   });
 
   test("stay as they are for the same input, and are made anew for another", async () => {
@@ -78,21 +85,24 @@ describe("training files", () => {
   });
 });
 
-test("demand series are sliced by weekday, and by change where an estate is known", () => {
+test("demand series are sliced by weekday, and by change and tier where they are known", () => {
   const history = new LoadHistory({ stepMs: 3_600_000 });
   const startMs = Date.UTC(2026, 0, 5); // a Monday
   for (let t = 0; t < 48; t++) history.append("api", startMs + t * 3_600_000, t);
-  const [plain] = demandSeries(history, null);
+  const world = buildWorld({ history });
+  const [plain] = demandSeries(world);
   assert.deepEqual(plain!.slices!(0), { weekday: "mon" });
   assert.deepEqual(plain!.slices!(30), { weekday: "tue" });
   assert.equal(plain!.values[47], 47);
-  const window = { startMs: startMs + 7_200_000, endMs: startMs + 10_800_000 };
-  const estate = { services: new Map([["api", { targets: [{ windows: [window] }] }]]) };
-  const [sliced] = demandSeries(history, estate as unknown as Parameters<typeof demandSeries>[1]);
+  const times = { startMs: startMs + 7_200_000, endMs: startMs + 10_800_000 };
+  const window = { ...times, kind: "change", share: 1, knownAtMs: 0, endKnownAtMs: 0 } as const;
+  const [sliced] = demandSeries({ ...world, windows: new Map([["api", [window]]]) }, new Map([["api", 1]]));
   assert.deepEqual(
     [1, 2, 3].map((step) => sliced!.slices!(step).change),
     ["no", "yes", "no"],
   );
+  assert.equal(sliced!.slices!(0).tier, "1");
+  assert.equal(demandSeries(world, new Map())[0]!.slices!(0).tier, "unknown");
 });
 
 test("a command's progress is passed on, and its exit code and last errors come back", async () => {

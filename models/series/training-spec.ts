@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
+import { type FeatureStatistics, featureStatistics } from "../../control/features/feature-statistics.ts";
+import type { FittedGroup } from "../../control/features/groups/grouped-inputs.ts";
 import {
   CONTEXT_CHANNELS,
   SEQUENCE_CHANNELS,
@@ -55,11 +57,15 @@ export interface SpecInput {
   shape: SeriesShape;
   /** Ascending, 0.5 among them. */
   levels: readonly number[];
+  /** Length of a step; without it the model cannot be asked by a server, which knows times. */
+  stepMs?: number;
   series: readonly TrainingSeries[];
   options: ExampleOptions;
   effort: TrainingEffort;
-  /** What inputs come from; a test puts a leaking source here. */
+  /** What inputs come from, by default the series' own past; GroupedSource adds groups, and a test puts a leaking source here. */
   source?: InputSource;
+  /** What the manifest says of the groups of `source`. */
+  groups?: readonly FittedGroup[];
   /** False leaves out the search for leaks, so that a test can show that the pipeline finds them too. Default true. */
   checked?: boolean;
 }
@@ -68,9 +74,16 @@ export interface SpecInput {
 export interface TrainingSpec {
   season: number;
   horizon: number;
+  step_ms: number | null;
   levels: number[];
   schema_hash: string;
+  /** Of the series' own inputs alone: a model with the same one and other groups can be asked with some of these columns. */
+  base_schema_hash: string;
   features: string[];
+  /** Feature groups beside the series' own past, with what was fitted of them. */
+  groups: FittedGroup[];
+  /** How many of `features`, the last ones, come from groups. */
+  group_columns: number;
   /** −1, 0 or 1 per feature: the direction in which the forecast may move with it. */
   monotone: number[];
   sequence: [number, number];
@@ -81,6 +94,8 @@ export interface TrainingSpec {
   effort: TrainingEffort;
   series: { name: string; steps: number; splits: Record<string, [number, number]> }[];
   examples: Record<string, number>;
+  /** Of the training rows; a server that serves the model holds what it asks against it. */
+  feature_statistics: FeatureStatistics;
   /** Split and place of the examples that have a witness, in the order of the witness files. */
   witnesses: [string, number][];
   data_sha256: string;
@@ -89,7 +104,7 @@ export interface TrainingSpec {
 }
 
 /** Raised when the files change their form. */
-const FILES_VERSION = 2;
+const FILES_VERSION = 3;
 
 /**
  * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
@@ -115,8 +130,11 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
       const leak = findLeak(shape, one, spans, source);
       if (leak !== null) throw new BallastError("TRAIN_LEAK", leak);
     }
+  const schemaHash = source.schemaHash ?? seriesSchemaHash(shape);
+  const columns = [...SERIES_FEATURES, ...(source.columns ?? [])];
   const key = keyOf(
     input,
+    schemaHash,
     usable.map(({ one }) => one),
   );
   const earlier = await readFile(join(dir, "spec.json"), "utf8").catch(() => null);
@@ -130,10 +148,10 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
   const witnessed: [Split, number][] = [];
   const writers = new Map<string, SplitWriter>();
   for (const split of SPLITS) {
-    writers.set(split, await SplitWriter.open(dir, join("examples", split), split));
+    writers.set(split, await SplitWriter.open(dir, join("examples", split), split, columns));
     examples[split] = 0;
   }
-  const witnesses = await SplitWriter.open(dir, "witness", "witness");
+  const witnesses = await SplitWriter.open(dir, "witness", "witness", columns);
   for (const [index, { one, spans }] of usable.entries()) {
     // A seed of its own per series, so that adding one leaves the others' examples as they are.
     for (const example of trainingExamples(
@@ -156,18 +174,23 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
   const spec: TrainingSpec = {
     season: shape.season,
     horizon: shape.horizon,
+    step_ms: input.stepMs ?? null,
     levels: [...levels],
-    schema_hash: seriesSchemaHash(shape),
-    features: [...SERIES_FEATURES],
-    monotone: SERIES_FEATURES.map((name) => (/^(log_)?anchor_|_level$|^aligned$/.test(name) ? 1 : 0)),
+    schema_hash: schemaHash,
+    base_schema_hash: seriesSchemaHash(shape),
+    features: columns,
+    groups: [...(input.groups ?? [])],
+    group_columns: columns.length - SERIES_FEATURES.length,
+    monotone: columns.map((name) => (/^(log_)?anchor_|_level$|^aligned$/.test(name) ? 1 : 0)),
     sequence: [near, SEQUENCE_CHANNELS.length],
-    context: [shape.horizon, CONTEXT_CHANNELS.length],
+    context: [shape.horizon, CONTEXT_CHANNELS.length + columns.length - SERIES_FEATURES.length],
     steps_per_origin: Math.min(options.stepsPerOrigin, shape.horizon),
     slices: sliceNames,
     seed: options.seed,
     effort,
     series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
     examples,
+    feature_statistics: await statisticsOf(join(dir, "rows/train.bin"), columns),
     witnesses: witnessed,
     data_sha256: digestOf(usable.map(({ one }) => one)),
     key,
@@ -177,48 +200,91 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
   return spec;
 }
 
-/** One split, as TFRecords and as plain float32 rows [features, target, seasonal naive], one per drawn horizon step. */
+/** Rows that are counted: more say nothing more about a distribution. */
+const MAX_COUNTED_ROWS = 50_000;
+/** Follow from the clock alone: an hour of serving never looks like a year of training there. */
+const CLOCK_COLUMNS = /^step$|^calendar_|^change_hours|^signal_.*_days$/;
+
+async function statisticsOf(rowsFile: string, columns: readonly string[]): Promise<FeatureStatistics> {
+  const bytes = await readFile(rowsFile);
+  const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const stride = columns.length + 2;
+  const rows = all.length / stride;
+  const every = Math.max(1, Math.ceil(rows / MAX_COUNTED_ROWS));
+  const counted = new Float32Array(Math.ceil(rows / every) * stride);
+  for (let row = 0; row < rows; row += every)
+    counted.set(all.subarray(row * stride, (row + 1) * stride), (row / every) * stride);
+  return featureStatistics(counted, stride, columns, new Set(columns.filter((name) => CLOCK_COLUMNS.test(name))));
+}
+
+/**
+ * One split, as TFRecords, as plain float32 rows [features, target, seasonal naive], one per drawn horizon step, and as JSON what
+ * stands beside the rows: origin, series, unit and slices of each example.
+ */
 class SplitWriter {
   readonly #records: TfRecordWriter;
-  readonly #rows: TfRecordSink;
+  readonly #rows: FileHandle;
+  readonly #aboutPath: string;
+  readonly #columns: readonly string[];
+  readonly #about = {
+    origin: [] as number[],
+    scale: [] as number[],
+    absolute: [] as number[],
+    slices: {} as Record<string, string[]>,
+  };
 
-  private constructor(records: TfRecordWriter, rows: TfRecordSink) {
+  private constructor(records: TfRecordWriter, rows: FileHandle, aboutPath: string, columns: readonly string[]) {
     this.#records = records;
     this.#rows = rows;
+    this.#aboutPath = aboutPath;
+    this.#columns = columns;
   }
 
-  static async open(dir: string, folder: string, rowsName: string): Promise<SplitWriter> {
+  static async open(dir: string, folder: string, rowsName: string, columns: readonly string[]): Promise<SplitWriter> {
     await mkdir(join(dir, folder), { recursive: true });
     await mkdir(join(dir, "rows"), { recursive: true });
     const rows = await open(join(dir, "rows", `${rowsName}.bin`), "w");
-    return new SplitWriter(new TfRecordWriter(join(dir, folder, "data.tfrecord")), rows);
+    const records = new TfRecordWriter(join(dir, folder, "data.tfrecord"));
+    return new SplitWriter(records, rows, join(dir, "rows", `${rowsName}.json`), columns);
   }
 
   async write(example: TrainingExample): Promise<void> {
-    await this.#records.write(encodeExample(toFeatures(example)));
-    const { inputs, steps, target } = example;
-    const columns = SERIES_FEATURES.length;
+    await this.#records.write(encodeExample(toFeatures(example, this.#columns)));
+    const { inputs, steps, target, origin, series, injected, slices } = example;
+    const columns = this.#columns.length;
     const rows = new Float32Array(steps.length * (columns + 2));
+    let absolute = 0;
     for (const [i, step] of steps.entries()) {
       rows.set(inputs.features.subarray(step * columns, (step + 1) * columns), i * (columns + 2));
       rows[i * (columns + 2) + columns] = target[step]!;
       rows[i * (columns + 2) + columns + 1] = inputs.seasonalNaive[step]!;
+      absolute += Math.abs(inputs.anchor[step]! + inputs.scale * target[step]!);
     }
     await this.#rows.write(new Uint8Array(rows.buffer));
+    this.#about.origin.push(origin);
+    this.#about.scale.push(inputs.scale);
+    this.#about.absolute.push(absolute);
+    for (const [name, value] of Object.entries({ series, injected: injected ? "1" : "0", ...slices })) {
+      const values = this.#about.slices[name] ?? [];
+      this.#about.slices[name] = values;
+      values.push(value);
+    }
   }
 
   async close(): Promise<void> {
     await this.#records.close();
     await this.#rows.close();
+    await writeFile(this.#aboutPath, JSON.stringify(this.#about));
   }
 }
 
-type TfRecordSink = { write(bytes: Uint8Array): Promise<unknown>; close(): Promise<void> };
-
-function toFeatures({ series, origin, injected, slices, inputs, steps, target }: TrainingExample) {
+function toFeatures(
+  { series, origin, injected, slices, inputs, steps, target }: TrainingExample,
+  names: readonly string[],
+) {
   const features = new Map<string, FeatureValue>();
-  const columns = SERIES_FEATURES.length;
-  for (const [column, name] of SERIES_FEATURES.entries())
+  const columns = names.length;
+  for (const [column, name] of names.entries())
     features.set(
       `x_${name}`,
       Float32Array.from(steps, (step) => inputs.features[step * columns + column]!),
@@ -237,12 +303,26 @@ function toFeatures({ series, origin, injected, slices, inputs, steps, target }:
   return features;
 }
 
-function keyOf({ shape, levels, options, effort }: SpecInput, series: readonly TrainingSeries[]): string {
+function keyOf(
+  { levels, stepMs, options, effort, source }: SpecInput,
+  schemaHash: string,
+  series: readonly TrainingSeries[],
+): string {
   // The slices are functions; their values at a few steps stand for them.
   const slices = series.map(({ values, slices }) =>
     slices === undefined ? null : Array.from({ length: 64 }, (_, i) => slices(Math.floor((i * values.length) / 64))),
   );
-  const content = [FILES_VERSION, seriesSchemaHash(shape), levels, options, effort, digestOf(series), slices];
+  const content = [
+    FILES_VERSION,
+    schemaHash,
+    levels,
+    stepMs ?? null,
+    options,
+    effort,
+    digestOf(series),
+    slices,
+    source?.dataDigest ?? null,
+  ];
   return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }
 

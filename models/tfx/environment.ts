@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, existsSync, realpathSync } from "node:fs";
 import { access, copyFile, lstat, mkdir, open, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -123,7 +123,9 @@ export function trainingCommand(
 }
 
 function layoutOf(home: string | undefined): Layout {
-  const base = resolve(repo, home ?? process.env.BALLAST_TFX_HOME ?? ".ballast");
+  const named = resolve(repo, home ?? process.env.BALLAST_TFX_HOME ?? ".ballast");
+  // Mounts of a root do not follow a link: the folder that it leads to is what is mounted.
+  const base = existsSync(named) ? realpathSync(named) : named;
   const work = join(base, "tfx");
   return { home: base, root: join(base, "trixie"), work, venv: join(work, "venv"), uv: join(work, "uv/bin/uv") };
 }

@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
 import { BallastError } from "../../common/errors.ts";
+import { behaviour } from "../../control/features/groups/behaviour.ts";
+import { calendar } from "../../control/features/groups/calendar.ts";
+import type { FeatureGroup } from "../../control/features/groups/group.ts";
+import { groupedSource } from "../../control/features/groups/grouped-source.ts";
+import { signals } from "../../control/features/groups/signals.ts";
+import type { World } from "../../control/features/groups/world.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
+import { ServedInputs } from "../../control/features/series/served-inputs.ts";
 import {
   DEFAULT_EXAMPLES,
   type InputSource,
   inputSource,
+  splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
+import { runProgress } from "../../models/series/run-progress.ts";
 import { type Chosen, chooseEnvironment, trainOnFiles, trainSeries } from "../../models/series/train-series.ts";
 import { TINY_EFFORT, writeTrainingFiles } from "../../models/series/training-spec.ts";
 import { environmentIsMade, makeTrainingEnvironment, runTraining } from "../../models/tfx/environment.ts";
@@ -27,6 +36,7 @@ const skip =
 const shape = { season: 24, horizon: 12 };
 const levels = [0.1, 0.5, 0.9, 0.99];
 const examples = { copies: 2, originsPerCopy: 150, originsPerHeldOut: 100 };
+const ROOT = resolve(import.meta.dirname, "../..");
 const scratch = await mkdtemp(join(tmpdir(), "ballast-tfx-"));
 after(() => rm(scratch, { recursive: true, force: true }));
 
@@ -41,16 +51,52 @@ function wandering(steps: number): TrainingSeries {
   return { name: "api", values, slices: (step) => ({ weekday: `d${Math.floor(step / 24) % 7}` }) };
 }
 
+const HOUR_MS = 3_600_000;
+const START_MS = Date.UTC(2026, 2, 2);
+
+/** A signal that is known ahead and a log of two routes, so that every kind of group has something to say. */
+function worldOf(values: Float64Array): World {
+  const signal = (day: number) => {
+    const startMs = START_MS + day * 24 * HOUR_MS;
+    return {
+      signal: "promo",
+      service: null,
+      startMs,
+      endMs: startMs + 6 * HOUR_MS,
+      value: 1,
+      knownAtMs: startMs - HOUR_MS,
+    };
+  };
+  return {
+    stepMs: HOUR_MS,
+    loads: new Map([["api", { startMs: START_MS, values }]]),
+    signals: Array.from({ length: 25 }, (_, i) => signal(2 * i)),
+    visits: new Map([
+      [
+        "api",
+        Array.from({ length: 6_000 }, (_, i) => ({
+          atMs: START_MS + i * 12 * 60_000,
+          client: `c${i % 50}`,
+          route: `/r${(i * (i % 5)) % 9}`,
+        })),
+      ],
+    ]),
+  };
+}
+
 describe("the training pipeline", { skip, timeout: 540_000 }, () => {
   const lines: string[] = [];
   const progress = (text: string): void => void lines.push(text);
   const options = { pipeline: "tfx", venvDir: join(scratch, "venv"), progress } as const;
   const outDir = join(scratch, "model");
+  const world = worldOf(wandering(1_200).values);
+  const groups = { chosen: [calendar, signals], world };
   const full = {
     ...options,
     shape,
     levels,
     series: [wandering(1_200)],
+    groups,
     outDir,
     workDir: join(scratch, "work"),
     seed: 1,
@@ -65,6 +111,11 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     assert.ok(manifest.training.recurrent_share > 0);
     assert.ok(manifest.training.parity_max_abs_diff < 1e-5 && manifest.training.parity_rows >= 500);
     assert.ok(manifest.gate.model.pinball < manifest.gate.seasonal_naive.pinball);
+    assert.deepEqual(
+      manifest.groups.map(({ name }) => name),
+      ["calendar", "signals"],
+    );
+    for (const slice of Object.values(manifest.gate.slices)) assert.equal(slice.coverage!.length, levels.length);
     for (const name of ["ImportExampleGen", "LeakGuard", "DriftAndSkew", "Tuner", "OnnxScorer", "Evaluator", "Pusher"])
       assert.ok(lines.includes(`${name} is finished`), name);
   });
@@ -81,9 +132,11 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     const feeds = Object.fromEntries(
       Object.entries(golden.inputs).map(([name, data]) => {
         const rest = data.length / golden.origins;
-        const dims = { features: [golden.steps, rest / golden.steps], sequence: [rest / 4, 4], context: [12, 3] }[
-          name
-        ]!;
+        const dims = {
+          features: [golden.steps, rest / golden.steps],
+          sequence: [rest / 4, 4],
+          context: [12, rest / 12],
+        }[name]!;
         return [name, new ort.Tensor("float32", Float32Array.from(data), [golden.origins, ...dims])];
       }),
     );
@@ -95,7 +148,9 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     const model = await SeriesModel.open(outDir);
     try {
       const { values } = wandering(1_200);
-      const [quantiles] = await model.forecast([{ values }]);
+      await assert.rejects(model.forecast([{ values }]), /COVARIATES_MISSING/);
+      const within = { world, service: "api", startMs: START_MS };
+      const [quantiles] = await model.forecast([{ values, within }]);
       for (let h = 0; h < shape.horizon; h++)
         for (let q = 1; q < levels.length; q++) assert.ok(quantiles![q]![h]! >= quantiles![q - 1]![h]!);
     } finally {
@@ -114,8 +169,8 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     const environment: Chosen = await chooseEnvironment(options);
     const sound = inputSource(shape);
     const leaking: InputSource = {
-      prepare: (values, fitTo) => {
-        const inner = sound.prepare(values, fitTo);
+      prepare: (values, fitTo, about) => {
+        const inner = sound.prepare(values, fitTo, about);
         return {
           at: (origin) => {
             const inputs = inner.at(origin);
@@ -142,6 +197,66 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     assert.deepEqual(await readdir(out), []);
   });
 
+  test("the Python side refuses what became known late and an embedding of the whole span, too", async () => {
+    const { tfx } = (await chooseEnvironment(options)) as Extract<Chosen, { kind: "tfx" }>;
+    const early = (from: World): World => ({
+      ...from,
+      signals: from.signals!.map((row) => ({ ...row, knownAtMs: 0 })),
+    });
+    const leaking: FeatureGroup[] = [
+      {
+        ...signals,
+        prepare: (parameters, from, service) => signals.prepare(parameters as never, early(from), service),
+      },
+      { ...behaviour, fit: (from) => behaviour.fit(from, Number.POSITIVE_INFINITY) },
+    ];
+    for (const group of leaking) {
+      const spans = splitSpans(shape, 1_200)!;
+      const starts = new Map([["api", START_MS]]);
+      const source = groupedSource(shape, [group], world, starts, START_MS + spans.train[1] * HOUR_MS);
+      const files = join(scratch, `leak-${group.name}`);
+      const all = { ...DEFAULT_EXAMPLES, ...examples };
+      const input = { shape, levels, series: [wandering(1_200)], effort: TINY_EFFORT, options: all, source };
+      await assert.rejects(writeTrainingFiles(files, input), /TRAIN_LEAK: feature \w+ of api/);
+      await writeTrainingFiles(files, { ...input, groups: source.fitted, checked: false });
+      const args = ["-m", "pipeline.plain", "--files", files, "--out", join(files, "out")];
+      const run = { env: { PYTHONPATH: join(ROOT, "models/tfx") }, binds: [scratch], progress };
+      const { code, errors } = await runProgress(tfx, args, run);
+      assert.equal(code, 4, errors.join("\n"));
+      assert.match(
+        errors.at(-1)!,
+        new RegExp(`LEAK: ${group.name === "signals" ? "signal" : group.name}_\\w+ is another`),
+      );
+    }
+  });
+
+  test("inputs that the server was asked with and training was not are named", async () => {
+    // Same files, another sample: all but the comparison comes from the cache; the model is judged against itself and may be refused.
+    const columns = JSON.parse(await readFile(join(scratch, "work/files/spec.json"), "utf8")) as {
+      features: string[];
+      schema_hash: string;
+    };
+    const served = new ServedInputs({ schemaHash: columns.schema_hash, columns: columns.features });
+    const row = new Float32Array(columns.features.length).fill(55);
+    for (let i = 0; i < 400; i++) served.observe(row);
+    await served.write(join(scratch, "served"));
+    const { tfx } = (await chooseEnvironment(options)) as Extract<Chosen, { kind: "tfx" }>;
+    const said: string[] = [];
+    const args = ["-m", "pipeline.run", "--files", join(scratch, "work/files"), "--work", join(scratch, "work/tfx")];
+    const env = { PYTHONPATH: join(ROOT, "models/tfx"), OMP_NUM_THREADS: "1" };
+    const out = join(scratch, "asked");
+    await mkdir(out);
+    const { code, errors } = await runProgress(
+      tfx,
+      [...args, "--out", out, "--served", join(scratch, "served"), "--anew"],
+      { env, binds: [scratch], progress: (text) => void said.push(text) },
+    );
+    assert.ok(code === 0 || code === 3, errors.join("\n"));
+    const skew = said.find((line) => line.startsWith("skew: "));
+    assert.ok(Number(/skew: (\d+) of/.exec(skew ?? "")?.[1]) > columns.features.length / 2, said.join("\n"));
+    assert.ok(!said.some((line) => line.startsWith("recurrent: epoch")), "trained again");
+  });
+
   test("a model that is worse than the last blessed one is not pushed", async () => {
     // An exact rhythm, whose anchor is right: a model that always says the anchor makes no error, so nothing can be better.
     const values = Float64Array.from({ length: 700 }, (_, t) => 100 + 30 * Math.sin((2 * Math.PI * (t % 24)) / 24));
@@ -161,8 +276,9 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     assert.equal(await runTraining(environment, script, { binds: [scratch] }), 0);
     await writeFile(join(pushed, "manifest.json"), JSON.stringify({ training: { files_key: "of other files" } }));
     const out = join(scratch, "worse/out");
+    const { groups: _, ...withoutGroups } = full;
     await assert.rejects(
-      trainSeries({ ...full, series: [{ name: "exact", values }], workDir, outDir: out }),
+      trainSeries({ ...withoutGroups, series: [{ name: "exact", values }], workDir, outDir: out }),
       /TRAIN_NOT_BETTER/,
     );
     assert.deepEqual(await readdir(out), []);

@@ -200,8 +200,8 @@ describe("a leak", () => {
 
   test("is found when a future value is a feature", () => {
     const leaking: InputSource = {
-      prepare: (values, fitTo) => {
-        const inner = sound.prepare(values, fitTo);
+      prepare: (values, fitTo, about) => {
+        const inner = sound.prepare(values, fitTo, about);
         return {
           at: (origin) => {
             const inputs = inner.at(origin);
@@ -216,8 +216,8 @@ describe("a leak", () => {
 
   test("is found when a scaler is fitted on the whole series", () => {
     const leaking: InputSource = {
-      prepare: (values, fitTo) => {
-        const inner = sound.prepare(values, fitTo);
+      prepare: (values, fitTo, about) => {
+        const inner = sound.prepare(values, fitTo, about);
         const scaler = values.reduce((sum, value) => sum + value, 0) / values.length;
         return { at: (origin) => ({ ...inner.at(origin), scale: scaler }) };
       },
@@ -227,8 +227,8 @@ describe("a leak", () => {
 
   test("is not found when a scaler is fitted on the training span", () => {
     const fitted: InputSource = {
-      prepare: (values, fitTo) => {
-        const inner = sound.prepare(values, fitTo);
+      prepare: (values, fitTo, about) => {
+        const inner = sound.prepare(values, fitTo, about);
         return {
           at: (origin) => {
             const span = values.subarray(0, fitTo);

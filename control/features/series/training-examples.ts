@@ -74,10 +74,23 @@ export function splitSpans(shape: SeriesShape, length: number): SplitSpans | nul
   return { train: [first, evalFrom], eval: [evalFrom, gateFrom], gate: [gateFrom, length] };
 }
 
+/** Which series inputs are made of. */
+export interface About {
+  series: string;
+  /** Asked by the search for leaks: everything else that is known only at this step or later is to be replaced too. */
+  hiddenFrom?: number;
+}
+
 /** What makes inputs from a series; the product's is SeriesFeatureBuilder on `Past`. A test puts a leaking one here. */
 export interface InputSource {
+  /** Names of the columns that it adds behind SERIES_FEATURES and CONTEXT_CHANNELS. Default none. */
+  readonly columns?: readonly string[];
+  /** Default: the hash of the series' own schema. */
+  readonly schemaHash?: string;
+  /** Names whatever else it reads, so that training files made of other data are made anew. */
+  readonly dataDigest?: string;
   /** Called once per series (or changed copy of it), with the steps that may be fitted on: nothing behind `fitTo`. */
-  prepare(values: Float64Array, fitTo: number): { at(origin: number): OriginInputs };
+  prepare(values: Float64Array, fitTo: number, about: About): { at(origin: number): OriginInputs };
 }
 
 export function inputSource(shape: SeriesShape): InputSource {
@@ -117,7 +130,7 @@ export function* trainingExamples(
   }
 
   function* draw(split: Split, values: Float64Array, count: number, injected: boolean): Generator<TrainingExample> {
-    const prepared = source.prepare(values, fitTo);
+    const prepared = source.prepare(values, fitTo, { series: series.name });
     const [from, to] = spans[split];
     const last = to - shape.horizon;
     for (let i = 0; i < count; i++) {
@@ -132,7 +145,10 @@ export function* trainingExamples(
       const slices = series.slices?.(origin) ?? {};
       const example = { split, series: series.name, origin, injected, slices, inputs, steps, target };
       if (split === "train" || i % WITNESS_EVERY !== 0) yield example;
-      else yield { ...example, witness: source.prepare(scrambled(values, origin), fitTo).at(origin) };
+      else {
+        const other = source.prepare(scrambled(values, origin), fitTo, { series: series.name, hiddenFrom: origin });
+        yield { ...example, witness: other.at(origin) };
+      }
     }
   }
 }
@@ -162,14 +178,16 @@ export function findLeak(
   source: InputSource = inputSource(shape),
 ): Leak | null {
   const [from, fitTo] = spans.train;
-  const whole = source.prepare(series.values, fitTo);
+  const whole = source.prepare(series.values, fitTo, { series: series.name });
+  const columns = [...SERIES_FEATURES, ...(source.columns ?? [])];
   const held = [fitTo, (fitTo + spans.gate[0]) >> 1, spans.gate[0], spans.gate[1] - shape.horizon];
   for (const origin of [from, (from + fitTo) >> 1, ...held]) {
     const replacedFrom = Math.max(origin, fitTo);
-    const other = source.prepare(scrambled(series.values, replacedFrom), fitTo);
-    const column = firstDifference(whole.at(origin), other.at(origin));
+    const about = { series: series.name, hiddenFrom: replacedFrom };
+    const other = source.prepare(scrambled(series.values, replacedFrom), fitTo, about);
+    const column = firstDifference(whole.at(origin), other.at(origin), columns);
     if (column !== null)
-      return `${column} of ${series.name} at step ${origin} changes with values at step ${replacedFrom} or after it`;
+      return `${column} of ${series.name} at step ${origin} changes with what was known only at step ${replacedFrom} or after it`;
   }
   return null;
 }
@@ -179,10 +197,9 @@ function scrambled(values: Float64Array, from: number): Float64Array {
   return values.map((value, i) => (i < from ? value : size * (3 + Math.sin(i))));
 }
 
-function firstDifference(a: OriginInputs, b: OriginInputs): string | null {
-  const columns = SERIES_FEATURES.length;
+function firstDifference(a: OriginInputs, b: OriginInputs, columns: readonly string[]): string | null {
   for (let i = 0; i < a.features.length; i++)
-    if (!Object.is(a.features[i], b.features[i])) return `feature ${SERIES_FEATURES[i % columns]}`;
+    if (!Object.is(a.features[i], b.features[i])) return `feature ${columns[i % columns.length]}`;
   for (const part of ["sequence", "context", "anchor", "seasonalNaive"] as const)
     if (a[part].some((value, i) => !Object.is(value, b[part][i]))) return part;
   return Object.is(a.scale, b.scale) ? null : "scale";

@@ -89,6 +89,13 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
       "SCHEMA_MISMATCH",
       `the model looks ${horizon} steps of ${stepMs} ms ahead, plans need one hour`,
     );
+  if (manifest.groups.length > 0) {
+    const names = manifest.groups.map(({ name }) => name).join(", ");
+    throw new FallbackError(
+      "COVARIATES_MISSING",
+      `the model has feature groups (${names}), and the server gives it none`,
+    );
+  }
   if (!beatsSeasonalNaive(manifest))
     throw new FallbackError("MODEL_NOT_BETTER", "the gate in the manifest does not beat the seasonal-naive forecast");
   const { near, edge } = spansOf(manifest);

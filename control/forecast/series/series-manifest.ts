@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { featureStatisticsSchema } from "../../features/feature-statistics.ts";
-import { seriesSchemaHash } from "../../features/series/shape.ts";
+import { groupedSchemaHash } from "../../features/groups/grouped-inputs.ts";
 import { MANIFEST_FILE } from "../manifest.ts";
 import { FallbackError } from "../reasons.ts";
 
@@ -27,6 +27,11 @@ export const seriesManifestSchema = z.object({
   step_ms: z.number().int().positive().optional(),
   levels: z.array(z.number().gt(0).lt(1)).min(1).max(32),
   inputs: z.array(z.enum(["features", "sequence", "context"])).min(1),
+  /** Feature groups beside the series' own past, with what was fitted of them. */
+  groups: z
+    .array(z.object({ name: z.string(), version: z.number().int(), parameters: z.unknown() }))
+    .max(32)
+    .default([]),
   training: z.object({
     pipeline: z.enum(["tfx", "trees"]),
     seed: z.number().int(),
@@ -43,7 +48,13 @@ export const seriesManifestSchema = z.object({
     seasonal_naive: score,
     slices: z.record(
       z.string(),
-      z.object({ mase: z.number(), seasonal_naive_mase: z.number(), count: z.number().int() }),
+      z.object({
+        mase: z.number(),
+        seasonal_naive_mase: z.number(),
+        /** Per level; absent in models of before it was recorded. */
+        coverage: z.array(z.number()).optional(),
+        count: z.number().int(),
+      }),
     ),
   }),
   /** How the inputs were distributed in training; absent: drift of inputs is not judged. */
@@ -79,7 +90,7 @@ export async function readSeriesModel(folder: string): Promise<{ manifest: Serie
     throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE}: ${path}: ${issue?.message ?? "invalid"}`);
   }
   const manifest = parsed.data;
-  const own = seriesSchemaHash(manifest);
+  const own = ownSchema(manifest);
   if (manifest.schema_hash !== own)
     throw new FallbackError(
       "SCHEMA_MISMATCH",
@@ -92,6 +103,15 @@ export async function readSeriesModel(folder: string): Promise<{ manifest: Serie
   if (sha256 !== manifest.sha256)
     throw new FallbackError("MODEL_HASH_MISMATCH", `${manifest.model} is not the file that its manifest describes`);
   return { manifest, bytes };
+}
+
+/** The schema that this build computes for a manifest. Parameters of groups come from a file: what they break is a refusal. */
+function ownSchema(manifest: SeriesManifest): string {
+  try {
+    return groupedSchemaHash(manifest, manifest.groups);
+  } catch (cause) {
+    throw new FallbackError("SCHEMA_MISMATCH", `its feature groups: ${(cause as Error).message}`, cause);
+  }
 }
 
 async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {

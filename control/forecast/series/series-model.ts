@@ -1,4 +1,6 @@
 import { Worker } from "node:worker_threads";
+import { GroupedInputs } from "../../features/groups/grouped-inputs.ts";
+import type { World } from "../../features/groups/world.ts";
 import { Past } from "../../features/series/past.ts";
 import { type OriginInputs, SeriesFeatureBuilder } from "../../features/series/series-features.ts";
 import { CONTEXT_CHANNELS, SEQUENCE_CHANNELS, SERIES_FEATURES } from "../../features/series/shape.ts";
@@ -18,6 +20,8 @@ export interface Origin {
   values: ArrayLike<number>;
   /** Default: the end of the values. */
   origin?: number;
+  /** What the model's feature groups look at, and which series of that world this is; needed by a model with groups. */
+  within?: { world: World; service: string; startMs: number };
 }
 
 /** Origins that go to the engine in one call. */
@@ -32,6 +36,7 @@ const MAX_RANGES = 10;
 export class SeriesModel {
   readonly manifest: SeriesManifest;
   readonly #builder: SeriesFeatureBuilder;
+  readonly #grouped: GroupedInputs;
   readonly #worker: Worker;
   readonly #timeoutMs: number;
   readonly #waiting = new Map<
@@ -44,6 +49,7 @@ export class SeriesModel {
   private constructor(manifest: SeriesManifest, bytes: Uint8Array, timeoutMs: number) {
     this.manifest = manifest;
     this.#builder = new SeriesFeatureBuilder(manifest);
+    this.#grouped = new GroupedInputs(manifest, manifest.groups);
     this.#timeoutMs = timeoutMs;
     this.#worker = new Worker(new URL("./series-worker.ts", import.meta.url), {
       workerData: { bytes } satisfies SeriesWorkerInput,
@@ -88,18 +94,22 @@ export class SeriesModel {
 
   async #batch(origins: readonly Origin[]): Promise<Float64Array[][]> {
     const { season, horizon, levels, inputs: names } = this.manifest;
-    const built = origins.map(({ values, origin = values.length }) => {
+    const built = origins.map(({ values, origin = values.length, within }) => {
       if (origin < this.#builder.minPast)
         throw new FallbackError(
           "HISTORY_TOO_SHORT",
           `${origin} steps of past; the model needs ${this.#builder.minPast}`,
         );
-      return this.#builder.at(new Past(values, season), origin);
+      const past = new Past(values, season);
+      if (this.manifest.groups.length === 0) return this.#builder.at(past, origin);
+      if (within === undefined)
+        throw new FallbackError("COVARIATES_MISSING", "the model has feature groups, and nothing was given for them");
+      return this.#grouped.prepare(past, within.startMs, within.service, within.world).at(origin);
     });
     const sizes: Record<string, number[]> = {
-      features: [horizon, SERIES_FEATURES.length],
+      features: [horizon, SERIES_FEATURES.length + this.#grouped.columns.length],
       sequence: [this.#builder.spans.near, SEQUENCE_CHANNELS.length],
-      context: [horizon, CONTEXT_CHANNELS.length],
+      context: [horizon, CONTEXT_CHANNELS.length + this.#grouped.columns.length],
     };
     const inputs: SeriesRequest["inputs"] = {};
     for (const name of names) {

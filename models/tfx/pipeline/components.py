@@ -11,10 +11,10 @@ from tfx.types.standard_artifacts import Examples as ExamplesArtifact
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics, Model, Schema, String
 from tfx.utils import io_utils
 
-from pipeline import ensemble, leak_guard, package, parity, scores
+from pipeline import drift, ensemble, leak_guard, package, parity, scores
 from pipeline.ensemble import Ensemble
 from pipeline.progress import progress
-from pipeline.records import from_tfrecords
+from pipeline.records import as_seen_by, from_tfrecords
 from pipeline.spec import Spec
 
 SERVING = "Format-Serving"
@@ -40,12 +40,15 @@ def DriftAndSkew(
     statistics: InputArtifact[ExampleStatistics],
     schema: InputArtifact[Schema],
     anomalies: OutputArtifact[ExampleAnomalies],
-    serving: Parameter[str],
+    served: Parameter[str],
+    served_digest: Parameter[str],
+    spec_path: Parameter[str],
+    data: Parameter[str],
     threshold: Parameter[float],
 ):
     """
-    Compares the distribution of each input in training with the span that is judged (drift) and, where the server left statistics of
-    what it served, with those (skew). Found ones are reported; a drifted input alone does not stop a model that the gate finds better.
+    Compares the distribution of each input in training with the span that is judged (drift) and, where the server left a sample of
+    the inputs that it asked its model with, with those (skew). Found ones are reported; a drifted input alone does not stop a model that the gate finds better.
     """
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -59,14 +62,17 @@ def DriftAndSkew(
     def load(split: str):
         return tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb"))
 
-    served = tfdv.load_stats_binary(serving) if serving else None
-    found = tfdv.validate_statistics(load("gate"), described, previous_statistics=load("train"), serving_statistics=served)
+    asked = drift.served_statistics(served, Spec.load(spec_path)) if served else None
+    moved = drift.moved(tfdv.validate_statistics(load("gate"), described, previous_statistics=load("train")), "drift")
+    if asked is not None:
+        # Serving is compared with training: what the model learnt from is what it is to be asked.
+        moved |= drift.moved(tfdv.validate_statistics(load("train"), described, serving_statistics=asked), "skew")
     folder = Path(anomalies.uri)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "drift.json").write_text(
-        json.dumps({name: one.short_description for name, one in found.anomaly_info.items()}, indent=1)
-    )
-    progress(f"drift and skew: {len(found.anomaly_info)} of {len(described.feature)} inputs moved by more than {threshold}")
+    (folder / "moved.json").write_text(json.dumps(moved, indent=1, sort_keys=True))
+    for kind in ("drift", "skew") if asked is not None else ("drift",):
+        count = sum(name.startswith(f"{kind} of ") for name in moved)
+        progress(f"{kind}: {count} of {len(described.feature)} inputs moved by more than {threshold}")
 
 
 @component
@@ -94,6 +100,7 @@ def OnnxScorer(
     spec_path: Parameter[str],
     data: Parameter[str],
     blessed: Parameter[str],
+    blessed_digest: Parameter[str],
 ):
     """
     Runs the exported file itself in onnxruntime on the split that nothing has seen, and writes per origin how much worse it is than
@@ -108,13 +115,10 @@ def OnnxScorer(
     loss = ensemble.pinball(forecast, gate.target, spec.levels).mean(axis=1)
     naive = scores.naive_quantiles(gate.seasonal_naive, calibration, spec)
     naive_loss = ensemble.pinball(naive, gate.target, spec.levels).mean(axis=1)
-    before = naive_loss
-    if blessed:
-        said = parity.run(parity.session_of((Path(blessed) / package.MODEL_FILE).read_bytes()), gate)
-        before = ensemble.pinball(said, gate.target, spec.levels).mean(axis=1)
-
     judged = package.judged(forecast, gate, calibration, spec)
-    judged["blessed_pinball"] = float(before.mean()) if blessed else None
+    said = _said_by(blessed, gate, spec) if blessed else None
+    before = naive_loss if said is None else ensemble.pinball(said, gate.target, spec.levels).mean(axis=1)
+    judged["blessed_pinball"] = None if said is None else float(before.mean())
     (Path(scored.uri)).mkdir(parents=True, exist_ok=True)
     (Path(scored.uri) / "gate.json").write_text(json.dumps(judged))
 
@@ -136,11 +140,24 @@ def OnnxScorer(
     progress(f"gate: MASE {own['mase']:.4f}, seasonal naive {judged['seasonal_naive']['mase']:.4f}")
 
 
+def _said_by(blessed: str, gate, spec: Spec):
+    """What the model in use says on the same origins; None where it was made for other inputs, levels or another shape."""
+    manifest = Path(blessed) / package.MANIFEST_FILE
+    about = json.loads(manifest.read_text()) if manifest.exists() else {}
+    same = all(about.get(name, getattr(spec, name)) == getattr(spec, name) for name in ("season", "horizon", "levels"))
+    seen = as_seen_by(gate, about, spec) if same else None
+    if seen is None:
+        progress("the model in use was made for other inputs; the seasonal naive forecast alone is the bar")
+        return None
+    return parity.run(parity.session_of((Path(blessed) / package.MODEL_FILE).read_bytes()), seen)
+
+
 @component
 def Packager(
     exported: InputArtifact[Model],
     trained: InputArtifact[Model],
     scored: InputArtifact[ExamplesArtifact],
+    anomalies: InputArtifact[ExampleAnomalies],
     packaged: OutputArtifact[Model],
     spec_path: Parameter[str],
     data: Parameter[str],
@@ -151,7 +168,8 @@ def Packager(
     shutil.copytree(Path(exported.uri) / SERVING, folder, dirs_exist_ok=True)
     gate = json.loads((Path(scored.uri) / "gate.json").read_text())
     said = json.loads((Path(exported.uri) / "export.json").read_text())
-    about = package.manifest(said, Ensemble.load(Path(trained.uri) / SERVING), gate, spec, "tfx")
+    moved = json.loads((Path(anomalies.uri) / "moved.json").read_text())
+    about = package.manifest(said, Ensemble.load(Path(trained.uri) / SERVING), gate, spec, "tfx", moved)
     package.write(folder, about, spec)
 
 

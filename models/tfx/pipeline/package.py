@@ -48,7 +48,7 @@ def export(folder: Path, ensemble: Ensemble, seen: Examples, spec: Spec) -> dict
     }
 
 
-def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipeline: str) -> dict:
+def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipeline: str, moved: dict | None = None) -> dict:
     settings = {name: ensemble.settings[name] for name in ("trees", "recurrent") if name == "trees" or ensemble.network}
     versions = {"xgboost": xgboost.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
     if ensemble.network:
@@ -66,9 +66,13 @@ def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipelin
         "model": MODEL_FILE,
         "sha256": exported["sha256"],
         "schema_hash": spec.schema_hash,
+        "base_schema_hash": spec.base_schema_hash,
         "season": spec.season,
         "horizon": spec.horizon,
+        **({} if spec.step_ms is None else {"step_ms": spec.step_ms}),
         "levels": spec.levels,
+        "features": spec.features,
+        "groups": spec.groups,
         "inputs": exported["inputs"],
         "training": {
             "pipeline": pipeline,
@@ -85,6 +89,8 @@ def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipelin
             "versions": versions,
         },
         "gate": gate,
+        "moved_inputs": moved or {},
+        "feature_statistics": spec.feature_statistics,
     }
 
 
@@ -93,7 +99,7 @@ def judged(forecast: np.ndarray, examples: Examples, calibration: Examples, spec
     return {
         "model": scores.of(forecast, examples, spec),
         "seasonal_naive": scores.of(naive, examples, spec),
-        "slices": scores.by_slice(forecast, naive, examples, spec) if examples.slices else {},
+        "slices": scores.by_slice(forecast, naive, examples, spec),
     }
 
 
@@ -109,7 +115,11 @@ def card(about: dict, spec: Spec) -> str:
         + " |"
         for name in ("model", "seasonal_naive")
     )
-    slices = "\n".join(f"| {name} | {one['mase']:.4f} | {one['seasonal_naive_mase']:.4f} | {one['count']} |" for name, one in gate["slices"].items())
+    slices = "\n".join(
+        f"| {name} | {one['mase']:.4f} | {one['seasonal_naive_mase']:.4f} | " + " ".join(f"{share:.3f}" for share in one["coverage"]) + f" | {one['count']} |"
+        for name, one in gate["slices"].items()
+    )
+    groups = ", ".join(group["name"] for group in spec.groups) or "none"
     names = ", ".join(series["name"] for series in spec.series)
     spans = spec.series[0]["splits"]
     return f"""# Series model: season {spec.season}, horizon {spec.horizon}
@@ -122,7 +132,7 @@ offsets are in the graph. Written by the training pipeline ({training["pipeline"
 ## Made from
 {names}: steps {spans["train"][0]} to {spans["train"][1]} fitted, to {spans["eval"][1]} tuned and calibrated, to {spans["gate"][1]} judged
 (of the first series). {training["examples"]["train"]} training origins from copies with injected level shifts, seed {training["seed"]}, data sha256
-`{training["data_sha256"][:16]}…`, feature schema `{spec.schema_hash}`. The file differs from the trained halves by at most {training["parity_max_abs_diff"]:.1e} over {training["parity_rows"]} rows.
+`{training["data_sha256"][:16]}…`, feature schema `{spec.schema_hash}`, feature groups beside the series' own past: {groups}. The file differs from the trained halves by at most {training["parity_max_abs_diff"]:.1e} over {training["parity_rows"]} rows.
 
 ## How good
 On the last span, which nothing was fitted, tuned or calibrated on. Errors in units of the mean absolute seasonal difference.
@@ -131,12 +141,15 @@ On the last span, which nothing was fitted, tuned or calibrated on. Errors in un
 |---|---|---|---|
 {lines}
 {f'''
-| slice | MASE | seasonal naive | steps |
-|---|---|---|---|
+| slice | MASE | seasonal naive | coverage at {" ".join(map(str, spec.levels))} | steps |
+|---|---|---|---|---|
 {slices}
 ''' if slices else ""}
+
+{f"Inputs whose distribution moved against training: {', '.join(sorted(about['moved_inputs'])) or 'none'}." if training["pipeline"] == "tfx" else "Whether inputs moved was not looked at: that is done by the whole pipeline."}
+
 ## Limits
-Knows nothing but the past of the series. Needs one season and {max(2 * spec.horizon, round(spec.season / 3))} steps of past; a gap counts as the last reading.
+{"Knows nothing but the past of the series." if not spec.groups else "Needs what its feature groups are made of; without it the fall-back answers."} Needs one season and {max(2 * spec.horizon, round(spec.season / 3))} steps of past; a gap counts as the last reading.
 Judged on one span of time; offsets are from one span too, so coverage drifts when the series changes its ways.
 """
 

@@ -1,6 +1,7 @@
 """The tree half alone, without TensorFlow and TFX: same features, same exporter, same calibration, same parity check.
 
-Run as `python -m pipeline.plain --files DIR --out DIR`. Ends with 0 when the model beats the seasonal naive forecast on the span that
+Run as `python -m pipeline.plain --files DIR --out DIR [--forecasts FILE]`; the file gets the forecasts of the judged span, float32
+[origins, steps, levels]. Ends with 0 when the model beats the seasonal naive forecast on the span that
 is judged, 3 when it does not; the files are written either way and say so.
 """
 
@@ -26,11 +27,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("files", "out"):
         parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--forecasts", type=Path)
     arguments = parser.parse_args()
     spec = Spec.load(arguments.files / "spec.json")
     splits = {split: from_rows(arguments.files / "rows" / f"{split}.bin", spec) for split in ("train", "eval", "gate")}
     try:
         leak_guard.check_spans(spec)
+        for split, examples in splits.items():
+            leak_guard.check_origins(examples, split, spec)
         leak_guard.check_witnesses(rows_of(splits, spec), from_rows(arguments.files / "rows" / "witness.bin", spec), spec)
     except leak_guard.LeakFound as leak:
         print(leak, file=sys.stderr)
@@ -41,6 +45,8 @@ def main() -> int:
     exported = package.export(arguments.out, fitted, splits["eval"], spec)
     progress(f"exported {exported['bytes']} bytes; parity over {exported['parity_rows']} rows: {exported['parity_max_abs_diff']:.1e}")
     forecast = parity.run(parity.session_of((arguments.out / package.MODEL_FILE).read_bytes()), splits["gate"])
+    if arguments.forecasts:
+        forecast.astype("<f4").tofile(arguments.forecasts)
     gate = package.judged(forecast, splits["gate"], splits["eval"], spec)
     package.write(arguments.out, package.manifest(exported, fitted, gate, spec, "trees"), spec)
     progress(f"gate: MASE {gate['model']['mase']:.4f}, seasonal naive {gate['seasonal_naive']['mase']:.4f}")

@@ -1,6 +1,7 @@
 """Examples as arrays: from the TFRecords of a TFX split, or from the plain rows where TensorFlow is not installed."""
 
 import glob
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,12 @@ class Examples:
 def from_rows(path: str | Path, spec: Spec) -> Examples:
     columns = len(spec.features)
     rows = np.fromfile(path, dtype="<f4").reshape(-1, spec.steps_per_origin, columns + 2)
-    return Examples(np.ascontiguousarray(rows[:, :, :columns]), rows[:, :, columns].copy(), rows[:, :, columns + 1].copy())
+    about = json.loads(Path(path).with_suffix(".json").read_text())
+    slices = {name: np.array([one.encode() for one in values]) for name, values in about["slices"].items()}
+    return Examples(
+        np.ascontiguousarray(rows[:, :, :columns]), rows[:, :, columns].copy(), rows[:, :, columns + 1].copy(),
+        origin=np.array(about["origin"]), slices=slices,
+    )
 
 
 def parse_spec(spec: Spec) -> dict:
@@ -88,3 +94,21 @@ def from_tfrecords(pattern: str | list[str], spec: Spec) -> Examples:
     )
     order = np.lexsort((target_all[:, 0], features[:, 0, 1], columns["series"], columns["origin"]))
     return examples.take(order)
+
+
+def as_seen_by(examples: Examples, about: dict, spec: Spec) -> Examples | None:
+    """The examples with the columns of another model, by its manifest; None where it needs what is not among them."""
+    if about.get("base_schema_hash", about.get("schema_hash", spec.base_schema_hash)) != spec.base_schema_hash:
+        return None
+    theirs = about.get("features", spec.features[: len(spec.features) - spec.group_columns])
+    if not set(theirs) <= set(spec.features):
+        return None
+    columns = [spec.features.index(name) for name in theirs]
+    seen = examples.take(np.arange(len(examples)))
+    seen.features = np.ascontiguousarray(examples.features[:, :, columns])
+    if examples.context is not None:
+        # The context holds its own channels, then the same columns of the groups.
+        first, own = len(spec.features) - spec.group_columns, spec.context[1] - spec.group_columns
+        channels = [*range(own), *(own + at - first for at in columns if at >= first)]
+        seen.context = np.ascontiguousarray(examples.context[:, :, channels])
+    return seen

@@ -9,6 +9,7 @@ was not, 4 on a leak, 1 on any other failure.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -63,7 +64,7 @@ def eval_config(spec: Spec) -> tfma.EvalConfig:
     )
 
 
-def pipeline_of(spec: Spec, files: Path, work: Path, blessed: str, serving: str) -> dsl.Pipeline:
+def pipeline_of(spec: Spec, files: Path, work: Path, blessed: str, served: str) -> dsl.Pipeline:
     # A part of every parameter list that leads to files, so that other files make another key of the cache.
     data = spec.key
     own_args = {"spec_path": str(files / "spec.json"), "data": data}
@@ -74,7 +75,8 @@ def pipeline_of(spec: Spec, files: Path, work: Path, blessed: str, serving: str)
     schema = components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     validator = components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     drift = own.DriftAndSkew(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"], serving=serving, threshold=DRIFT
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"], served=served, served_digest=digest_of(served and str(Path(served) / "served.bin")),
+        threshold=DRIFT, **own_args,
     )
     guard = own.LeakGuard(examples=examples, **own_args)
     config = {"spec": own_args["spec_path"], "data": data}
@@ -94,9 +96,13 @@ def pipeline_of(spec: Spec, files: Path, work: Path, blessed: str, serving: str)
     )
     trainer.add_upstream_nodes([guard, validator])
     exporter = own.OnnxExporter(trained=trainer.outputs["model"], examples=examples, **own_args)
-    scorer = own.OnnxScorer(exported=exporter.outputs["exported"], examples=examples, blessed=blessed, **own_args)
+    blessed_file = str(Path(blessed) / "forecast.onnx") if blessed else ""
+    scorer = own.OnnxScorer(
+        exported=exporter.outputs["exported"], examples=examples, blessed=blessed, blessed_digest=digest_of(blessed_file), **own_args
+    )
     packager = own.Packager(
-        exported=exporter.outputs["exported"], trained=trainer.outputs["model"], scored=scorer.outputs["scored"], **own_args
+        exported=exporter.outputs["exported"], trained=trainer.outputs["model"], scored=scorer.outputs["scored"],
+        anomalies=drift.outputs["anomalies"], **own_args,
     )
     # The Evaluator names the packaged model in its blessing; module_path keeps it from loading it as a TensorFlow model.
     evaluator = components.Evaluator(
@@ -127,6 +133,11 @@ class _Steps(logging.Handler):
             progress(text.removeprefix("Component ").rstrip("."))
 
 
+def digest_of(path: str) -> str:
+    """A part of the cache's key, so that another file in the same place is read again."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
+
+
 def last_pushed(work: Path) -> Path | None:
     versions = sorted((p for p in (work / "pushed").glob("*") if (p / "manifest.json").exists()), key=lambda p: int(p.name))
     return versions[-1] if versions else None
@@ -137,7 +148,8 @@ def main() -> int:
     for name in ("files", "work", "out"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--blessed", default="", help="folder of the model in use; default: the last one pushed from this work folder")
-    parser.add_argument("--serving-statistics", default="", help="statistics of what the server was asked (TFDV, binary)")
+    parser.add_argument("--served", default="", help="folder of the inputs that a server asked its model with")
+    parser.add_argument("--anew", action="store_true", help="run although the same files were blessed before: what changed, runs")
     arguments = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.INFO)
     root = absl_logging.get_absl_logger()
@@ -149,12 +161,12 @@ def main() -> int:
     spec = Spec.load(arguments.files / "spec.json")
     arguments.work.mkdir(parents=True, exist_ok=True)
     before = last_pushed(arguments.work)
-    if before and json.loads((before / "manifest.json").read_text())["training"]["files_key"] == spec.key:
+    if before and not arguments.anew and json.loads((before / "manifest.json").read_text())["training"]["files_key"] == spec.key:
         progress("the same files were trained on and blessed before")
         return deliver(before, arguments.out)
     blessed = arguments.blessed or (str(before) if before else "")
     try:
-        orchestration.LocalDagRunner().run(pipeline_of(spec, arguments.files, arguments.work, blessed, arguments.serving_statistics))
+        orchestration.LocalDagRunner().run(pipeline_of(spec, arguments.files, arguments.work, blessed, arguments.served))
     except Exception as error:
         leak = _leak_of(error)
         if leak is None:

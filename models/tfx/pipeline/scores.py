@@ -34,9 +34,11 @@ def by_slice(forecast: np.ndarray, naive: np.ndarray, examples: Examples, spec: 
         for value in np.unique(values):
             index = np.flatnonzero(values == value)
             part = examples.take(index)
+            own = of(forecast[index], part, spec)
             said[f"{name}={value.decode()}"] = {
-                "mase": of(forecast[index], part, spec)["mase"],
+                "mase": own["mase"],
                 "seasonal_naive_mase": of(naive[index], part, spec)["mase"],
+                "coverage": own["coverage"],
                 "count": int(part.target.size),
             }
     return said

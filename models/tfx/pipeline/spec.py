@@ -9,9 +9,14 @@ from pathlib import Path
 class Spec:
     season: int
     horizon: int
+    step_ms: int | None
     levels: list[float]
     schema_hash: str
+    base_schema_hash: str
     features: list[str]
+    groups: list[dict]
+    #: How many of `features`, the last ones, come from groups.
+    group_columns: int
     monotone: list[int]
     sequence: tuple[int, int]
     context: tuple[int, int]
@@ -21,6 +26,7 @@ class Spec:
     effort: dict
     series: list[dict]
     examples: dict
+    feature_statistics: dict
     witnesses: list
     data_sha256: str
     key: str
