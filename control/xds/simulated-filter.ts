@@ -3,7 +3,14 @@ import * as grpc from "@grpc/grpc-js";
 import { digestHex } from "../../common/xxh64.ts";
 import { decodeTable, tableDigest } from "../table/codec.ts";
 import { setDigest } from "../table/set.ts";
-import { type Activation, ActivationSchema, type Stage, StageSchema, WeightTableSchema } from "./proto/ballast_pb.js";
+import {
+  type Activation,
+  ActivationSchema,
+  Mode,
+  type Stage,
+  StageSchema,
+  WeightTableSchema,
+} from "./proto/ballast_pb.js";
 import {
   DiscoveryRequestSchema,
   type DiscoveryResponse,
@@ -29,6 +36,8 @@ export interface SimulatedFilterOptions {
   credentials?: grpc.ChannelCredentials;
   /** A reason to refuse, or null; called before a Stage is acknowledged. */
   refuseStage?: (stage: Stage) => string | null;
+  /** A reason to refuse, or null; called before an Activation is taken up. One that only passes requests through is never refused. */
+  refuseActivation?: (activation: Activation) => string | null;
   /** When false the filter never answers a Stage (but fetches its tables). Read at each Stage. */
   answers?: boolean;
   onEvent?: (event: FilterEvent) => void;
@@ -183,6 +192,12 @@ export class SimulatedFilter {
     const activation = this.#activation;
     if (activation !== null && activation.response.versionInfo === this.stagedVersion) {
       this.#activation = null;
+      const steers = activation.message.mode !== Mode.PASSTHROUGH;
+      const refusal = steers ? (this.options.refuseActivation?.(activation.message) ?? null) : null;
+      if (refusal !== null) {
+        this.#answer(TYPE_URL.activation, activation.response, this.activeVersion, refusal);
+        return;
+      }
       this.activeVersion = activation.response.versionInfo;
       this.mode = activation.message.mode;
       this.#answer(TYPE_URL.activation, activation.response, this.activeVersion, null);
