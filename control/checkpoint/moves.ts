@@ -37,11 +37,28 @@ export interface MoveDetails {
   stage: { round: RoundSummary };
   commit: { by: Actor };
   abort: { reason: string; round?: RoundSummary };
-  bake: { text: string };
+  /**
+   * `seen`: per service what was measured in the bake, before the change, and at nodes without it. `more`: further steps of the
+   * change follow, so it is not done.
+   */
+  bake: { text: string; seen?: Readonly<Record<string, BakeFigures>>; more?: true };
   close: { text: string };
   rollBack: { byEpoch: number; reason: string };
   /** The next epoch took its place before it was baked or closed. */
   supersede: { byEpoch: number };
+}
+
+export interface BakeFigures {
+  after: Figures;
+  before: Figures | null;
+  untouched: Figures | null;
+}
+
+/** Requests and failures of one service over a span; the response time at its objective's quantile, ms. */
+export interface Figures {
+  requests: number;
+  failed: number;
+  quantileMs: number | null;
 }
 
 export type MoveName = keyof MoveDetails;

@@ -21,6 +21,8 @@ export interface Unit {
   steps: number;
   /** From 0. */
   step: number;
+  /** Epoch of the step before; null in the first. */
+  previous: number | null;
   author: Actor;
   why: string;
   trigger: string;
@@ -39,9 +41,10 @@ export interface UnitService {
   by: "nodes" | "slots";
   /** Its table before, to be named again by a rollback: XXH64 as on the wire. */
   formerTable: string;
+  /** Both without targets in a protective unit. */
   former: ServiceShares;
   goal: ServiceShares;
-  /** Shares per step, the goal last; for `nodes` the goal alone. */
+  /** Shares per step, the goal last; for `nodes` the goal alone; empty in a protective unit. */
   path: readonly StepShares[];
 }
 

@@ -1,5 +1,5 @@
 import type { Entry } from "../checkpoint/chain.ts";
-import type { Approval, CheckpointRecord } from "../checkpoint/record.ts";
+import type { Approval, CheckpointRecord, RoundSummary } from "../checkpoint/record.ts";
 import { ROLLOUT_TOPIC, type WatchNote } from "../rollout/fold.ts";
 import { wallTime } from "./print-change.ts";
 
@@ -17,6 +17,8 @@ export function entryLine({ seq, atMs, term, body }: Entry): string {
     case "note":
       if (body.topic === ROLLOUT_TOPIC.watch)
         return `${head}  epoch ${body.epoch} ${watchText(body.detail as WatchNote)}`;
+      if (body.topic === "activation")
+        return `${head}  epoch ${body.epoch} ${activationText(body.detail as RoundSummary)}`;
       return `${head}  ${body.epoch === null ? "" : `epoch ${body.epoch} `}note ${body.topic}`;
     case "checkpoint": {
       const { record, state, moves } = body.checkpoint;
@@ -31,6 +33,12 @@ export function entryLine({ seq, atMs, term, body }: Entry): string {
       return `${head}  epoch ${body.epoch} ${state}: ${record.changeType}, ${record.trigger} by ${record.author.name}, ${approved}${stepText(record)}: ${record.why}`;
     }
   }
+}
+
+function activationText({ acks, asked, result, firstAckMs, lastAckMs }: RoundSummary): string {
+  if (firstAckMs === null || lastAckMs === null) return `activation ${result}: ${acks} of ${asked} nodes`;
+  const [last, skew] = [lastAckMs, lastAckMs - firstAckMs].map((ms) => ms.toFixed(1));
+  return `activated by ${acks} of ${asked} nodes within ${last} ms, skew ${skew} ms`;
 }
 
 function watchText({ asked, failed, sinceMs, bakeUntilMs }: WatchNote): string {

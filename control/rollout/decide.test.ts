@@ -28,6 +28,7 @@ const flight = (change: Partial<Flight> = {}): Flight => ({
   cohorts: policy.cohorts,
   steps: 3,
   step: 0,
+  previous: null,
   author: { kind: "person", name: "alice" },
   why: "",
   trigger: "operator",

@@ -35,7 +35,7 @@ export type Decision =
   /** The bake of what cannot be taken back is over and something was breached: it is watched for another bake. */
   | { kind: "again"; text: string; alarm: string }
   /** The bake is over and nothing was breached. */
-  | { kind: "pass"; text: string }
+  | { kind: "pass"; text: string; seen: Readonly<Record<string, Seen>>; more: boolean }
   /** Begin step `step`. */
   | { kind: "advance"; step: number }
   /** Every step is baked. */
@@ -66,12 +66,13 @@ export function decide(flight: Flight, situation: Situation): Decision {
   }
   switch (flight.phase) {
     case "activating":
-      return { kind: "wait", text: "the fleet is being told", alarm: null };
+      return { kind: "wait", text: phaseText(flight, nowMs), alarm: null };
     case "baking": {
-      const leftMs = flight.bakeUntilMs - nowMs;
-      if (leftMs > 0) return { kind: "wait", text: `bakes for another ${Math.ceil(leftMs / 1000)} s`, alarm: null };
+      if (nowMs < flight.bakeUntilMs) return { kind: "wait", text: phaseText(flight, nowMs), alarm: null };
       const seen = [...observation.services].map(([name, one]) => `${name}: ${seenText(one)}`);
-      return { kind: "pass", text: seen.length === 0 ? "nothing is measured of it" : seen.join("; ") };
+      const text = seen.length === 0 ? "nothing is measured of it" : seen.join("; ");
+      const more = nextStep !== null || isPartial(flight);
+      return { kind: "pass", text, seen: Object.fromEntries(observation.services), more };
     }
     case "passed":
       if (nextStep === null) {
@@ -82,6 +83,13 @@ export function decide(flight: Flight, situation: Situation): Decision {
       if (restraint !== null) return { kind: "wait", text: restraint, alarm: null };
       return { kind: "advance", step: nextStep };
   }
+}
+
+/** What a unit does as long as nothing is wrong with it. */
+export function phaseText({ phase, bakeUntilMs }: Pick<Flight, "phase" | "bakeUntilMs">, nowMs: number): string {
+  if (phase === "activating") return "the fleet is being told";
+  if (phase === "passed") return "the next step is due";
+  return `bakes for another ${Math.max(0, Math.ceil((bakeUntilMs - nowMs) / 1000))} s`;
 }
 
 /** Why the unit must not go on; null when nothing speaks against it. */

@@ -36,6 +36,7 @@ const unit = (services: Unit["services"], change: Partial<Unit> = {}): Unit => (
   cohorts: [0, 250_000, 1_000_000],
   steps: stepsOf(services, [0, 250_000, 1_000_000]),
   step: 0,
+  previous: null,
   author: { kind: "person", name: "alice" },
   why: "",
   trigger: "operator",

@@ -41,6 +41,8 @@ export interface Course {
   ends: readonly UnitEnd[];
 }
 
+const NOWHERE = { mode: "steer", why: "", targets: [] } as const;
+
 /** Pure. */
 export function courseOf(input: CourseInput): Course {
   const { draft: wanted, inForce, state } = input;
@@ -78,12 +80,15 @@ function beginUnit(
     // Requests of a service that is observed before and after go where they went.
     .filter((service) => service.mode === "steer" || before.get(service.name)!.mode === "steer")
     .map((service): UnitService => {
+      const formerTable = digestHex(tables.get(service.name)!.digest);
+      // Only watched: it is never taken back and has no further step, so a drain of a thousand services stays a small record.
+      if (protective) return { name: service.name, by: "slots", formerTable, former: NOWHERE, goal: NOWHERE, path: [] };
       const { hasSessions, stepLimitPpm } = policies.get(service.name) ?? { hasSessions: true, stepLimitPpm: 1e6 };
       return wayOf(service, before.get(service.name)!, {
-        hasSessions: hasSessions || protective,
+        hasSessions,
         nodes: nodeIds.length,
-        limitPpm: protective ? 1e6 : (policy.slotStepPpm ?? stepLimitPpm),
-        formerTable: digestHex(tables.get(service.name)!.digest),
+        limitPpm: policy.slotStepPpm ?? stepLimitPpm,
+        formerTable,
       });
     });
   const kind = protective || services.length === 0 ? "protective" : "change";
@@ -95,6 +100,7 @@ function beginUnit(
     cohorts,
     steps: stepsOf(services, cohorts),
     step: 0,
+    previous: null,
     author,
     why,
     trigger,

@@ -108,7 +108,7 @@ export async function settleEarlier(
   by: { term: number; atMs: number },
 ): Promise<void> {
   const ends = new Map((record.ends ?? []).map((end) => [end.epoch, end]));
-  const open = new Set([...epochs.earlier, ...ends.keys(), record.parent]);
+  const open = new Set([...epochs.earlier, ...ends.keys(), record.parent, record.rollout?.previous ?? 0]);
   for (const epoch of epochs.flying) open.delete(epoch);
   for (const epoch of [...open].sort((a, b) => a - b)) {
     if (epoch === 0 || epoch === record.epoch) continue;

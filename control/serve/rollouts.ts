@@ -8,7 +8,7 @@ import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { Unit } from "../checkpoint/unit.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlannedService } from "../plan/plan.ts";
-import { type Decision, decide, type Observation } from "../rollout/decide.ts";
+import { type Decision, decide, type Observation, phaseText, type RolloutPolicy } from "../rollout/decide.ts";
 import { type Flight, flightOf, isPartial, NO_ROLLOUTS, partialFlight, type RolloutState } from "../rollout/flight.ts";
 import { foldRollout, type LiftNote, ROLLOUT_TOPIC, type WatchNote } from "../rollout/fold.ts";
 import type { Mark, NodeFilter, RolloutMeter } from "../rollout/meter.ts";
@@ -57,6 +57,8 @@ export interface FlightView {
   bakeLeftMs: number;
 }
 
+type Finding = Pick<Flight, "epoch" | "phase"> & Pick<FlightView, "text" | "alarm">;
+
 /** A write of the rollout's own: the next step of a unit, or its rollback. */
 export interface Due {
   flight: Flight;
@@ -71,6 +73,8 @@ export interface StepWriter {
 }
 
 const BLIND = "no Envoy's telemetry is heard: a change could not be watched";
+/** Envoys are read twice a second: on a fast planning clock a gap could be shorter than the time between two readings. */
+const LEAST_GAP_MS = 2_000;
 /** A rollback that the fleet or the store did not take is tried again no sooner than this. */
 const RETRY_MS = 5_000;
 
@@ -80,15 +84,23 @@ const RETRY_MS = 5_000;
  */
 export class Rollouts {
   readonly #options: RolloutsOptions;
+  readonly #policy: RolloutPolicy;
+  /** The gap of the policy, of the monotonic clock. */
+  readonly #gapMs: number;
   #state: RolloutState;
   /** By unit: since when its present step is measured. None after a change of servers: the bake begins anew then. */
   readonly #marks = new Map<number, { epoch: number; mark: Mark }>();
-  #views: FlightView[] = [];
+  /** By unit: what the last look found. */
+  #found = new Map<number, Finding>();
   /** Why the last automatic rollback could not be made, and when it was tried. */
   #stuck: { unit: number; reason: string; atMonotonicMs: number } | null = null;
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
+    const { config, clockRate } = options;
+    const telemetryGapMs = Math.max(config.rollout.telemetryGapMs, LEAST_GAP_MS * clockRate);
+    this.#policy = { ...config.rollout, telemetryGapMs };
+    this.#gapMs = telemetryGapMs / clockRate;
     this.#state = options.state;
   }
 
@@ -96,9 +108,16 @@ export class Rollouts {
     return this.#state;
   }
 
-  /** As of the last look; what has ended or gone on since is left out until the next. */
+  /** What is in flight, with what the last look found of it. */
   get views(): readonly FlightView[] {
-    return this.#views.filter(({ flight }) => this.#state.flights.some((one) => one.epoch === flight.epoch));
+    const nowMs = this.#options.clock.nowMs();
+    return this.#state.flights.map((flight) => {
+      const found = this.#found.get(flight.id);
+      const known = found?.epoch === flight.epoch && found.phase === flight.phase;
+      const { text, alarm } = known ? found : { text: phaseText(flight, nowMs), alarm: null };
+      const bakeLeftMs = flight.phase === "baking" ? Math.max(0, flight.bakeUntilMs - nowMs) : 0;
+      return { flight, text, alarm, bakeLeftMs };
+    });
   }
 
   get stuck(): string | null {
@@ -146,9 +165,9 @@ export class Rollouts {
 
   /** True while nothing can be seen of the fleet, so that a change could not be watched and would be taken back. */
   isBlind(): boolean {
-    const { meter, config, clock, clockRate } = this.#options;
+    const { meter, config, clock } = this.#options;
     if (config.envoy.admin.length === 0 || config.rollout.bakeMs === 0) return false;
-    return meter.isBlind(clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate);
+    return meter.isBlind(clock.monotonicMs(), this.#gapMs);
   }
 
   /** The unit that must be through before another change of the service begins; null: none. */
@@ -211,11 +230,11 @@ export class Rollouts {
   }
 
   async #watch(flight: Flight, found: Pick<WatchNote, "before" | "asked" | "failed">): Promise<void> {
-    const { clock, meter, config, clockRate } = this.#options;
+    const { clock, meter, config } = this.#options;
     const sinceMs = clock.nowMs();
     const note: WatchNote = { unit: flight.id, sinceMs, bakeUntilMs: sinceMs + config.rollout.bakeMs, ...found };
     await this.#note(ROLLOUT_TOPIC.watch, flight.epoch, note);
-    const mark = meter.mark(clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate);
+    const mark = meter.mark(clock.monotonicMs(), this.#gapMs);
     this.#marks.set(flight.id, { epoch: flight.epoch, mark });
   }
 
@@ -227,7 +246,7 @@ export class Rollouts {
     if (inForce === null) return null;
     await this.#lift();
     let due: Due | null = null;
-    const views: FlightView[] = [];
+    const found = new Map<number, Finding>();
     for (const { id } of this.#state.flights) {
       for (;;) {
         const flight = this.#state.flights.find((one) => one.id === id);
@@ -241,12 +260,14 @@ export class Rollouts {
         const decision = this.#decide(flight, inForce);
         if (decision.kind === "again") {
           const { before, asked } = flight;
-          views.push(this.#view(flight, decision));
+          found.set(id, findingOf(flight, decision));
           await this.#watch(flight, { before, asked, failed: 0 });
           break;
         }
         if (decision.kind === "pass") {
-          await this.#move(flight, { move: "bake", from: "active", to: "baked", detail: { text: decision.text } });
+          const { text, seen, more } = decision;
+          const detail = { text, seen, ...(more ? { more: true as const } : {}) };
+          await this.#move(flight, { move: "bake", from: "active", to: "baked", detail });
           continue;
         }
         if (decision.kind === "finish") {
@@ -258,11 +279,11 @@ export class Rollouts {
         if (urgent || decision.kind === "advance") {
           if (due === null || (urgent && due.decision.kind !== "roll_back")) due = { flight, decision };
         }
-        views.push(this.#view(flight, decision));
+        found.set(id, findingOf(flight, decision));
         break;
       }
     }
-    this.#views = views;
+    this.#found = found;
     return due;
   }
 
@@ -282,7 +303,7 @@ export class Rollouts {
 
   async #advance(flight: Flight, step: number, writer: StepWriter): Promise<void> {
     const inForce = writer.inForce!;
-    const unit: Unit = { ...unitOf(flight), step };
+    const unit: Unit = { ...unitOf(flight), step, previous: flight.epoch };
     const byName = new Map(unit.services.map((service) => [service.name, service]));
     const services = [...writer.plansInForce().values()].map((plan) => {
       const service = byName.get(plan.name);
@@ -290,7 +311,11 @@ export class Rollouts {
     });
     const { set, tables } = draftSet(services, inForce.tables, this.#options.config.tables.slots);
     const why = `step ${step + 1} of ${unit.steps}: ${unit.why}`;
-    const { author, trigger, approval } = unit;
+    const { author, trigger } = unit;
+    // What is owed is owed once, for the epoch that began it.
+    const byRule = { kind: "rule", name: `step of epoch ${unit.id}, whose approval is owed` } as const;
+    const owes = unit.approval.kind === "owed";
+    const approval = owes ? ({ kind: "rule", by: byRule, atMs: this.#options.wallMs() } as const) : unit.approval;
     const draft: Draft = { set, tables, services, why, trigger, author, emergency: false, step: unit };
     await writer.write(draft, approval);
   }
@@ -370,14 +395,14 @@ export class Rollouts {
   }
 
   #decide(flight: Flight, inForce: InForce): Decision {
-    const { config, clock, nodeIds, restraintOf } = this.#options;
+    const { clock, nodeIds, restraintOf } = this.#options;
     const ids = nodeIds();
     const partial = isPartial(flight);
     const reached = partial ? ids.filter((id) => positionOf(id) <= BigInt(`0x${flight.upTo}`)).length : ids.length;
     const passthrough = inForce.record.mode === "passthrough";
     return decide(flight, {
       nowMs: clock.nowMs(),
-      policy: config.rollout,
+      policy: this.#policy,
       objectives: new Map(flight.services.map(({ name }) => [name, this.#objective(name)!])),
       observation: this.#observe(flight),
       nextStep: nextStep(flight, { nodes: ids.length, partial, reached }),
@@ -386,7 +411,7 @@ export class Rollouts {
   }
 
   #observe(flight: Flight): Observation {
-    const { meter, config, clock, clockRate } = this.#options;
+    const { meter, config, clock } = this.#options;
     const mark = this.#marks.get(flight.id)?.mark;
     if (mark === undefined) return { services: new Map(), nodes: null };
     const ahead = isPartial(flight) ? aheadOf(flight) : () => true;
@@ -401,15 +426,8 @@ export class Rollouts {
     if (unseen) return { services, nodes: null };
     return {
       services,
-      nodes: meter.heard(mark, clock.monotonicMs(), config.rollout.telemetryGapMs / clockRate, ahead),
+      nodes: meter.heard(mark, clock.monotonicMs(), this.#gapMs, ahead),
     };
-  }
-
-  #view(flight: Flight, decision: Decision): FlightView {
-    const bakeLeftMs = flight.phase === "baking" ? Math.max(0, flight.bakeUntilMs - this.#options.clock.nowMs()) : 0;
-    const text =
-      decision.kind === "roll_back" ? decision.reason : "text" in decision ? decision.text : "the next step is due";
-    return { flight, text, alarm: "alarm" in decision ? decision.alarm : null, bakeLeftMs };
   }
 
   #targets(service: string): string[] {
@@ -431,6 +449,12 @@ export class Rollouts {
     await this.#options.store.append(body, { term: this.#options.term });
     this.observe(body);
   }
+}
+
+function findingOf({ epoch, phase }: Flight, decision: Decision) {
+  const text =
+    decision.kind === "roll_back" ? decision.reason : "text" in decision ? decision.text : "the next step is due";
+  return { epoch, phase, text, alarm: "alarm" in decision ? decision.alarm : null };
 }
 
 function aheadOf(flight: Flight): NodeFilter {

@@ -72,6 +72,26 @@ describe("what the log asks of a ticket", () => {
     assert.deepEqual(goalsOf(baked), [[5, "close"]]);
   });
 
+  test("one ticket follows a change through all its steps, and ends with the last or with the step that is taken back", () => {
+    const step = (epoch: number, previous: number | null): EntryBody => {
+      const rollout = { id: 6, previous } as CheckpointRecord["rollout"];
+      return commit(epoch, {
+        change: epoch === 6 ? 5 : undefined,
+        changeType: "normal",
+        rollout,
+      } as Partial<CheckpointRecord>);
+    };
+    const more = moved(6, "bake", { text: "fine", more: true });
+    const second = foldAll([pending(5), step(6, null), more, step(7, 6), moved(6, "supersede", { byEpoch: 7 })]);
+    assert.deepEqual(goalsOf(second), [[5, "implement"]]);
+    const codeOf = (body: EntryBody) => {
+      const { goal } = foldAll([body], RULES, second).lives[0]!;
+      return goal.kind === "close" ? goal.outcome.code : goal.kind;
+    };
+    assert.equal(codeOf(moved(7, "bake", { text: "fine" })), "successful");
+    assert.equal(codeOf(moved(7, "rollBack", { byEpoch: 8, reason: "errors" })), "unsuccessful");
+  });
+
   test("a refused change's ticket is cancelled with the reason", () => {
     const [life] = foldAll([pending(5), aborted(5)]).lives;
     assert.deepEqual(life!.goal, { kind: "cancel", reason: "too much" });

@@ -128,6 +128,9 @@ function foldCommit(state: TicketLedger, { record, moves }: Checkpoint, rules: T
   const approval = approve === undefined ? null : (approve.detail as { approval: Approval }).approval;
   const owed = approval?.kind === "owed";
   const goal: Goal = { kind: "implement", atMs };
+  // A further step of a change: its ticket, if it has one, goes on with it.
+  const previous = record.rollout?.previous ?? null;
+  if (previous !== null) return { ...state, lives: state.lives.map((life) => followed(life, previous, record.epoch)) };
   if (record.change !== undefined && state.lives.some(({ epoch }) => epoch === record.change)) {
     return amend(state, record.change, (life) => ({ ...life, carriedOutAs: record.epoch, goal, owed }));
   }
@@ -154,6 +157,10 @@ function foldCommit(state: TicketLedger, { record, moves }: Checkpoint, rules: T
       plannedEndMs: atMs + rules.windowMs,
     }),
   });
+}
+
+function followed(life: TicketLife, previous: number, epoch: number): TicketLife {
+  return (life.carriedOutAs ?? life.epoch) === previous ? { ...life, carriedOutAs: epoch } : life;
 }
 
 /** A checkpoint that ended before its commit. The waiting one whose change was carried out under a later epoch ends so too. */
@@ -191,7 +198,8 @@ function outcomeOf({ move, detail }: Move, epoch: number): Pick<TicketOutcome, "
   switch (move) {
     case "bake":
     case "close": {
-      const { text } = detail as MoveDetails["bake"];
+      const { text, more } = detail as MoveDetails["bake"];
+      if (more === true) return null;
       return { code: "successful", notes: `Epoch ${epoch}: ${text}` };
     }
     case "supersede": {
