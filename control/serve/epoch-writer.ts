@@ -221,8 +221,11 @@ export class EpochWriter {
     const skewMs = this.counts.released(record, result.staged, result.activated);
     log.info({ epoch, trigger: draft.trigger, why: draft.why, skewMs }, "epoch active");
     this.#options.onEpoch?.({ inForce: this.#inForce, atMs: wallMs(), tables: draft.tables, skewMs });
+    // Should one of these fail the store is read again before the next write.
+    this.#unsure = true;
     await rollouts.watch(epoch, seenBefore, result.activated);
     await this.#settle(flew);
+    this.#unsure = false;
     // Without a bake the step is through; the next change of the service need not wait for a tick.
     if (config.rollout.bakeMs === 0) await rollouts.look(this.#inForce);
     return true;

@@ -1,6 +1,5 @@
 import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
-import { digestHex } from "../../common/xxh64.ts";
 import type { Restraint } from "../change/restrain.ts";
 import type { EntryBody } from "../checkpoint/chain.ts";
 import type { Move } from "../checkpoint/moves.ts";
@@ -14,15 +13,14 @@ import { foldRollout, type LiftNote, ROLLOUT_TOPIC, type WatchNote } from "../ro
 import type { Mark, NodeFilter, RolloutMeter } from "../rollout/meter.ts";
 import type { Metrics } from "../rollout/metrics.ts";
 import type { Seen } from "../rollout/objective.ts";
-import { formerPlan, nextStep, planAt } from "../rollout/way.ts";
-import { makeSet } from "../table/set.ts";
-import type { EncodedTable, WeightTable } from "../table/table.ts";
+import { formerPlan, nextStep } from "../rollout/way.ts";
+import type { WeightTable } from "../table/table.ts";
 import { positionOf } from "../xds/cohort.ts";
 import type { RoundOutcome } from "../xds/round.ts";
 import type { Draft } from "./checkpoint-record.ts";
-import { draftSet } from "./draft-set.ts";
 import { restoreFolded } from "./folded-log.ts";
 import type { InForce } from "./in-force.ts";
+import { rollbackDraft, setBefore, stepDraft } from "./step-draft.ts";
 
 /** What is in flight, read from the log. */
 export function restoreRollouts(store: CheckpointStore): Promise<RolloutState> {
@@ -92,8 +90,8 @@ export class Rollouts {
   readonly #marks = new Map<number, { epoch: number; mark: Mark }>();
   /** By unit: what the last look found. */
   #found = new Map<number, Finding>();
-  /** Why the last automatic rollback could not be made, and when it was tried. */
-  #stuck: { unit: number; reason: string; atMonotonicMs: number } | null = null;
+  /** By unit: a write that the fleet or the store did not take, or that was refused as unsafe; `reason` for a rollback. */
+  readonly #failed = new Map<number, { atMonotonicMs: number; reason: string | null }>();
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
@@ -120,8 +118,10 @@ export class Rollouts {
     });
   }
 
+  /** Why an automatic rollback could not be made. */
   get stuck(): string | null {
-    return this.#stuck?.reason ?? null;
+    for (const { reason } of this.#failed.values()) if (reason !== null) return reason;
+    return null;
   }
 
   get inputs(): string {
@@ -132,6 +132,7 @@ export class Rollouts {
   observe(body: EntryBody): void {
     this.#state = foldRollout(this.#state, body);
     const flying = new Map(this.#state.flights.map(({ id, epoch }) => [id, epoch]));
+    for (const unit of this.#failed.keys()) if (!flying.has(unit)) this.#failed.delete(unit);
     for (const [unit, { epoch, mark }] of this.#marks) {
       if (flying.get(unit) === epoch) continue;
       this.#options.meter.drop(mark);
@@ -297,27 +298,29 @@ export class Rollouts {
     const now = this.#state.flights.find(({ id }) => id === flight.id);
     if (now === undefined || now.epoch !== flight.epoch || now.phase !== flight.phase || writer.inForce === null)
       return;
-    if (decision.kind === "advance") await this.#advance(now, decision.step, writer);
-    else await this.#rollBack(now, decision.reason, writer, unsafe);
+    const { clock } = this.#options;
+    const failed = this.#failed.get(now.id);
+    if (failed !== undefined && clock.monotonicMs() - failed.atMonotonicMs < RETRY_MS) return;
+    const stuck =
+      decision.kind === "advance"
+        ? await this.#advance(now, decision.step, writer)
+        : await this.#rollBack(now, decision.reason, writer, unsafe);
+    this.#failed.delete(now.id);
+    if (stuck !== null) this.#failed.set(now.id, { atMonotonicMs: clock.monotonicMs(), ...stuck });
   }
 
-  async #advance(flight: Flight, step: number, writer: StepWriter): Promise<void> {
-    const inForce = writer.inForce!;
-    const unit: Unit = { ...unitOf(flight), step, previous: flight.epoch };
-    const byName = new Map(unit.services.map((service) => [service.name, service]));
-    const services = [...writer.plansInForce().values()].map((plan) => {
-      const service = byName.get(plan.name);
-      return service === undefined ? plan : planAt(unit, service, plan);
+  /** Null when it was written. */
+  async #advance(flight: Flight, step: number, writer: StepWriter): Promise<{ reason: null } | null> {
+    const { config, wallMs } = this.#options;
+    const plans = [...writer.plansInForce().values()];
+    const tables = writer.inForce!.tables;
+    const { draft, approval } = stepDraft(flight, step, {
+      plans,
+      tables,
+      slots: config.tables.slots,
+      wallMs: wallMs(),
     });
-    const { set, tables } = draftSet(services, inForce.tables, this.#options.config.tables.slots);
-    const why = `step ${step + 1} of ${unit.steps}: ${unit.why}`;
-    const { author, trigger } = unit;
-    // What is owed is owed once, for the epoch that began it.
-    const byRule = { kind: "rule", name: `step of epoch ${unit.id}, whose approval is owed` } as const;
-    const owes = unit.approval.kind === "owed";
-    const approval = owes ? ({ kind: "rule", by: byRule, atMs: this.#options.wallMs() } as const) : unit.approval;
-    const draft: Draft = { set, tables, services, why, trigger, author, emergency: false, step: unit };
-    await writer.write(draft, approval);
+    return (await writer.write(draft, approval)) ? null : { reason: null };
   }
 
   async #rollBack(
@@ -325,59 +328,18 @@ export class Rollouts {
     reason: string,
     writer: StepWriter,
     unsafe: (plans: readonly PlannedService[]) => string | null,
-  ): Promise<void> {
-    const { clock, log } = this.#options;
-    if (this.#stuck?.unit === flight.id && clock.monotonicMs() - this.#stuck.atMonotonicMs < RETRY_MS) return;
-    const inForce = writer.inForce!;
-    const byName = new Map(flight.services.map((service) => [service.name, service]));
-    const former: PlannedService[] = [];
-    const why = `automatic rollback of epoch ${flight.epoch}: ${reason}`;
-    const services = [...writer.plansInForce().values()].map((plan) => {
-      const service = byName.get(plan.name);
-      if (service === undefined) return plan;
-      former.push({ ...formerPlan(service, plan), why });
-      return former.at(-1)!;
-    });
-    const danger = unsafe(former);
+  ): Promise<{ reason: string } | null> {
+    const { log, store } = this.#options;
+    const stored = await store.tables(flight.services.map(({ formerTable }) => BigInt(`0x${formerTable}`)));
+    const set = setBefore(flight, writer.inForce!.set, stored);
+    const draft = rollbackDraft(flight, reason, { plans: [...writer.plansInForce().values()], set });
+    const danger = unsafe(draft.services.filter(({ name }) => flight.services.some((one) => one.name === name)));
     if (danger !== null) {
-      if (this.#stuck === null) log.warn({ unit: flight.id, reason, danger }, "automatic rollback refused");
-      this.#stuck = { unit: flight.id, reason: `${why}; but ${danger}`, atMonotonicMs: clock.monotonicMs() };
-      return;
+      log.warn({ unit: flight.id, reason, danger }, "automatic rollback refused");
+      return { reason: `${draft.why}; but ${danger}` };
     }
-    const set = makeSet(await this.#formerTables(flight, inForce));
     log.warn({ unit: flight.id, epoch: flight.epoch, reason }, "automatic rollback");
-    const written = await writer.write(
-      {
-        set,
-        tables: null,
-        services,
-        why,
-        trigger: "automatic_rollback",
-        author: { kind: "rule", name: "rollout" },
-        emergency: true,
-        ends: [{ unit: flight.id, epoch: flight.epoch, how: "rolled_back", automatic: true, reason }],
-      },
-      null,
-    );
-    this.#stuck = written ? null : { unit: flight.id, reason: why, atMonotonicMs: clock.monotonicMs() };
-  }
-
-  /** The set in force with the tables that the unit's services had before it. STORE_CORRUPT when one is gone. */
-  async #formerTables(flight: Flight, inForce: InForce): Promise<EncodedTable[]> {
-    const former = new Map(flight.services.map(({ name, formerTable }) => [name, BigInt(`0x${formerTable}`)]));
-    const stored = await this.#options.store.tables([...former.values()]);
-    return inForce.set.tables.map((table) => {
-      const digest = former.get(table.service);
-      if (digest === undefined) return table;
-      const found = stored.get(digest);
-      if (found === undefined) {
-        throw new BallastError(
-          "STORE_CORRUPT",
-          `the table ${digestHex(digest)} of ${table.service} is not in the store`,
-        );
-      }
-      return found;
-    });
+    return (await writer.write(draft, null)) ? null : { reason: draft.why };
   }
 
   /** Blocks whose inputs have changed since: the same plan will not be made again. */
@@ -460,12 +422,6 @@ function findingOf({ epoch, phase }: Flight, decision: Decision) {
 function aheadOf(flight: Flight): NodeFilter {
   const end = BigInt(`0x${flight.upTo}`);
   return (node) => node !== null && positionOf(node) <= end;
-}
-
-function unitOf(flight: Flight): Unit {
-  const { epoch: _epoch, upTo: _upTo, phase: _phase, sinceMs: _sinceMs, bakeUntilMs: _until, ...more } = flight;
-  const { before: _before, asked: _asked, failed: _failed, ...unit } = more;
-  return unit;
 }
 
 function waitsFor(flight: Flight): string {
