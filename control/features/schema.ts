@@ -67,6 +67,9 @@ export const FEATURES: readonly Feature[] = [
   { name: "history", unit: "days", doc: "span of history seen, at most 15" },
 ];
 
+/** Features that follow from the clock or from the age of the history alone: a day of serving never looks like training there. */
+export const CLOCK_FEATURES: ReadonlySet<string> = new Set(["horizon", "tod_sin", "tod_cos", "dow", "history"]);
+
 /** Raised when a feature's computation changes without its name changing. */
 const SCHEMA_VERSION = 2;
 

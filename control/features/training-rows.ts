@@ -1,6 +1,7 @@
 import { augment, type Series } from "./augment.ts";
 import { FeatureBuilder, MIN_HISTORY_STEPS, toTarget } from "./feature-builder.ts";
-import { FEATURES, HORIZON_STEPS } from "./schema.ts";
+import { type FeatureStatistics, featureStatistics } from "./feature-statistics.ts";
+import { CLOCK_FEATURES, FEATURES, featureIndex, HORIZON_STEPS } from "./schema.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SeriesWindow } from "./series-window.ts";
 
@@ -57,4 +58,28 @@ export function buildTrainingRows(series: readonly Series[], options: TrainingRo
     for (let copy = 0; copy < copies; copy++) draw(augment(one, random), originsOfCopy);
   }
   return { data: data.subarray(0, rows * columns), rows, columns };
+}
+
+/** Days of past that an origin must have for the statistics: what serving sees once it runs. */
+const STATISTICS_DAYS = 14.9;
+const STATISTICS_ORIGINS = 4_000;
+
+/**
+ * How the inputs are distributed on the series themselves, at origins with their whole past: copies for training are wider than anything
+ * that is served, and would hide a drift. Null when no origin has so much past.
+ */
+export function inputStatistics(series: readonly Series[], seed: number): FeatureStatistics | null {
+  const drawn = { seed, copies: 0, originsOfSeries: STATISTICS_ORIGINS, horizonsPerOrigin: 2 };
+  const { data, rows, columns } = buildTrainingRows(series, drawn);
+  const age = featureIndex("history");
+  const kept = new Float32Array(data.length);
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    const from = row * columns;
+    if (data[from + age]! < STATISTICS_DAYS) continue;
+    kept.set(data.subarray(from, from + columns), at);
+    at += columns;
+  }
+  const names = FEATURES.map(({ name }) => name);
+  return at === 0 ? null : featureStatistics(kept.subarray(0, at), columns, names, CLOCK_FEATURES);
 }

@@ -6,7 +6,7 @@ import type { Series } from "../../control/features/augment.ts";
 import { ANCHOR_COLUMN } from "../../control/features/feature-builder.ts";
 import type { LoadHistory } from "../../control/features/load-history.ts";
 import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH, STEPS_PER_DAY } from "../../control/features/schema.ts";
-import { buildTrainingRows } from "../../control/features/training-rows.ts";
+import { buildTrainingRows, inputStatistics } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
 import { baselinesBeaten, MANIFEST_FILE, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
@@ -87,6 +87,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
   });
   const summary = JSON.parse(await readFile(join(workDir, "training.json"), "utf8")) as TrainingSummary;
 
+  const statistics = inputStatistics(series, seed);
   const draft: Manifest = {
     format: 1,
     model: "demand.onnx",
@@ -112,6 +113,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
     // Filled by the backtest, which needs a manifest to open the model; until then it claims what must be proved.
     backtest: unproved(trainToMs, span.endMs),
     baselines_beaten: [],
+    ...(statistics === null ? {} : { feature_statistics: statistics }),
   };
   await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const result = await score(workDir, history, trainToMs, span.endMs, progress);

@@ -1,0 +1,268 @@
+import type { LoadHistory } from "../../features/load-history.ts";
+import { seasonalNaive } from "../baselines.ts";
+import type { DemandForecast } from "../forecast.ts";
+import {
+  type Chain,
+  ChainForecaster,
+  type Forecaster,
+  type ForecasterOptions,
+  type ForecasterStatus,
+  type ModelAnswers,
+  openEngine,
+} from "../forecaster.ts";
+import { seasonalScale } from "../metrics.ts";
+import type { EngineOptions, ModelEngine } from "../model/model-engine.ts";
+import type { FallbackReason } from "../reasons.ts";
+import { DriftMonitor, type DriftState } from "./drift-monitor.ts";
+import { type NotedService, OutcomeBook } from "./outcomes.ts";
+import { type BoardState, type Comparison, FORECASTER, type PromotionRules, ShadowBoard } from "./shadow-board.ts";
+
+/** What is done when the model has drifted: nothing is looked at, it is told, or the fall-back answers until it looks like training again. */
+export type DriftPolicy = "off" | "warn" | "fallback";
+
+export interface LiveForecasterOptions extends ForecasterOptions {
+  drift: DriftPolicy;
+  /** Called after each window in which a candidate was scored, with what is to be kept. */
+  onScored?: (state: BoardState) => void;
+}
+
+/** Services whose outcomes are scored: each costs two baselines a window, and more of them say little more about a model. */
+const MAX_SCORED_SERVICES = 64;
+const SCALE_DAYS = 14;
+const MAX_TURN_MS = 5;
+
+export interface LiveStatus extends ForecasterStatus {
+  drift: DriftState & { policy: DriftPolicy };
+  /** The candidate that forecasts beside the active model; null without one. */
+  shadow: { sha256: string; kind: string; folder: string; failed: number } | null;
+}
+
+/**
+ * The forecaster of a running server: the chain around the active model, a drift monitor, and a candidate that forecasts beside it. What is
+ * scored never delays or changes an answer: it is worked on after it, one window at a time.
+ */
+export class LiveForecaster implements Forecaster {
+  readonly #options: LiveForecasterOptions;
+  readonly #chain: ChainForecaster;
+  readonly #book = new OutcomeBook();
+  #drift: DriftMonitor | null = null;
+  #candidate: ModelEngine | null = null;
+  #board: ShadowBoard | null = null;
+  #seen: ModelAnswers | null = null;
+  #after: Promise<void> | null = null;
+  #closed = false;
+
+  private constructor(options: LiveForecasterOptions) {
+    this.#options = options;
+    this.#chain = new ChainForecaster(options.modelDir, { seen: (answers) => this.#watch(answers) });
+  }
+
+  static async open(options: LiveForecasterOptions): Promise<LiveForecaster> {
+    const live = new LiveForecaster(options);
+    await live.#activate(options.modelDir);
+    return live;
+  }
+
+  async forecast(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    options: { chain?: Chain } = {},
+  ): Promise<Map<string, DemandForecast>> {
+    const forecasts = await this.#chain.forecast(history, services, nowMs, options);
+    const issuedAtMs = forecasts.values().next().value?.issuedAtMs;
+    const seen = this.#seen?.issuedAtMs === issuedAtMs ? this.#seen : null;
+    this.#seen = null;
+    // One at a time: when the windows before are still worked on, this origin is not noted.
+    if (options.chain !== "baseline" && this.#after === null && !this.#closed) {
+      this.#after = this.#score(history, services, nowMs, forecasts, seen)
+        .catch((error: Error) => this.#options.log.warn({ err: error }, "forecasts could not be scored"))
+        .finally(() => {
+          this.#after = null;
+        });
+    }
+    return forecasts;
+  }
+
+  status(): LiveStatus {
+    const drift = this.#drift?.state() ?? NO_DRIFT;
+    const candidate = this.#candidate;
+    return {
+      ...this.#chain.status(),
+      drift: { ...drift, policy: this.#options.drift },
+      shadow:
+        candidate === null
+          ? null
+          : {
+              sha256: candidate.model.sha256,
+              kind: candidate.model.kind,
+              folder: candidate.model.folder,
+              failed: candidate.counts.failed,
+            },
+    };
+  }
+
+  /** Scores of the candidate so far; null without one. */
+  comparison(rules: PromotionRules): Comparison | null {
+    return this.#board?.comparison(rules) ?? null;
+  }
+
+  /**
+   * The model of a folder becomes the active one; scores of a candidate begin anew, since they are against what steers.
+   * @returns why it was refused, with the former one still in place; null when it answers from now on
+   */
+  async activate(folder: string): Promise<FallbackReason | null> {
+    const reason = await this.#activate(folder);
+    if (reason === null && this.#candidate !== null) this.#newBoard(this.#candidate, null);
+    return reason;
+  }
+
+  /** Lets the model of a folder forecast beside the active one. @param kept what was written down of its scores */
+  async shadow(folder: string, kept: unknown = null): Promise<FallbackReason | null> {
+    const opened = await openEngine({ ...this.#engineOptions(), modelDir: folder, log: this.#options.log });
+    if (opened.engine === null) return opened.reason;
+    this.retire();
+    this.#candidate = opened.engine;
+    this.#newBoard(opened.engine, kept);
+    return null;
+  }
+
+  /** Ends the candidate's part. */
+  retire(): void {
+    this.#candidate?.close();
+    this.#candidate = null;
+    this.#board = null;
+    this.#book.clear();
+  }
+
+  /** Resolves when nothing is being scored; for tests and the end. */
+  async settled(): Promise<void> {
+    await this.#after;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#chain.close();
+    this.#candidate?.close();
+  }
+
+  async #activate(folder: string): Promise<FallbackReason | null> {
+    const { log } = this.#options;
+    const opened = await openEngine({ ...this.#engineOptions(), modelDir: folder, log });
+    if (opened.engine === null) {
+      if (this.#chain.model === null) this.#chain.refuse(opened.model, opened.reason);
+      return opened.reason;
+    }
+    const { statistics, coverage, stepMs, seasonSteps } = opened.model;
+    this.#drift =
+      this.#options.drift === "off" ? null : new DriftMonitor({ statistics, coverage, stepMs, seasonSteps });
+    this.#book.clear();
+    this.#chain.use(opened.engine);
+    return null;
+  }
+
+  #engineOptions(): Partial<EngineOptions> {
+    const { modelDir: _dir, log: _log, drift: _drift, onScored: _onScored, ...engine } = this.#options;
+    return engine;
+  }
+
+  #newBoard(candidate: ModelEngine, kept: unknown): void {
+    const active = this.#chain.model;
+    const levels = active?.levels ?? candidate.model.levels;
+    const fresh = new ShadowBoard(candidate.model.sha256, active?.sha256 ?? null, {
+      [FORECASTER.active]: levels,
+      [FORECASTER.candidate]: candidate.model.levels,
+      [FORECASTER.seasonalNaive]: levels,
+    });
+    this.#board = (kept === null ? null : ShadowBoard.restore(kept, fresh)) ?? fresh;
+    this.#book.clear();
+  }
+
+  #watch(seen: ModelAnswers): FallbackReason | null {
+    this.#seen = seen;
+    if (this.#drift === null) return null;
+    if (seen.histogram !== null) this.#drift.observeInputs(seen.histogram, seen.issuedAtMs);
+    if (this.#options.drift !== "fallback") return null;
+    const { verdict, text } = this.#drift.state();
+    return verdict === "drifted" ? { code: "MODEL_DRIFTED", text: text ?? "the model has drifted" } : null;
+  }
+
+  async #score(
+    history: LoadHistory,
+    services: readonly string[],
+    nowMs: number,
+    forecasts: ReadonlyMap<string, DemandForecast>,
+    seen: ModelAnswers | null,
+  ): Promise<void> {
+    const board = this.#board;
+    for (const window of this.#book.due(history, nowMs)) {
+      this.#drift?.observeOutcome(window, FORECASTER.model);
+      if (board === null || window.losses[FORECASTER.candidate] === undefined) continue;
+      board.add(window);
+      this.#options.onScored?.(board.state());
+    }
+    const first = forecasts.values().next().value;
+    const horizonSteps = first?.values[0]?.length ?? 0;
+    if (first === undefined || horizonSteps === 0 || !this.#book.wants(first.issuedAtMs)) return;
+    const { issuedAtMs, stepMs, levels } = first;
+    const sample = sampleOf(services);
+    const candidate = this.#candidate;
+    const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answers;
+    const noted: NotedService[] = [];
+    const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
+    let turnStartedAt = performance.now();
+    for (const service of sample) {
+      const tail = history.tail(service, issuedAtMs, SCALE_DAYS * stepsPerDay);
+      const scale = seasonalScale(tail, stepsPerDay);
+      const own = seen?.answers.get(service);
+      const other = said?.get(service);
+      const naive = [7, 1]
+        .map((days) => seasonalNaive(tail, days * stepsPerDay, horizonSteps, levels, stepsPerDay))
+        .find((values) => typeof values !== "string");
+      if (scale > 0 && naive !== undefined && typeof naive !== "string")
+        noted.push({
+          service,
+          scale,
+          said: {
+            [FORECASTER.active]: forecasts.get(service)!.values,
+            [FORECASTER.seasonalNaive]: naive,
+            ...(own === undefined || "code" in own ? {} : { [FORECASTER.model]: own }),
+            ...(other === undefined || "code" in other || other[0]?.length !== horizonSteps
+              ? {}
+              : { [FORECASTER.candidate]: other }),
+          },
+        });
+      if (performance.now() - turnStartedAt > MAX_TURN_MS) {
+        await new Promise((resolve) => setImmediate(resolve));
+        turnStartedAt = performance.now();
+      }
+    }
+    // The model or the candidate may have been exchanged meanwhile: what it said is nobody's.
+    if (board !== this.#board || noted.length === 0) return;
+    const inAll = (name: string): boolean => noted.some(({ said: one }) => one[name] !== undefined);
+    const modelLevels = seen?.engine.model.levels;
+    this.#book.note({
+      atMs: issuedAtMs,
+      stepMs,
+      horizonSteps,
+      levels: {
+        [FORECASTER.active]: levels,
+        [FORECASTER.seasonalNaive]: levels,
+        ...(modelLevels !== undefined && inAll(FORECASTER.model) ? { [FORECASTER.model]: modelLevels } : {}),
+        ...(candidate !== null && inAll(FORECASTER.candidate)
+          ? { [FORECASTER.candidate]: candidate.model.levels }
+          : {}),
+      },
+      services: noted,
+    });
+  }
+}
+
+const NO_DRIFT: DriftState = { verdict: "off", text: null, inputs: [], residuals: null, windows: 0 };
+
+/** The same services at every window, spread over all names. */
+function sampleOf(services: readonly string[]): string[] {
+  const sorted = [...services].sort();
+  const every = Math.max(1, Math.ceil(sorted.length / MAX_SCORED_SERVICES));
+  return sorted.filter((_, i) => i % every === 0);
+}
