@@ -120,6 +120,16 @@ export const ERROR_CODES = {
   HISTORY_SOURCE_UNREACHABLE: { exit: 4, hint: "Check the address, and that the source is up and not overloaded." },
   HISTORY_TOO_LARGE: { exit: 2, hint: "Import a shorter span, a longer step, or fewer services (--service)." },
   INTERNAL: { exit: 70, http: 500, hint: "This is a fault in Ballast. Report it with the text above." },
+  MODEL_NOT_READY: {
+    exit: 3,
+    hint: "`ballast model status` shows the scores; forecast.promotion in ballast.yaml has the rules.",
+  },
+  MODEL_NO_CANDIDATE: { exit: 3, hint: "`ballast model shadow DIR` lets a model forecast beside the active one." },
+  MODEL_NO_FORMER: { exit: 3, hint: "There is no model to return to: `ballast model status` lists them." },
+  MODEL_REFUSED: {
+    exit: 3,
+    hint: "docs/reference/models.md has what each reason means; the model in use stays as it is.",
+  },
   NATS_DOWNLOAD_FAILED: {
     exit: 4,
     hint: "Check the network and pip's index settings, or set BALLAST_NATS to a nats-server binary of 2.12 or newer.",

@@ -1,4 +1,4 @@
-import type { ChangeType, Verdict } from "../checkpoint/record.ts";
+import type { ChangeType, ModelChange, Verdict } from "../checkpoint/record.ts";
 import { feasibleBounds } from "../plan/bounds.ts";
 import { type PlannedService, type PlannedTarget, PPM, type ServicePolicy } from "../plan/plan.ts";
 
@@ -64,6 +64,14 @@ export function judge(input: JudgeInput): Judgement {
   const sound = verdicts.every(({ ok, rule }) => ok || !HARD_RULES.has(rule));
   const within = verdicts.every(({ ok }) => ok);
   return { verdicts, sound, changeType: input.emergency ? "emergency" : within ? "standard" : "normal" };
+}
+
+/** No bound covers another model: a person must approve it, or owes the approval for a return to a former one. */
+export function withModel(judgement: Judgement, { from, to }: ModelChange): Judgement {
+  const text = `model ${from?.sha256.slice(0, 12) ?? "none"} → ${to?.sha256.slice(0, 12) ?? "that of ballast.yaml"}`;
+  const verdict: Verdict = { rule: "model", ok: false, text };
+  const changeType = judgement.changeType === "emergency" ? "emergency" : "normal";
+  return { ...judgement, verdicts: [...judgement.verdicts, verdict], changeType };
 }
 
 function soundness(service: PlannedService, policy: ServicePolicy | undefined): Verdict[] {

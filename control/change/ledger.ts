@@ -1,5 +1,13 @@
 import type { Entry, EntryBody } from "../checkpoint/chain.ts";
-import type { Actor, Approval, CheckpointRecord, ServiceChange, Verdict } from "../checkpoint/record.ts";
+import type {
+  Actor,
+  Approval,
+  CheckpointRecord,
+  ModelChange,
+  ModelRef,
+  ServiceChange,
+  Verdict,
+} from "../checkpoint/record.ts";
 import type { Exemption, FreezeWindow } from "./freeze.ts";
 
 /** Topics of the notes that change control writes into the log. */
@@ -10,6 +18,8 @@ export const TOPIC = {
   lift: "freeze.lift",
   breakGlass: "freeze.break",
   resume: "resume",
+  shadow: "model.shadow",
+  retire: "model.retire",
   /** The whole state, so that a server that starts need not read the log from its beginning. */
   ledger: "ledger",
 } as const;
@@ -29,6 +39,8 @@ export interface PendingChange {
   record: Omit<CheckpointRecord, "services">;
   /** The fleet's mode that it asks for; absent: as it is. */
   mode?: "steer" | "observe" | "passthrough";
+  /** The model that it asks for. */
+  modelChange?: ModelChange;
   verdicts: readonly Verdict[];
 }
 
@@ -58,6 +70,16 @@ export interface Pin {
   epoch: number;
 }
 
+/** Which models this fleet has been steered by. */
+export interface ModelsState {
+  /** The promoted model; null: that of ballast.yaml. */
+  champion: ModelRef | null;
+  /** Those before it, the newest last. */
+  former: readonly ModelRef[];
+  /** The candidate that forecasts beside it. */
+  shadow: ModelRef | null;
+}
+
 /** What change control remembers, beyond the epoch in force. Plain JSON. */
 export interface LedgerState {
   /** The planner holds after a rollback or a kill switch. */
@@ -67,6 +89,7 @@ export interface LedgerState {
   owed: readonly OwedApproval[];
   freezes: readonly FreezeWindow[];
   exemptions: readonly Exemption[];
+  models: ModelsState;
 }
 
 export const EMPTY_LEDGER: LedgerState = {
@@ -76,10 +99,11 @@ export const EMPTY_LEDGER: LedgerState = {
   owed: [],
   freezes: [],
   exemptions: [],
+  models: { champion: null, former: [], shadow: null },
 };
 
 /** Bounds of what is kept; what would exceed them is refused before it is written. */
-export const LEDGER_LIMITS = { freezes: 256, exemptions: 64, owed: 10_000 } as const;
+export const LEDGER_LIMITS = { freezes: 256, exemptions: 64, owed: 10_000, formerModels: 8 } as const;
 
 /** The detail of each topic's note. */
 export interface NoteDetail {
@@ -90,6 +114,8 @@ export interface NoteDetail {
   [TOPIC.breakGlass]: Exemption;
   /** Null: everything that holds the planner. */
   [TOPIC.resume]: { author: string; services: readonly string[] | null };
+  [TOPIC.shadow]: { model: ModelRef; by: string; reason: string };
+  [TOPIC.retire]: { by: string; reason: string };
   [TOPIC.ledger]: LedgerState;
 }
 
@@ -133,6 +159,7 @@ function foldCheckpoint(state: LedgerState, { checkpoint }: Extract<EntryBody, {
   );
   return {
     ...state,
+    models: record.modelChange === undefined ? state.models : afterModelChange(state.models, record.modelChange),
     pending,
     owed,
     pins,
@@ -143,7 +170,12 @@ function foldCheckpoint(state: LedgerState, { checkpoint }: Extract<EntryBody, {
 function foldNote(state: LedgerState, { epoch, topic, detail }: Extract<EntryBody, { kind: "note" }>): LedgerState {
   switch (topic) {
     case TOPIC.ledger:
-      return detail as LedgerState;
+      // A ledger written before models were part of it has none.
+      return { ...EMPTY_LEDGER, ...(detail as LedgerState) };
+    case TOPIC.shadow:
+      return { ...state, models: { ...state.models, shadow: (detail as { model: ModelRef }).model } };
+    case TOPIC.retire:
+      return { ...state, models: { ...state.models, shadow: null } };
     case TOPIC.pending:
       return { ...state, pending: [...state.pending, detail as PendingChange] };
     case TOPIC.approval:
@@ -166,4 +198,13 @@ function foldNote(state: LedgerState, { epoch, topic, detail }: Extract<EntryBod
     default:
       return state;
   }
+}
+
+/** A promotion puts the model before it on the pile of former ones; a return takes it off again. The candidate's part is over either way. */
+function afterModelChange(models: ModelsState, { from, to, kind }: ModelChange): ModelsState {
+  const former =
+    kind === "rollback"
+      ? models.former.slice(0, -1)
+      : [...models.former, ...(from === null ? [] : [from])].slice(-LEDGER_LIMITS.formerModels);
+  return { champion: to, former, shadow: null };
 }

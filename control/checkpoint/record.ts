@@ -89,6 +89,8 @@ export interface CheckpointRecord {
   model?: string;
   /** For a rollback: the epoch whose tables are named again. */
   rollbackOf?: number;
+  /** The model that steers from this epoch on; its tables are those of the epoch before. */
+  modelChange?: ModelChange;
   /** The epoch under which this change waited for its approval, when it was carried out under another one. */
   change?: number;
   /** A freeze was broken, or a rollback forced, on purpose. */
@@ -110,6 +112,28 @@ export interface CohortRecord {
   nodes: number;
   of: number;
   rest: { setDigest: string; tables: readonly TableRef[] };
+}
+
+/** A model by its file; the folder is where it was read from, for people. */
+export interface ModelRef {
+  sha256: string;
+  kind: string;
+  folder: string;
+}
+
+/** A promotion, or the return to a former model. */
+export interface ModelChange {
+  /** Null: there was none, the baselines answered. */
+  from: ModelRef | null;
+  /** Null: that of ballast.yaml, if it names one. */
+  to: ModelRef | null;
+  kind: "promote" | "rollback";
+  /** What it was approved on: scored beside what steered, over so many windows. Absent for a return. */
+  evidence?: {
+    windows: number;
+    won: number;
+    scores: Record<"active" | "candidate" | "seasonalNaive", { mase: number; wql: number; coverage: number[] }>;
+  };
 }
 
 /** A table as a record names it: XXH64 as on the wire, SHA-256 because that one cannot be forged. */

@@ -38,6 +38,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
     load: () => import("./resume.ts"),
   },
   envoy: { summary: "print what to paste into an Envoy, and check one", load: () => import("./envoy.ts") },
+  model: {
+    summary: "show the forecast model, try another in shadow, promote or return",
+    load: () => import("./model.ts"),
+  },
   backtest: { summary: "score forecasts on the end of a series of your own", load: () => import("./backtest.ts") },
   train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
 };

@@ -3,6 +3,7 @@ import type { RolloutPolicy } from "../rollout/decide.ts";
 import type { Objective } from "../rollout/metrics.ts";
 import type { Access, TlsFiles } from "./access.ts";
 import type { ChangeControl } from "./change-control.ts";
+import type { ForecastConfig } from "./forecast.ts";
 import type { StoreConfig } from "./store.ts";
 import type { TicketsConfig } from "./tickets.ts";
 
@@ -28,6 +29,7 @@ export interface BallastConfig {
   history: { csv: string; csvPosition: Position; stepMs: number } | null;
   /** Folder with the model and its manifest; null: the forecast starts at its first fall-back. */
   model: string | null;
+  forecast: ForecastConfig;
   tables: { slots: number };
   /** The policy of services that override nothing. */
   policy: Policy;

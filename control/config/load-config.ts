@@ -5,6 +5,7 @@ import { CHANGE_CONTROL_FIELDS, readChangeControl } from "./change-control.ts";
 import { checkBounds } from "./check-bounds.ts";
 import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
+import { FORECAST_FIELDS, readForecast } from "./forecast.ts";
 import { POLICY_FIELDS, readPolicy } from "./policy.ts";
 import { ROLLOUT_FIELDS, readObjective, readRollout } from "./rollout.ts";
 import { readStore, STORE_FIELDS } from "./store.ts";
@@ -31,6 +32,7 @@ export const FIELDS = {
     "estate",
     "history",
     "model",
+    "forecast",
     "tables",
     "policy",
     "changeControl",
@@ -45,6 +47,7 @@ export const FIELDS = {
   envoy: ["admin"],
   estate: ["servicenow", "maxAge"],
   history: ["csv", "step"],
+  ...FORECAST_FIELDS,
   tables: ["slots"],
   policy: POLICY_FIELDS,
   ...CHANGE_CONTROL_FIELDS,
@@ -115,6 +118,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   );
   const history = readHistory(root);
   const model = root.has("model") ? root.value("model", path, REQUIRED) : null;
+  const forecast = readForecast(root);
   const tables = root.section("tables", FIELDS.tables);
   const slots = tables === undefined ? 1024 : tables.value("slots", v.slots, 1024);
   const policySection = root.section("policy", FIELDS.policy);
@@ -129,7 +133,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     version !== undefined && fleet !== undefined && clock !== undefined && server !== undefined && store !== undefined;
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
-  if (ticketSystem === undefined || rollout === undefined) return undefined;
+  if (ticketSystem === undefined || rollout === undefined || forecast === undefined) return undefined;
   if (
     !complete ||
     !rest ||
@@ -150,6 +154,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     estate: { servicenow, servicenowPosition: estate.positionOf("servicenow"), maxAgeMs },
     history,
     model,
+    forecast,
     tables: { slots },
     policy,
     changeControl,

@@ -109,9 +109,13 @@ export class ChainForecaster implements Forecaster {
     this.#turn = this.#turn.then(() => before?.close());
   }
 
+  /** No model from the next call on. */
   refuse(model: ServedModel | null, reason: FallbackReason): void {
+    const before = this.#engine;
+    this.#engine = null;
     this.#model = model;
     this.#refusal = reason;
+    this.#turn = this.#turn.then(() => before?.close());
   }
 
   get model(): ServedModel | null {

@@ -51,7 +51,7 @@ export const STARTING_ROUTES: readonly ApiRoute[] = [
 
 /** The operations of docs/reference/api.md, in its order. */
 export function apiRoutes(ports: ApiPorts): readonly ApiRoute[] {
-  const routes = [...operations(ports), ...reading(ports), ...changing(ports), ...freezing(ports)];
+  const routes = [...operations(ports), ...reading(ports), ...changing(ports), ...freezing(ports), ...modelling(ports)];
   const document = openApiDocument(routes);
   routes.push(
     route({
@@ -367,6 +367,57 @@ function freezing(ports: ApiPorts): ApiRoute[] {
         await desk.breakGlass(exemption);
         return { id: exemption.id };
       },
+    }),
+  ];
+}
+
+function modelling({ models, changes }: ApiPorts): ApiRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/v1/model",
+      summary: "The model that forecasts, its drift, the candidate beside it and how the two compare",
+      role: "viewer",
+      body: null,
+      answer: schema.ModelAnswer,
+      handle: () => models.view(),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/model/shadow",
+      summary: "Let the model of a folder forecast beside the active one, to be scored on what then happens",
+      role: "operator",
+      body: schema.ShadowBody,
+      answer: schema.ModelAnswer,
+      handle: ({ body, actor }) =>
+        models.shadow({ folder: body.folder, author: actor(body.author), reason: body.reason }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/model/promote",
+      summary: "Propose the candidate, which its scores must allow: a normal change, approved by somebody else",
+      role: "operator",
+      body: schema.ModelBody,
+      answer: schema.ChangeAnswer,
+      handle: ({ body, actor }) => models.promote(changes, { author: actor(body.author), reason: body.reason }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/model/rollback",
+      summary: "Return to the former model at once; the approval is owed",
+      role: "operator",
+      body: schema.ModelBody,
+      answer: schema.ModelRollbackAnswer,
+      handle: ({ body, actor }) => models.rollback(changes, { author: actor(body.author), reason: body.reason }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/model/retire",
+      summary: "End the candidate's part",
+      role: "operator",
+      body: schema.ModelBody,
+      answer: schema.ModelAnswer,
+      handle: ({ body, actor }) => models.retire({ author: actor(body.author), reason: body.reason }),
     }),
   ];
 }

@@ -58,6 +58,13 @@ export const BreakBody = z.strictObject({
   reason: REASON,
 });
 
+export const ShadowBody = z.strictObject({
+  folder: z.string().min(1).max(1024).describe("of the model and its manifest, on the server's machine"),
+  author: AUTHOR,
+  reason: REASON,
+});
+export const ModelBody = z.strictObject({ author: AUTHOR, reason: REASON });
+
 // Answers.
 
 const Actor = z.strictObject({ kind: z.enum(["person", "planner", "rule"]), name: z.string() });
@@ -85,6 +92,22 @@ const ServiceDiff = z.strictObject({
   sessionsText: z.string(),
 });
 
+const ModelRef = z.strictObject({ sha256: z.string(), kind: z.string(), folder: z.string() });
+const SCORE = z.number().nullable().describe("null without observations");
+const Evidence = z.strictObject({ mase: z.number(), wql: z.number(), coverage: z.array(z.number()) });
+const ModelChange = z.strictObject({
+  kind: z.enum(["promote", "rollback"]),
+  from: ModelRef.nullable(),
+  to: ModelRef.nullable(),
+  evidence: z
+    .strictObject({
+      windows: z.int(),
+      won: z.int(),
+      scores: z.strictObject({ active: Evidence, candidate: Evidence, seasonalNaive: Evidence }),
+    })
+    .optional(),
+});
+
 export const Pending = z.strictObject({
   epoch: EPOCH,
   author: Actor,
@@ -92,6 +115,7 @@ export const Pending = z.strictObject({
   proposedAtMs: WALL,
   expiresAtMs: WALL,
   mode: FLEET_MODE.optional(),
+  modelChange: ModelChange.optional().describe("the model that it asks for, and the scores it is asked on"),
   services: z.array(ServiceDiff),
   outside: z.array(Verdict).describe("the bounds it breaks"),
   frozen: z.array(z.string()).describe("its services that are frozen now"),
@@ -278,6 +302,46 @@ export const EpochAnswer = z.strictObject({
   state: z.string().describe("present state; reserved: given out and never recorded"),
   entries: z.array(Entry),
 });
+
+const Scores = z.strictObject({
+  windows: z.int(),
+  steps: z.int(),
+  mase: SCORE,
+  wql: SCORE,
+  coverage: z.array(SCORE).describe("share observed at or below each of its levels"),
+});
+export const ModelAnswer = z.strictObject({
+  active: z.looseObject({
+    model: z.string(),
+    sha256: z.string().nullable(),
+    kind: z.string().nullable(),
+    modelDir: z.string(),
+    drift: z.strictObject({
+      policy: z.enum(["off", "warn", "fallback"]),
+      verdict: z.enum(["off", "warming", "steady", "warn", "drifted"]),
+      text: z.string().nullable(),
+      inputs: z.array(z.strictObject({ name: z.string(), divergence: z.number() })).describe("largest first"),
+      residuals: z.number().nullable(),
+      windows: z.int(),
+    }),
+  }),
+  champion: ModelRef.nullable().describe("the promoted model; null: that of ballast.yaml"),
+  former: z.array(ModelRef),
+  candidate: ModelRef.nullable(),
+  rules: z.strictObject({ minWindows: z.int(), margin: z.number() }),
+  comparison: z
+    .strictObject({
+      windows: z.int(),
+      won: z.int(),
+      active: Scores,
+      candidate: Scores,
+      seasonalNaive: Scores,
+      missing: z.array(z.string()).describe("why it may not be proposed; empty when it may"),
+    })
+    .nullable(),
+  alarms: z.array(z.string()),
+});
+export const ModelRollbackAnswer = z.strictObject({ epoch: EPOCH });
 
 export const ChangeAnswer = z.union([
   z.strictObject({ state: z.literal("active"), epoch: EPOCH, changeType: CHANGE_TYPE }),

@@ -1,10 +1,10 @@
 import { BallastError } from "../../common/errors.ts";
 import { awaiting, expired, notFrozen, otherThanAuthor, roomFor, stillApplies } from "../change/approvals.ts";
 import type { FreezeVerdict } from "../change/freeze.ts";
-import { changes, type Judgement } from "../change/judge.ts";
+import { changes, type Judgement, withModel } from "../change/judge.ts";
 import { type PendingChange, type PendingService, TOPIC } from "../change/ledger.ts";
 import { type Checkpoint, draft as draftCheckpoint, move } from "../checkpoint/moves.ts";
-import type { Actor, Approval, CheckpointRecord, Verdict } from "../checkpoint/record.ts";
+import type { Actor, Approval, CheckpointRecord, ModelChange, Verdict } from "../checkpoint/record.ts";
 import { type CheckpointStore, committedCheckpoint, loadSet } from "../checkpoint/store.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlannedService } from "../plan/plan.ts";
@@ -28,6 +28,8 @@ export interface ChangesOptions {
   /** Planning time. */
   nowMs: () => number;
   wallMs?: () => number;
+  /** Throws CHANGE_STALE or MODEL_NOT_READY when what the approver was shown of a model does not hold any more. */
+  modelStillApplies?: (change: ModelChange) => void;
 }
 
 export interface ChangeRequest {
@@ -164,6 +166,7 @@ export class Changes {
     const inForce = this.#inForce();
     try {
       stillApplies(change, writer.plansInForce(), wallMs());
+      if (change.modelChange !== undefined) this.#options.modelStillApplies?.(change.modelChange);
     } catch (thrown) {
       if (thrown instanceof BallastError)
         await this.#end(change, { kind: "rule", name: "change control" }, thrown.message);
@@ -173,7 +176,10 @@ export class Changes {
       change.services.map(({ name }) => name),
       request.breakGlass === true,
     );
-    const freezes = this.#freezesOf(change.services.map(({ name }) => name));
+    // Another model moves any service: a freeze of one of them holds it back.
+    const touched =
+      change.modelChange === undefined ? change.services.map(({ name }) => name) : [...inForce.last.keys()];
+    const freezes = this.#freezesOf(touched);
     const frozen = this.#needsGlass(freezes);
     notFrozen(freezes, request.breakGlass === true);
     const plans = approvedPlans(change.services, inForce);
@@ -192,6 +198,7 @@ export class Changes {
         emergency: false,
         change: change.epoch,
         ...(change.mode === undefined ? {} : { mode: change.mode }),
+        ...(change.modelChange === undefined ? {} : { modelChange: change.modelChange }),
         ...(change.record.ticket === undefined ? {} : { ticket: change.record.ticket }),
         ...(person && plans.length > 0 ? { pin: { by: change.author.name, services: [...byName.keys()] } } : {}),
         ...(frozen ? { breakGlass: { by: request.by, reason: request.reason ?? "" } } : {}),
@@ -310,6 +317,42 @@ export class Changes {
     });
   }
 
+  /** Another model for what steers: a normal change, whatever the scores say. */
+  async promoteModel(request: { change: ModelChange; author: string; reason: string }): Promise<ChangeAnswer> {
+    const { writer, desk, config } = this.#options;
+    return writer.exclusively(false, async () => {
+      const inForce = this.#inForce();
+      const waiting = desk.state.pending.find(({ modelChange }) => modelChange !== undefined);
+      if (waiting !== undefined)
+        throw new BallastError("CHANGE_IN_FLIGHT", `change ${waiting.epoch} of the model waits for approval`);
+      roomFor(desk.state, [], config.changeControl.normal.maxPending);
+      const services = [...writer.plansInForce().values()];
+      const draft = draftSet(services, inForce.tables, config.tables.slots);
+      const judgement = withModel({ verdicts: [], sound: true, changeType: "normal" }, request.change);
+      const why = `model ${request.change.to?.sha256.slice(0, 12)} is promoted: ${request.reason}`;
+      const author: Actor = { kind: "person", name: request.author };
+      return this.#wait({ plans: [], draft, judgement, author, why, trigger: "model", modelChange: request.change });
+    });
+  }
+
+  /** Back to the former model at once; the approval is owed. */
+  async rollbackModel(request: { change: ModelChange; author: string; reason: string }): Promise<InForce> {
+    const { writer } = this.#options;
+    return writer.exclusively(true, () => {
+      const inForce = this.#inForce();
+      return writer.mustWrite({
+        set: inForce.set,
+        tables: null,
+        services: [...writer.plansInForce().values()],
+        why: `back to ${request.change.to === null ? "the model of ballast.yaml" : `model ${request.change.to.sha256.slice(0, 12)}`}: ${request.reason}`,
+        trigger: "model_rollback",
+        author: { kind: "person", name: request.author },
+        emergency: true,
+        modelChange: request.change,
+      });
+    });
+  }
+
   /** Lets the planner act again; with `services`, on these alone. */
   async resume(request: { author: string; services?: readonly string[] }): Promise<void> {
     const { desk, rollouts, writer } = this.#options;
@@ -367,6 +410,7 @@ export class Changes {
     why: string;
     trigger: string;
     mode?: CheckpointRecord["mode"];
+    modelChange?: ModelChange;
     ticket?: string;
   }): Promise<ChangeAnswer> {
     const { store, term, config, desk, writer, nowMs, wallMs } = this.#options;
@@ -401,6 +445,7 @@ export class Changes {
       record: { ...record, trigger },
       verdicts: judgement.verdicts,
       ...(change.mode === undefined ? {} : { mode: change.mode }),
+      ...(change.modelChange === undefined ? {} : { modelChange: change.modelChange }),
     };
     await desk.note(TOPIC.pending, epoch, pending);
     return { state: "validated", epoch, expiresAtMs, outside: judgement.verdicts.filter(({ ok }) => !ok) };

@@ -1,6 +1,13 @@
 import { digestHex } from "../../common/xxh64.ts";
 import { canonicalJson } from "../checkpoint/canonical-json.ts";
-import { type Actor, type ChangeType, type CheckpointRecord, sha256Hex, tableRefs } from "../checkpoint/record.ts";
+import {
+  type Actor,
+  type ChangeType,
+  type CheckpointRecord,
+  type ModelChange,
+  sha256Hex,
+  tableRefs,
+} from "../checkpoint/record.ts";
 import type { Unit, UnitEnd } from "../checkpoint/unit.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlannedService } from "../plan/plan.ts";
@@ -26,6 +33,7 @@ export interface Draft {
   /** The epoch under which it waited for approval. */
   change?: number;
   ticket?: string;
+  modelChange?: ModelChange;
   /** A freeze is broken on purpose: the approval is owed. */
   breakGlass?: { by: string; reason: string };
   /** Services that from now on keep this person's weights until `resume`. */
@@ -92,6 +100,7 @@ export function recordOf(draft: Draft, facts: RecordFacts): CheckpointRecord {
     estateDigest: facts.estateDigest,
     ...(facts.model === null ? {} : { model: facts.model }),
     ...(draft.rollbackOf === undefined ? {} : { rollbackOf: draft.rollbackOf }),
+    ...(draft.modelChange === undefined ? {} : { modelChange: draft.modelChange }),
     ...(draft.change === undefined ? {} : { change: draft.change }),
     ...(draft.breakGlass === undefined ? {} : { breakGlass: draft.breakGlass }),
     ...(facts.course === undefined ? {} : rolloutOf(facts.course)),

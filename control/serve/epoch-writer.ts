@@ -1,6 +1,6 @@
 import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
-import { changes, type Judgement, judge } from "../change/judge.ts";
+import { changes, type Judgement, judge, withModel } from "../change/judge.ts";
 import type { Approval, Verdict } from "../checkpoint/record.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { BallastConfig } from "../config/config.ts";
@@ -129,8 +129,8 @@ export class EpochWriter {
     }
   }
 
-  judge(draft: Pick<Draft, "services" | "emergency" | "trigger">): Judgement {
-    return judge({
+  judge(draft: Pick<Draft, "services" | "emergency" | "trigger" | "modelChange">): Judgement {
+    const judgement = judge({
       services: draft.services,
       before: this.plansInForce(),
       policies: this.policies,
@@ -138,6 +138,7 @@ export class EpochWriter {
       by: draft.trigger === "operator" ? "person" : "planner",
       emergency: draft.emergency,
     });
+    return draft.modelChange === undefined ? judgement : withModel(judgement, draft.modelChange);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { overdue } from "../change/approvals.ts";
 import { PPM } from "../plan/plan.ts";
 import type { Metric } from "./metrics-text.ts";
+import { modelMetrics } from "./model-metrics.ts";
 import { alarmsOf, type StatusPorts } from "./status.ts";
 
 const SECOND = 1000;
@@ -8,7 +9,7 @@ const seconds = (ms: number | null): number | null => (ms === null ? null : ms /
 
 /** Every metric of the control server; docs/reference/metrics.md names them all. Times in seconds, shares from 0 to 1. */
 export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] {
-  const { writer, loop, desk, xds, clock, wallMs, term, forecaster } = ports;
+  const { writer, loop, desk, xds, clock, wallMs, term, forecaster, models } = ports;
   const { counts, inForce } = writer;
   const nodes = xds.fleet.nodes();
   const server = xds.fleet.status();
@@ -116,6 +117,7 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
     ),
     labelled("ballast_forecast_services", "Services by the source of their forecast.", "gauge", "source", sources),
     gauge("ballast_model_ready", "1 while the forecast model answers.", forecaster.status().model === "ready" ? 1 : 0),
+    ...modelMetrics(models),
     gauge(
       "ballast_planner_held",
       "1 while the planner holds after a rollback or kill switch.",

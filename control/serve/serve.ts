@@ -9,7 +9,7 @@ import type { TlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { FORECAST_SOURCES } from "../forecast/forecast.ts";
-import { openForecaster } from "../forecast/forecaster.ts";
+import { LiveForecaster } from "../forecast/watch/live-forecaster.ts";
 import { liveTelemetry } from "../plan/live.ts";
 import { unfitNow } from "../plan/unfit.ts";
 import { RolloutMeter } from "../rollout/meter.ts";
@@ -27,6 +27,8 @@ import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
 import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { lead } from "./leadership.ts";
+import { ModelDesk } from "./model-desk.ts";
+import { ModelFiles } from "./model-files.ts";
 import { Rollouts, restoreRollouts } from "./rollouts.ts";
 
 export interface ServeOptions {
@@ -141,12 +143,27 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     });
     undo.push(() => xds.stop());
 
-    const forecaster = await openForecaster({
+    const files = new ModelFiles(`${config.store.sqlite}.models`);
+    const forecaster = await LiveForecaster.open({
       modelDir: config.model ?? "",
       expectedServices: services.size,
+      timeoutMs: config.forecast.timeoutMs,
+      drift: config.forecast.drift,
+      onScored: (state) => {
+        files.writeScores(state).catch((error: Error) => log.warn({ err: error }, "scores could not be kept"));
+      },
       log,
     });
     undo.push(() => forecaster.close());
+    const models = new ModelDesk({
+      configured: config.model ?? "",
+      rules: config.forecast.promotion,
+      live: forecaster,
+      files,
+      desk,
+      log,
+    });
+    await models.restore();
     const writer = new EpochWriter({
       config,
       clock,
@@ -162,7 +179,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       desk,
       model: () => forecaster.status().sha256,
       log,
-      onEpoch: (epoch) => options.onEpoch?.({ ...epoch, source: forecastSource(loop) }),
+      onEpoch: (epoch) => {
+        const { modelChange } = epoch.inForce.record;
+        if (modelChange !== undefined) models.committed(modelChange).catch((error: Error) => options.onError?.(error));
+        options.onEpoch?.({ ...epoch, source: forecastSource(loop) });
+      },
     });
     const changes = new Changes({
       config,
@@ -180,6 +201,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       },
       nowMs: () => clock.nowMs(),
       wallMs,
+      modelStillApplies: (change) => models.stillApplies(change),
     });
     const tickets = await openTickets({
       config: config.tickets,
@@ -229,6 +251,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       rollouts,
       changes,
       forecaster,
+      models,
       store,
       xds,
       term,

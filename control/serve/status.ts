@@ -15,6 +15,7 @@ import type * as schema from "./api-schemas.ts";
 import type { ChangeDesk } from "./change-desk.ts";
 import type { ControlLoop } from "./control-loop.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
+import type { ModelDesk } from "./model-desk.ts";
 import type { Rollouts } from "./rollouts.ts";
 
 /** What status, metrics and readiness look at. */
@@ -28,6 +29,7 @@ export interface StatusPorts {
   desk: ChangeDesk;
   rollouts: Pick<Rollouts, "state" | "views" | "stuck">;
   forecaster: Pick<Forecaster, "status">;
+  models: ModelDesk;
   xds: Pick<XdsServer, "fleet" | "streams">;
   term: number;
   tickets: Pick<TicketFollower, "status" | "demandApproved"> | null;
@@ -133,7 +135,7 @@ function rolloutsView({ rollouts, xds }: StatusPorts): StatusView["rollouts"] {
 }
 
 /** What needs a person now. */
-export function alarmsOf({ desk, loop, writer, rollouts, xds, wallMs }: StatusPorts): string[] {
+export function alarmsOf({ desk, loop, writer, rollouts, xds, models, wallMs }: StatusPorts): string[] {
   const alarms: string[] = [];
   for (const { service, reason, epoch, holds } of rollouts.state.blocks)
     if (holds) alarms.push(`ROLLED_BACK: ${service}: epoch ${epoch}: ${reason}`);
@@ -148,6 +150,7 @@ export function alarmsOf({ desk, loop, writer, rollouts, xds, wallMs }: StatusPo
     );
   }
   for (const [name, { alarm }] of loop.planned) if (alarm !== undefined) alarms.push(`PLAN: ${name}: ${alarm}`);
+  alarms.push(...models.alarms());
   if (writer.failed !== null) alarms.push(`NOT_RELEASED: ${writer.failed.reason}`);
   if (writer.inForce?.record.mode === "passthrough") alarms.push("PASSTHROUGH: the kill switch is on");
   const { state, reason } = xds.fleet.status();

@@ -59,7 +59,7 @@ export class LiveForecaster implements Forecaster {
 
   static async open(options: LiveForecasterOptions): Promise<LiveForecaster> {
     const live = new LiveForecaster(options);
-    await live.#activate(options.modelDir);
+    await live.#activate(options.modelDir, true);
     return live;
   }
 
@@ -109,11 +109,12 @@ export class LiveForecaster implements Forecaster {
 
   /**
    * The model of a folder becomes the active one; scores of a candidate begin anew, since they are against what steers.
-   * @returns why it was refused, with the former one still in place; null when it answers from now on
+   * @param orNone when it may not answer, baselines do; else the former model stays in place
+   * @returns why it was refused; null when it answers from now on
    */
-  async activate(folder: string): Promise<FallbackReason | null> {
-    const reason = await this.#activate(folder);
-    if (reason === null && this.#candidate !== null) this.#newBoard(this.#candidate, null);
+  async activate(folder: string, orNone = false): Promise<FallbackReason | null> {
+    const reason = await this.#activate(folder, orNone);
+    if ((reason === null || orNone) && this.#candidate !== null) this.#newBoard(this.#candidate, null);
     return reason;
   }
 
@@ -146,11 +147,15 @@ export class LiveForecaster implements Forecaster {
     this.#candidate?.close();
   }
 
-  async #activate(folder: string): Promise<FallbackReason | null> {
+  async #activate(folder: string, orNone: boolean): Promise<FallbackReason | null> {
     const { log } = this.#options;
     const opened = await openEngine({ ...this.#engineOptions(), modelDir: folder, log });
     if (opened.engine === null) {
-      if (this.#chain.model === null) this.#chain.refuse(opened.model, opened.reason);
+      if (orNone) {
+        this.#chain.refuse(opened.model, opened.reason);
+        this.#drift = null;
+        this.#book.clear();
+      }
       return opened.reason;
     }
     const { statistics, coverage, stepMs, seasonSteps } = opened.model;

@@ -1,0 +1,79 @@
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MANIFEST_FILE } from "../forecast/manifest.ts";
+import { readServedModel, type ServedModel } from "../forecast/model/served-model.ts";
+
+const SCORES_FILE = "shadow.json";
+/** A board of two weeks has about half a megabyte. */
+const MAX_SCORES_BYTES = 8 << 20;
+const CARD_FILE = "MODEL_CARD.md";
+
+/**
+ * This server's own copies of models that were put in shadow or steered, by the hash of their file, and the scores of the candidate. A folder
+ * that somebody overwrites or deletes changes nothing about what was approved.
+ */
+export class ModelFiles {
+  readonly #folder: string;
+
+  /** @param folder made when the first model is kept */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  folderOf(sha256: string): string {
+    return join(this.#folder, sha256.slice(0, 32));
+  }
+
+  async holds(sha256: string): Promise<boolean> {
+    const manifest = await stat(join(this.folderOf(sha256), MANIFEST_FILE)).catch(() => null);
+    return manifest !== null;
+  }
+
+  /**
+   * Checks the model of a folder as the server would at its start and copies it. The manifest comes last: a copy without it is none. Throws
+   * FallbackError when it may not answer.
+   */
+  async keep(folder: string): Promise<ServedModel> {
+    const model = await readServedModel(folder);
+    const own = this.folderOf(model.sha256);
+    if (own === folder) return model;
+    await rm(join(own, MANIFEST_FILE), { force: true });
+    await mkdir(own, { recursive: true });
+    const manifest = await readFile(join(folder, MANIFEST_FILE), "utf8");
+    const { model: name } = JSON.parse(manifest) as { model: string };
+    await writeFile(join(own, name), model.bytes);
+    // For people only.
+    await copyFile(join(folder, CARD_FILE), join(own, CARD_FILE)).catch(() => undefined);
+    await writeFile(join(own, MANIFEST_FILE), manifest);
+    // What was copied is judged, not what was read: the folder may have changed in between.
+    const kept = await readServedModel(own);
+    if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
+    return kept;
+  }
+
+  /** Removes every copy but these, so that the folder does not grow with each model that was ever tried. */
+  async prune(kept: readonly (string | null | undefined)[]): Promise<void> {
+    const names = new Set(kept.flatMap((sha256) => (sha256 == null ? [] : [sha256.slice(0, 32)])));
+    for (const name of await readdir(this.#folder).catch(() => []))
+      if (/^[0-9a-f]{32}$/.test(name) && !names.has(name))
+        await rm(join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  async scores(): Promise<unknown> {
+    const path = join(this.#folder, SCORES_FILE);
+    try {
+      if ((await stat(path)).size > MAX_SCORES_BYTES) return null;
+      return JSON.parse(await readFile(path, "utf8"));
+    } catch {
+      // None yet, or cut off by a crash: the candidate is scored anew.
+      return null;
+    }
+  }
+
+  async writeScores(state: object): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const path = join(this.#folder, SCORES_FILE);
+    await writeFile(`${path}.partial`, JSON.stringify(state));
+    await rename(`${path}.partial`, path);
+  }
+}
