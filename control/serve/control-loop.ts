@@ -6,6 +6,7 @@ import type { DemandForecast } from "../forecast/forecast.ts";
 import type { Forecaster } from "../forecast/forecaster.ts";
 import type { PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
+import { stillAhead } from "../plan/still-ahead.ts";
 import { serviceDemand, serviceSeconds } from "../telemetry/service-demand.ts";
 import type { TelemetrySnapshot } from "../telemetry/telemetry.ts";
 import type { ChangeDesk } from "./change-desk.ts";
@@ -230,17 +231,6 @@ export class ControlLoop {
       name: sha256 === null ? "planner without a model" : `planner with model ${sha256.slice(0, 12)}`,
     };
   }
-}
-
-/** Without the forecasts whose last step is over: they say nothing of what comes, and without them weights go home to the base. */
-export function stillAhead(
-  forecasts: ReadonlyMap<string, DemandForecast>,
-  nowMs: number,
-): ReadonlyMap<string, DemandForecast> {
-  const isAhead = ({ issuedAtMs, stepMs, values }: DemandForecast): boolean =>
-    issuedAtMs + stepMs * (values[0]?.length ?? 0) > nowMs;
-  if ([...forecasts.values()].every(isAhead)) return forecasts;
-  return new Map([...forecasts].filter(([, forecast]) => isAhead(forecast)));
 }
 
 /** The plans in force, but for services that only a part of the fleet has changed: those as the rest has them. */

@@ -24,8 +24,9 @@ describe("the life of a model", () => {
       edit: (yaml) => {
         yaml.clock.start = "2026-02-23T08:00:00Z";
         delete yaml.model;
+        // Nothing measures any load: the history that was read is what happens.
+        yaml.envoy.admin = ["http://127.0.0.1:1"];
         yaml.forecast = { drift: "warn", promotion: RULES };
-        yaml.policy.telemetryMaxAge = "1d";
       },
     });
     await stand.until("first weights", ({ epoch }) => epoch > 0);
@@ -77,7 +78,8 @@ describe("the life of a model", () => {
     assert.equal(candidate?.folder, COMMITTED);
     assert.ok(comparison !== null && comparison.windows >= scored.comparison!.windows);
     const metrics = String((await stand.call("GET", "/metrics")).body.text);
-    assert.match(metrics, /^ballast_model_shadow_wql\{forecaster="candidate"\} 0\.\d+$/m);
+    const scores = metrics.split("\n").filter((line) => line.startsWith("ballast_model_shadow_"));
+    assert.match(scores.join("\n"), /^ballast_model_shadow_wql\{forecaster="candidate"\} 0\.\d+$/m);
   });
 
   test("promotion waits for somebody else, is recorded with hash and scores, and the model forecasts from then on", async () => {
