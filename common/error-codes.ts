@@ -92,7 +92,7 @@ export const ERROR_CODES = {
   },
   EPOCH_BEHIND_FLEET: {
     exit: 3,
-    hint: "Make sure that the store is the fleet's own and not an old copy; then adopt the fleet's epoch.",
+    hint: "Make sure that the store is the fleet's own and not an old copy; then `ballast epoch adopt`.",
   },
   EPOCH_NOT_FOUND: { exit: 3, http: 404, hint: "`ballast status` lists the epochs whose tables are still held." },
   ESTATE_FINDING: {
@@ -161,7 +161,10 @@ export const ERROR_CODES = {
     exit: 2,
     hint: "A CSV file with a header, ascending times at one distance and numbers is expected; --time and --value name its columns.",
   },
-  SERVER_REFUSED: { exit: 3, hint: "The answer of the control server says what to do." },
+  SERVER_REFUSED: {
+    exit: 3,
+    hint: "The control server is of another version than this command: run the one that belongs to it.",
+  },
   SERVER_UNREACHABLE: {
     exit: 4,
     hint: "Start it with `ballast serve` (or `ballast up`), or name its address with --server HOST:PORT.",

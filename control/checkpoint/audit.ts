@@ -2,10 +2,12 @@ import { DatabaseSync } from "node:sqlite";
 import { BallastError } from "../../common/errors.ts";
 import { digestHex } from "../../common/xxh64.ts";
 import { decodeTable, tableDigest } from "../table/codec.ts";
+import type { Anchor } from "./anchor.ts";
 import { type ChainFault, stateOf, unseal, verifyChain } from "./chain.ts";
 import { stateAfter } from "./moves.ts";
 import { sha256Hex, type TableRef } from "./record.ts";
-import { APPLICATION_ID, LAYOUT, SCHEMA } from "./sqlite-schema.ts";
+import { APPLICATION_ID, LAYOUT, type LeaseRow, leaseSum, SCHEMA } from "./sqlite-schema.ts";
+import { LEADER_LEASE } from "./store.ts";
 
 export interface AuditReport {
   ok: boolean;
@@ -31,10 +33,10 @@ interface LogRow {
 
 /**
  * Verifies a store file from the first byte of its log: SQLite's own integrity check, the hash chain, the columns against
- * the entries, every move against the state machine, every stored table against its digests, the head against the log.
- * Reads only. Throws STORE_UNREADABLE when the file cannot be opened as a store at all.
+ * the entries, every move against the state machine, every stored table against its digests, the head and the leases against
+ * the log and their sums; with an anchor, that its entry is there. Reads only. Throws STORE_UNREADABLE when the file cannot be opened as a store at all.
  */
-export function auditVerify(path: string): AuditReport {
+export function auditVerify(path: string, anchor: Anchor | null = null): AuditReport {
   const faults: ChainFault[] = [];
   const report: AuditReport = { ok: false, entries: 0, tip: "", tables: 0, faults };
   const fault = (what: string, seq: number | null = null) => {
@@ -53,10 +55,12 @@ export function auditVerify(path: string): AuditReport {
     throw BallastError.from(error, "STORE_UNREADABLE");
   }
   try {
+    // One snapshot for all that follows: a server may go on writing.
+    db.exec("BEGIN");
     const sound = db.prepare("PRAGMA integrity_check(10)").all() as { integrity_check: string }[];
     for (const { integrity_check: text } of sound) if (text !== "ok") fault(`SQLite: ${text}`);
     verifySchema(db, fault);
-    if (verifyLog(db, report, fault)) {
+    if (verifyLog(db, anchor, report, fault)) {
       verifyEntries(db, fault);
       report.tables = verifyTables(db, fault);
     }
@@ -101,8 +105,8 @@ function verifySchema(db: DatabaseSync, fault: Fault): void {
 }
 
 /** False when the chain is broken, so that nothing behind it can be judged. */
-function verifyLog(db: DatabaseSync, report: AuditReport, fault: Fault): boolean {
-  const chain = verifyChain(logRows(db));
+function verifyLog(db: DatabaseSync, anchor: Anchor | null, report: AuditReport, fault: Fault): boolean {
+  const chain = verifyChain(logRows(db), anchor);
   report.entries = chain.entries;
   report.tip = chain.tip;
   if (chain.fault !== null) fault(chain.fault.what, chain.fault.seq);
@@ -113,9 +117,12 @@ function verifyLog(db: DatabaseSync, report: AuditReport, fault: Fault): boolean
 function verifyEntries(db: DatabaseSync, fault: Fault): void {
   const states = new Map<number, string>();
   let reserved = 0;
+  let term = 0;
   let committed = { epoch: 0, seq: 0 };
   for (const row of logRows(db)) {
-    const { body } = unseal(row.line, row.hash);
+    const { body, term: written } = unseal(row.line, row.hash);
+    if (written < term) fault(`has term ${written}, after ${term}`, row.seq);
+    term = Math.max(term, written);
     if (row.epoch !== body.epoch || row.kind !== body.kind || row.state !== stateOf(body)) {
       fault("its columns do not say what its text says", row.seq);
     }
@@ -148,6 +155,17 @@ function verifyEntries(db: DatabaseSync, fault: Fault): void {
     fault(`the head names epoch ${head.epoch} at entry ${head.seq}, the log ${committed.epoch} at ${committed.seq}`);
   }
   if (head.reserved !== reserved) fault(`the head says ${head.reserved} epochs are reserved, the log ${reserved}`);
+  verifyLeases(db, term, fault);
+}
+
+function verifyLeases(db: DatabaseSync, term: number, fault: Fault): void {
+  let given = 0;
+  const rows = db.prepare("SELECT name, holder, token, expires_ms, sum FROM lease").all() as unknown as LeaseRow[];
+  for (const row of rows) {
+    if (leaseSum(row) !== row.sum) fault(`lease ${row.name}: its fields do not make its sum`);
+    if (row.name === LEADER_LEASE) given = row.token;
+  }
+  if (given < term) fault(`the leader's lease has token ${given}, the log term ${term}`);
 }
 
 function verifyRef(db: DatabaseSync, ref: TableRef, seq: number, fault: Fault): void {

@@ -1,4 +1,5 @@
 import { BallastError } from "../../common/errors.ts";
+import { type Anchor, AnchorWatch } from "./anchor.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import type { Checkpoint, CheckpointState, Move } from "./moves.ts";
 import { sha256Hex } from "./record.ts";
@@ -63,11 +64,11 @@ export interface ChainFault {
  * Walks a log from its first entry. Names the first entry whose bytes, order or link do not fit; what follows a broken link
  * cannot be trusted and is not judged.
  */
-export function verifyChain(lines: Iterable<{ seq: number; line: string; hash: string }>): {
-  entries: number;
-  tip: string;
-  fault: ChainFault | null;
-} {
+export function verifyChain(
+  lines: Iterable<{ seq: number; line: string; hash: string }>,
+  anchor: Anchor | null = null,
+): { entries: number; tip: string; fault: ChainFault | null } {
+  const watch = new AnchorWatch(anchor);
   let entries = 0;
   let tip = GENESIS;
   for (const { seq, line, hash } of lines) {
@@ -82,8 +83,11 @@ export function verifyChain(lines: Iterable<{ seq: number; line: string; hash: s
     }
     if (entry.seq !== seq) return fault(`says of itself that it is number ${entry.seq}`);
     if (entry.prevHash !== tip) return fault("does not continue the entry before it");
+    const foreign = watch.step(seq, hash);
+    if (foreign !== null) return fault(foreign);
     entries += 1;
     tip = hash;
   }
-  return { entries, tip, fault: null };
+  const missing = watch.end(entries);
+  return { entries, tip, fault: missing === null ? null : { seq: null, what: missing } };
 }

@@ -1,6 +1,21 @@
+import { sha256Hex } from "./record.ts";
+
 /** "BLST": a file of another program is never taken for ours. */
 export const APPLICATION_ID = 0x424c5354;
-export const LAYOUT = 1;
+export const LAYOUT = 2;
+
+const LEASE = `
+CREATE TABLE lease (
+  name TEXT PRIMARY KEY,
+  holder TEXT NOT NULL,
+  token INTEGER NOT NULL,
+  expires_ms REAL NOT NULL,
+  sum TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER lease_only_rises BEFORE UPDATE ON lease WHEN NEW.token < OLD.token
+  BEGIN SELECT raise(ABORT, 'fencing tokens only rise'); END;
+CREATE TRIGGER lease_no_delete BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'fencing tokens are never forgotten'); END;
+`;
 
 /**
  * The log and the tables can only be added to, the head and the fencing tokens only rise: triggers refuse everything else,
@@ -25,7 +40,6 @@ CREATE TABLE head (
   reserved INTEGER NOT NULL CHECK (reserved >= epoch)
 ) STRICT;
 INSERT INTO head VALUES (1, 0, 0, 0);
-CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, token INTEGER NOT NULL, expires_ms REAL NOT NULL) STRICT;
 
 CREATE TRIGGER log_in_order BEFORE INSERT ON log WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM log)
   BEGIN SELECT raise(ABORT, 'the log has no gaps'); END;
@@ -37,7 +51,27 @@ CREATE TRIGGER head_only_rises BEFORE UPDATE ON head
   WHEN NEW.epoch < OLD.epoch OR NEW.seq < OLD.seq OR NEW.reserved < OLD.reserved
   BEGIN SELECT raise(ABORT, 'the head only rises'); END;
 CREATE TRIGGER head_no_delete BEFORE DELETE ON head BEGIN SELECT raise(ABORT, 'the head stays'); END;
-CREATE TRIGGER lease_only_rises BEFORE UPDATE ON lease WHEN NEW.token < OLD.token
-  BEGIN SELECT raise(ABORT, 'fencing tokens only rise'); END;
-CREATE TRIGGER lease_no_delete BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'fencing tokens are never forgotten'); END;
+${LEASE}`;
+
+/** What layout 1 lacked: the sums of leases. Run in the transaction that opens the store, which then writes the sums. */
+export const FROM_LAYOUT_1 = `
+DROP TRIGGER lease_only_rises;
+DROP TRIGGER lease_no_delete;
+ALTER TABLE lease RENAME TO lease_before;
+${LEASE}
+INSERT INTO lease SELECT name, holder, token, expires_ms, '' FROM lease_before;
+DROP TABLE lease_before;
 `;
+
+export interface LeaseRow {
+  name: string;
+  holder: string;
+  token: number;
+  expires_ms: number;
+  sum: string;
+}
+
+/** Leases are no part of the chain, since they change in place; the sum is what finds a damaged one. */
+export function leaseSum({ name, holder, token, expires_ms: expiresMs }: Omit<LeaseRow, "sum">): string {
+  return sha256Hex(JSON.stringify([name, holder, token, expiresMs]));
+}

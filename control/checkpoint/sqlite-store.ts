@@ -9,7 +9,7 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
-import { APPLICATION_ID, LAYOUT, SCHEMA } from "./sqlite-schema.ts";
+import { APPLICATION_ID, FROM_LAYOUT_1, LAYOUT, type LeaseRow, leaseSum, SCHEMA } from "./sqlite-schema.ts";
 import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "./store.ts";
 
 export interface SqliteStoreOptions {
@@ -52,6 +52,14 @@ export class SqliteStore implements CheckpointStore {
       if (n === 0) {
         db.exec(SCHEMA);
         db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+        db.exec(`PRAGMA user_version = ${LAYOUT}`);
+      } else if (id === APPLICATION_ID && layout === 1) {
+        db.exec(FROM_LAYOUT_1);
+        const rows = db
+          .prepare("SELECT name, holder, token, expires_ms, sum FROM lease")
+          .all() as unknown as LeaseRow[];
+        const seal = db.prepare("UPDATE lease SET sum = ? WHERE name = ?");
+        for (const row of rows) seal.run(leaseSum(row), row.name);
         db.exec(`PRAGMA user_version = ${LAYOUT}`);
       } else if (id !== APPLICATION_ID || layout !== LAYOUT) {
         throw new BallastError(
@@ -188,7 +196,8 @@ export class SqliteStore implements CheckpointStore {
         | { holder: string; token: number; expires: number }
         | undefined;
       if (row === undefined) {
-        this.#run("INSERT INTO lease VALUES (?, ?, 1, ?)", name, by.holder, expiresAtMs);
+        const sum = leaseSum({ name, holder: by.holder, token: 1, expires_ms: expiresAtMs });
+        this.#run("INSERT INTO lease VALUES (?, ?, 1, ?, ?)", name, by.holder, expiresAtMs, sum);
         return { granted: true, token: 1, expiresAtMs };
       }
       // A renewal may come late: as long as nobody else took the lease, it is still this holder's under the same token.
@@ -199,10 +208,11 @@ export class SqliteStore implements CheckpointStore {
       }
       const token = renews ? row.token : row.token + 1;
       this.#run(
-        "UPDATE lease SET holder = ?, token = ?, expires_ms = ? WHERE name = ?",
+        "UPDATE lease SET holder = ?, token = ?, expires_ms = ?, sum = ? WHERE name = ?",
         by.holder,
         token,
         expiresAtMs,
+        leaseSum({ name, holder: by.holder, token, expires_ms: expiresAtMs }),
         name,
       );
       return { granted: true, token, expiresAtMs };

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { ERROR_CODES, type ErrorCode } from "../../common/error-codes.ts";
 import { BallastError } from "../../common/errors.ts";
 
 /** Longest wait for an answer; a rollback waits for the fleet to stage and activate. */
@@ -8,7 +9,8 @@ const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 64 << 20;
 
 /**
- * Calls the HTTP API of a running control server. A refusal arrives as the server's own code, message and hint.
+ * Calls the HTTP API of a running control server. A refusal is thrown as the server's own code, message and hint; as
+ * SERVER_REFUSED when the server is newer and has a code that this command does not know.
  *
  * `address` is HOST:PORT, or https://HOST:PORT. The environment says who calls: BALLAST_TOKEN (a bearer token), BALLAST_CA (PEM
  * of the server's CA), BALLAST_CERT and BALLAST_KEY (PEM of a client certificate).
@@ -24,14 +26,19 @@ export async function callApi(address: string, method: "GET" | "POST", path: str
     throw new BallastError("SERVER_UNREACHABLE", `what answers at ${address} is no control server`, { cause });
   }
   if (status < 200 || status > 299) {
-    const refusal = answer as { message?: string; hint?: string };
-    throw new BallastError(
-      "SERVER_REFUSED",
-      refusal.message ?? `status ${status}`,
-      refusal.hint === undefined ? {} : { hint: refusal.hint },
-    );
+    throw refusalOf(answer, status);
   }
   return answer;
+}
+
+function refusalOf(answer: unknown, status: number): BallastError {
+  const { code, message, hint } = (answer ?? {}) as { code?: unknown; message?: unknown; hint?: unknown };
+  const text = typeof message === "string" ? message : `status ${status}`;
+  const options = typeof hint === "string" ? { hint } : {};
+  if (typeof code !== "string" || !Object.hasOwn(ERROR_CODES, code))
+    return new BallastError("SERVER_REFUSED", text, options);
+  const prefix = `${code}: `;
+  return new BallastError(code as ErrorCode, text.startsWith(prefix) ? text.slice(prefix.length) : text, options);
 }
 
 async function exchange(url: URL, method: string, body: unknown): Promise<{ status: number; text: string }> {

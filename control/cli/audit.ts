@@ -1,29 +1,29 @@
-import { createReadStream, existsSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
+import type { Anchor } from "../checkpoint/anchor.ts";
 import { type AuditReport, auditVerify } from "../checkpoint/audit.ts";
+import { auditExport, exportLog } from "../checkpoint/audit-export.ts";
 import { auditLog } from "../checkpoint/audit-log.ts";
-import { type ChainFault, type Entry, GENESIS, seal } from "../checkpoint/chain.ts";
+import type { Entry } from "../checkpoint/chain.ts";
 import { openStore } from "../checkpoint/open-store.ts";
-import { sha256Hex } from "../checkpoint/record.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { entryLine } from "./entry-line.ts";
 import { epochArgument } from "./epoch-argument.ts";
 import type { Command, Io } from "./io.ts";
 
-const USAGE = `usage: ballast audit verify [--export FILE] | export | show EPOCH   [--config FILE | --store FILE] [--json]
+const USAGE = `usage: ballast audit verify [--export FILE] [--expect SEQ:HASH] | export | show EPOCH   [--config FILE | --store FILE] [--json]
 
-verify  every byte of the store: hashes, links, moves, tables, head. With --export the lines of an exported log instead.
-        Exit 0 when all is sound, 5 (AUDIT_FAILED) with every fault named.
-export  the whole log, one entry a line: {"hash":"…","entry":{…}}. The SHA-256 of the text of "entry" is its hash.
+verify  every byte of the store: hashes, links, moves, tables, head, leases. Exit 0 when all is sound, 5 (AUDIT_FAILED) with every
+        fault named.
+        --export FILE       the lines of an exported log instead, without any store
+        --expect SEQ:HASH   also, that entry SEQ is there and has this hash: write down what an earlier verify printed, elsewhere, and
+                            a log that was cut off at its end or made anew is found
+export  the whole log, one entry a line: {"hash":"…","entry":{…}}. The SHA-256 of the text of "entry" is its hash. The last line,
+        {"end":{"entries":…,"tip":"…"}}, says that nothing is missing.
 show    everything that the log says of one epoch.
 All read the store itself (store of ballast.yaml, or the SQLite file --store), also while a server runs.`;
-
-const PAGE = 100;
-/** As the log's own bound on an entry, with its hash. */
-const MAX_LINE_BYTES = 17 << 20;
 
 export const run: Command = async (args, io) => {
   const { values, positionals } = parseArgs({
@@ -31,6 +31,7 @@ export const run: Command = async (args, io) => {
     allowPositionals: true,
     options: {
       export: { type: "string" },
+      expect: { type: "string" },
       store: { type: "string" },
       config: { type: "string", default: "demo/ballast.yaml" },
       json: { type: "boolean", default: false },
@@ -45,16 +46,15 @@ export const run: Command = async (args, io) => {
   switch (what) {
     case "verify": {
       if (rest.length > 0) throw new BallastError("USAGE", `audit verify ${rest.join(" ")}`);
-      const report = values.export === undefined ? await verifyStore(values) : await verifyExport(values.export);
+      const anchor = values.expect === undefined ? null : anchorOf(values.expect);
+      const report =
+        values.export === undefined ? await verifyStore(values, anchor) : await verifyExport(values.export, anchor);
       return judge(report, values.json, io);
     }
     case "export":
       if (rest.length > 0) throw new BallastError("USAGE", `audit export ${rest.join(" ")}`);
       await withStore(values, async (store) => {
-        for await (const entry of allEntries(store)) {
-          const { hash, ...body } = entry;
-          io.out(`{"hash":"${hash}","entry":${seal(body).line}}`);
-        }
+        for await (const line of exportLog(store)) io.out(line);
       });
       return 0;
     case "show": {
@@ -78,9 +78,20 @@ interface Place {
   config: string;
 }
 
-async function verifyStore(place: Place): Promise<AuditReport> {
+async function verifyStore(place: Place, anchor: Anchor | null): Promise<AuditReport> {
   const file = await sqliteFile(place);
-  return file === null ? withStore(place, auditLog) : auditVerify(file);
+  return file === null ? withStore(place, (store) => auditLog(store, anchor)) : auditVerify(file, anchor);
+}
+
+/** `SEQ:HASH`. Throws USAGE. */
+function anchorOf(text: string): Anchor {
+  const [, seq, hash] = /^([1-9]\d{0,14}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (seq === undefined || hash === undefined)
+    throw new BallastError(
+      "USAGE",
+      `--expect ${text.slice(0, 100)}: expected SEQ:HASH, as \`audit verify\` prints them`,
+    );
+  return { seq: Number(seq), hash };
 }
 
 /** The SQLite file to read; null when the store is not a file. Never makes one. */
@@ -102,40 +113,15 @@ async function withStore<T>(place: Place, work: (store: CheckpointStore) => Prom
   }
 }
 
-async function* allEntries(store: CheckpointStore): AsyncGenerator<Entry> {
-  for (let fromSeq = 1; ; ) {
-    const entries = await store.history({ fromSeq, limit: PAGE });
-    yield* entries;
-    if (entries.length < PAGE) return;
-    fromSeq = entries.at(-1)!.seq + 1;
-  }
-}
-
-/** Holds an exported log against its own hashes, without any store. */
-async function verifyExport(file: string): Promise<AuditReport> {
-  let entries = 0;
-  let tip = GENESIS;
-  const report = (faults: ChainFault[]): AuditReport => ({ ok: faults.length === 0, entries, tip, tables: 0, faults });
+async function verifyExport(file: string, anchor: Anchor | null): Promise<AuditReport> {
   if (!existsSync(file)) throw new BallastError("USAGE", `there is no file ${file}`);
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-    const fault = (what: string) => report([{ seq: entries + 1, what }]);
-    if (line.length > MAX_LINE_BYTES) return fault(`has ${line.length} characters`);
-    const found = /^\{"hash":"([0-9a-f]{64})","entry":(\{.*\})\}$/.exec(line);
-    if (found === null) return fault("is not a line of an export");
-    const [, hash, text] = found as unknown as [string, string, string];
-    if (sha256Hex(text) !== hash) return fault("its text does not hash to its hash");
-    const entry = JSON.parse(text) as Omit<Entry, "hash">;
-    if (entry.seq !== entries + 1) return fault(`says of itself that it is number ${entry.seq}`);
-    if (entry.prevHash !== tip) return fault("does not continue the entry before it");
-    entries += 1;
-    tip = hash;
-  }
-  return report([]);
+  return auditExport(file, anchor);
 }
 
 function judge(report: AuditReport, json: boolean, io: Io): number {
   if (json) io.out(JSON.stringify(report));
-  else if (report.ok) io.out(`sound: ${report.entries} entries, ${report.tables} tables, last hash ${report.tip}`);
+  else if (report.ok)
+    io.out(`sound: ${report.entries} entries, ${report.tables} tables; --expect ${report.entries}:${report.tip}`);
   if (report.ok) return 0;
   const faults = report.faults.map(({ seq, what }) => `  ${seq === null ? "" : `entry ${seq} `}${what}`);
   throw new BallastError(

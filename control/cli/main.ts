@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { ERROR_CODES } from "../../common/error-codes.ts";
 import { BallastError } from "../../common/errors.ts";
-import { type Command, endWhenUnread, processIo } from "./io.ts";
+import { type Command, endWhenUnread, type Io, processIo } from "./io.ts";
 
 /** Each command is one file, loaded only when it is asked for: `ballast help` must not pay for gRPC and ONNX. */
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Command }> }> = {
@@ -32,6 +32,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
     summary: "send the whole fleet back to its static weights, or end that",
     load: () => import("./kill-switch.ts"),
   },
+  epoch: { summary: "let a store that is behind its fleet go on above it", load: () => import("./epoch.ts") },
   token: { summary: "make a token for the HTTP API", load: () => import("./token.ts") },
   resume: {
     summary: "let the planner act again after a rollback or a person's weights",
@@ -49,20 +50,30 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
 function help(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
-  return `usage: ballast COMMAND [flags]\n\n${lines.join("\n")}\n\nEvery command takes --config FILE (default demo/ballast.yaml) and --help.`;
+  return `usage: ballast COMMAND [flags]\n\n${lines.join("\n")}\n\nEvery command takes --help; docs/reference/cli.md has all flags and exit codes.`;
 }
+
+/** Set once a command has printed a result: what follows must not be a second JSON document. */
+let printed = false;
+const io: Io = {
+  ...processIo,
+  out(text) {
+    printed = true;
+    processIo.out(text);
+  },
+};
 
 async function main(argv: string[]): Promise<number> {
   const [name = "help", ...args] = argv;
   if (name === "help" || name === "--help" || name === "-h") {
-    processIo.out(help());
+    io.out(help());
     return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) throw new BallastError("USAGE", `there is no command "${name}"`);
   const { run } = await command.load();
   try {
-    return await run(args, processIo);
+    return await run(args, io);
   } catch (thrown) {
     // parseArgs: an unknown flag, or a flag without its value.
     const code = (thrown as NodeJS.ErrnoException).code;
@@ -82,13 +93,14 @@ if (Number(process.versions.node.split(".")[0]) < 24) {
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (thrown) {
-    const known = thrown instanceof BallastError;
-    const text = known
-      ? `${thrown.message}\n  ${thrown.hint}`
-      : thrown instanceof Error
-        ? thrown.stack
-        : String(thrown);
-    process.stderr.write(`${known ? "" : "INTERNAL: "}${text}\n`);
-    process.exitCode = known ? ERROR_CODES[thrown.code].exit : ERROR_CODES.INTERNAL.exit;
+    const error = BallastError.from(thrown, "INTERNAL");
+    const { exit } = ERROR_CODES[error.code];
+    const text = error === thrown || !(thrown instanceof Error) ? error.message : `INTERNAL: ${thrown.stack}`;
+    process.stderr.write(`${text}\n  ${error.hint}\n`);
+    if (!printed && process.argv.includes("--json")) {
+      const { code, message, hint } = error;
+      processIo.out(JSON.stringify({ code, message, hint, exit }));
+    }
+    process.exitCode = exit;
   }
 }

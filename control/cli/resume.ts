@@ -4,7 +4,7 @@ import { author } from "./author.ts";
 import type { Command } from "./io.ts";
 import { serverAddress } from "./server-address.ts";
 
-const USAGE = `usage: ballast resume [--services A,B] [--author NAME] [--config FILE | --server HOST:PORT]
+const USAGE = `usage: ballast resume [--services A,B] [--author NAME] [--config FILE | --server HOST:PORT] [--json]
 
 Lets the planner act again: after a rollback or kill switch, and on services that keep a person's weights.
 --services  only on these; a hold after a rollback stays`;
@@ -17,6 +17,7 @@ export const run: Command = async (args, io) => {
       author: { type: "string" },
       config: { type: "string", default: "demo/ballast.yaml" },
       server: { type: "string" },
+      json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -24,10 +25,12 @@ export const run: Command = async (args, io) => {
     io.out(USAGE);
     return 0;
   }
-  await callApi(await serverAddress(values), "POST", "/v1/resume", {
+  const answer = await callApi(await serverAddress(values), "POST", "/v1/resume", {
     ...author(values.author),
     ...(values.services === undefined ? {} : { services: values.services.split(",").map((name) => name.trim()) }),
   });
-  io.out(values.services === undefined ? "the planner acts again" : `the planner acts again on ${values.services}`);
+  if (values.json) io.out(JSON.stringify(answer));
+  else
+    io.out(values.services === undefined ? "the planner acts again" : `the planner acts again on ${values.services}`);
   return 0;
 };

@@ -25,15 +25,22 @@ export interface TlsFiles {
   clientCa: string | null;
 }
 
+/** TLS of the gRPC server. */
+export interface XdsTlsFiles extends TlsFiles {
+  /** Which certificate speaks for which node (patterns of control/xds/identity.ts); null: SPIFFE ids as documented. */
+  identities: readonly string[] | null;
+}
+
 export const ACCESS_FIELDS = {
   access: ["tokens", "tokenFile", "identities"],
   "access.tokens.NAME": ["roles", "sha256"],
   "access.identities.NAME": ["roles", "san"],
   "server.apiTls": ["cert", "key", "clientCa"],
-  "server.xdsTls": ["cert", "key", "clientCa"],
+  "server.xdsTls": ["cert", "key", "clientCa", "identities"],
 } as const;
 
 const MAX_GRANTS = 256;
+const MAX_IDENTITIES = 16;
 const role = v.oneOf("viewer", "operator", "approver");
 const path = v.text("a path");
 export const SHA256_HEX = /^[0-9a-f]{64}$/;
@@ -50,6 +57,17 @@ const san: v.ValueKind<string> = {
       ? text
       : undefined,
 };
+
+const identity: v.ValueKind<string> = {
+  expected: "a pattern URI:spiffe://… or DNS:…, with {fleet} and {node} at most once each",
+  parse: (text) => (isIdentityPattern(text) ? text : undefined),
+};
+
+/** Shape of a pattern: `URI:` or `DNS:`, then literal text with `{fleet}`, `{node}` (each at most once) and `*`. */
+export function isIdentityPattern(text: string): boolean {
+  const once = (name: string) => text.split(name).length <= 2;
+  return /^(URI|DNS):[^\s,"]{1,512}$/.test(text) && once("{fleet}") && once("{node}");
+}
 
 export function readAccess(root: Section): Access | undefined {
   if (!root.has("access")) return { tokens: [], tokenFile: null, identities: [] };
@@ -92,9 +110,28 @@ function readGrants<const K extends "sha256" | "san">(
 }
 
 /** Undefined when it is wrong, null when it is not there. */
-export function readTls(parent: Section, field: "apiTls" | "xdsTls"): TlsFiles | null | undefined {
-  if (!parent.has(field)) return null;
-  const section = parent.section(field, ACCESS_FIELDS[`server.${field}`]);
+export function readTls(parent: Section): TlsFiles | null | undefined {
+  if (!parent.has("apiTls")) return null;
+  return readTlsFiles(parent.section("apiTls", ACCESS_FIELDS["server.apiTls"]));
+}
+
+/** As {@link readTls}. */
+export function readXdsTls(parent: Section): XdsTlsFiles | null | undefined {
+  if (!parent.has("xdsTls")) return null;
+  const section = parent.section("xdsTls", ACCESS_FIELDS["server.xdsTls"]);
+  const files = readTlsFiles(section);
+  const identities = section?.has("identities") ? section.list("identities", identity, MAX_IDENTITIES) : null;
+  if (section === undefined || files === undefined || identities === undefined) return undefined;
+  if (identities !== null && (identities.length === 0 || files.clientCa === null)) {
+    const found =
+      identities.length === 0 ? "no identity" : "identities without clientCa: nobody is asked for a certificate";
+    section.reject("identities", found, "clientCa and at least one identity");
+    return undefined;
+  }
+  return { ...files, identities };
+}
+
+function readTlsFiles(section: Section | undefined): TlsFiles | undefined {
   const cert = section?.value("cert", path, REQUIRED);
   const key = section?.value("key", path, REQUIRED);
   const clientCa = section?.has("clientCa") ? section.value("clientCa", path, REQUIRED) : null;

@@ -91,3 +91,20 @@ test("the API may leave loopback with TLS, and only then", () => {
   const { api, apiTls } = read(server("api: 0.0.0.0:18001\n  apiTls: { cert: c.pem, key: k.pem }"));
   assert.deepEqual([api.host, apiTls], ["0.0.0.0", { cert: "c.pem", key: "k.pem", clientCa: null }]);
 });
+
+test("which certificate speaks for which node can be said by SPIFFE id or DNS name, and needs a CA for clients", () => {
+  const server = (fields: string) =>
+    demo.replace("api: 127.0.0.1:18001", `api: 127.0.0.1:18001\n  xdsTls: { cert: c.pem, key: k.pem, ${fields} }`);
+  const read = (fields: string) => parseConfig(server(fields), "ballast.yaml").server.xdsTls?.identities;
+  assert.equal(read("clientCa: ca.pem"), null);
+  const dns = "DNS:{node}.{fleet}.edge.example.org";
+  assert.deepEqual(read(`clientCa: ca.pem, identities: ['${dns}']`), [dns]);
+  for (const [fields, expected] of [
+    [`identities: ['${dns}']`, /identities without clientCa/],
+    ["clientCa: ca.pem, identities: []", /no identity/],
+    ["clientCa: ca.pem, identities: ['{node}.example.org']", /expected a pattern URI/],
+    ["clientCa: ca.pem, identities: ['DNS:{node}.{node}.example.org']", /expected a pattern URI/],
+  ] as const) {
+    assert.throws(() => read(fields), expected, fields);
+  }
+});

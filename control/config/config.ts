@@ -1,7 +1,7 @@
 import type { Position } from "../../common/errors.ts";
 import type { RolloutPolicy } from "../rollout/decide.ts";
 import type { Objective } from "../rollout/metrics.ts";
-import type { Access, TlsFiles } from "./access.ts";
+import type { Access, TlsFiles, XdsTlsFiles } from "./access.ts";
 import type { ChangeControl } from "./change-control.ts";
 import type { ForecastConfig } from "./forecast.ts";
 import type { StoreConfig } from "./store.ts";
@@ -20,7 +20,7 @@ export interface BallastConfig {
   /** A planning calendar of its own; null: the wall clock. */
   clock: { startMs: number; rate: number } | null;
   /** TLS null: that server speaks clear text, on loopback only. */
-  server: { xds: SocketAddress; xdsTls: TlsFiles | null; api: SocketAddress; apiTls: TlsFiles | null };
+  server: { xds: SocketAddress; xdsTls: XdsTlsFiles | null; api: SocketAddress; apiTls: TlsFiles | null };
   store: StoreConfig;
   /** Base URLs of Envoy admin endpoints, without a slash at the end. */
   envoy: { admin: readonly string[] };

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { BallastError } from "../../common/errors.ts";
-import { ACCESS_FIELDS, readAccess, readTls } from "./access.ts";
+import { ACCESS_FIELDS, readAccess, readTls, readXdsTls } from "./access.ts";
 import { CHANGE_CONTROL_FIELDS, readChangeControl } from "./change-control.ts";
 import { checkBounds } from "./check-bounds.ts";
 import type { BallastConfig, Policy, ServiceConfig, TargetConfig } from "./config.ts";
@@ -184,9 +184,9 @@ function readServer(root: Section): BallastConfig["server"] | undefined {
   if (!root.has("server")) return defaults;
   const section = root.section("server", FIELDS.server);
   if (section === undefined) return undefined;
-  const xdsTls = readTls(section, "xdsTls");
+  const xdsTls = readXdsTls(section);
   const xds = section.value("xds", xdsTls === null ? v.listenAddress : v.tlsListenAddress, defaults.xds);
-  const apiTls = readTls(section, "apiTls");
+  const apiTls = readTls(section);
   const api = section.value("api", apiTls === null ? v.listenAddress : v.tlsListenAddress, defaults.api);
   if (xds === undefined || xdsTls === undefined || api === undefined || apiTls === undefined) return undefined;
   if (xds.port !== 0 && xds.port === api.port) {

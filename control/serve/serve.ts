@@ -5,7 +5,7 @@ import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { openStore } from "../checkpoint/open-store.ts";
 import { sha256Hex } from "../checkpoint/record.ts";
-import type { TlsFiles } from "../config/access.ts";
+import type { TlsFiles, XdsTlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { FORECAST_SOURCES } from "../forecast/forecast.ts";
@@ -15,7 +15,7 @@ import { unfitNow } from "../plan/unfit.ts";
 import { RolloutMeter } from "../rollout/meter.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { openTickets } from "../tickets/open-tickets.ts";
-import { startXdsServer } from "../xds/server.ts";
+import { startXdsServer, type XdsServerOptions } from "../xds/server.ts";
 import { Doorkeeper, readTokenFile } from "./api-access.ts";
 import { apiRoutes, STARTING_ROUTES } from "./api-routes.ts";
 import { type ApiRoute, startApiServer } from "./api-server.ts";
@@ -138,7 +138,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       log,
       clock,
       restore: memory,
-      ...(config.server.xdsTls === null ? {} : { tls: xdsTls(await readTlsFiles("xdsTls", config.server.xdsTls)) }),
+      ...(config.server.xdsTls === null ? {} : { tls: await xdsTls(config.server.xdsTls) }),
       onBehind: (error) => options.onError?.(error),
     });
     undo.push(() => xds.stop());
@@ -305,8 +305,10 @@ interface TlsPems {
   clientCa: Buffer | null;
 }
 
-function xdsTls({ clientCa, ...pems }: TlsPems): { cert: Buffer; key: Buffer; clientCa?: Buffer } {
-  return clientCa === null ? pems : { ...pems, clientCa };
+async function xdsTls(files: XdsTlsFiles): Promise<NonNullable<XdsServerOptions["tls"]>> {
+  const { clientCa, ...pems } = await readTlsFiles("xdsTls", files);
+  if (clientCa === null) return pems;
+  return { ...pems, clientCa, ...(files.identities === null ? {} : { identities: files.identities }) };
 }
 
 async function readTlsFiles(field: string, files: TlsFiles): Promise<TlsPems> {

@@ -8,7 +8,21 @@ import { SimulatedFilter } from "../xds/simulated-filter.ts";
 import { type TestCertificate, testAuthority } from "../xds/test-certificates.ts";
 import { Stand } from "./serve.fixture.ts";
 
-test("with server.xdsTls a node joins under the fleet of its certificate and under no other", async () => {
+const identities = ["DNS:{node}.{fleet}.edge.example.org"];
+for (const [kind, patterns, own, foreign] of [
+  [
+    "SPIFFE id",
+    null,
+    "URI:spiffe://example.org/fleet/demo/node/edge-2",
+    "URI:spiffe://example.org/fleet/other/node/edge-2",
+  ],
+  ["DNS name", identities, "DNS:edge-2.demo.edge.example.org", "DNS:edge-2.other.edge.example.org"],
+] as const) {
+  test(`with server.xdsTls a node joins under the fleet of its certificate's ${kind} and under no other`, () =>
+    joins(patterns, own, foreign));
+}
+
+async function joins(patterns: readonly string[] | null, own: string, foreign: string): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "ballast-xds-tls-"));
   const authority = testAuthority();
   const server = authority.issue("control", ["IP:127.0.0.1"]);
@@ -16,7 +30,9 @@ test("with server.xdsTls a node joins under the fleet of its certificate and und
   await writeFile(files.cert, server.cert);
   await writeFile(files.key, server.key);
   await writeFile(files.clientCa, authority.cert);
-  const stand = await Stand.start({ edit: (yaml) => (yaml.server.xdsTls = files) });
+  const stand = await Stand.start({
+    edit: (yaml) => (yaml.server.xdsTls = { ...files, ...(patterns === null ? {} : { identities: patterns }) }),
+  });
   const node = ({ cert, key }: TestCertificate) =>
     new SimulatedFilter({
       port: stand.server.xdsPort,
@@ -25,8 +41,8 @@ test("with server.xdsTls a node joins under the fleet of its certificate and und
       instance: "b",
       credentials: grpc.credentials.createSsl(authority.cert, key, cert),
     });
-  const member = node(authority.issue("edge-2", ["URI:spiffe://example.org/fleet/demo/node/edge-2"]));
-  const stranger = node(authority.issue("edge-2", ["URI:spiffe://example.org/fleet/other/node/edge-2"]));
+  const member = node(authority.issue("edge-2", [own]));
+  const stranger = node(authority.issue("edge-2", [foreign]));
   try {
     member.open();
     await stand.until("the member uses the first epoch", () => member.activeVersion.startsWith("1-"));
@@ -43,4 +59,4 @@ test("with server.xdsTls a node joins under the fleet of its certificate and und
     await stand.stop();
     await rm(dir, { recursive: true, force: true });
   }
-});
+}

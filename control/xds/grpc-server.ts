@@ -53,6 +53,12 @@ const BACKLOG = 4_096;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** How long an ended stream may stay half open. */
 const LINGER_MS = 1_000;
+/**
+ * Most bytes handed to a TLS connection at once. Node keeps a buffer of the largest write of each connection for as long as the
+ * connection lives (NodeBIO), up to 16 KiB for writes below that size: a set of twenty tables in one write costs 28 KB more of
+ * resident memory per connection than in pieces.
+ */
+const TLS_PIECE_BYTES = 12 * 1024;
 
 /**
  * One stream of the served method. Deliberately thin over node:http2: a frame encoded once goes to every stream as it is.
@@ -61,6 +67,11 @@ const LINGER_MS = 1_000;
  */
 export class GrpcStream {
   readonly #stream: http2.ServerHttp2Stream;
+  /** Largest single write; what is longer goes out piece by piece, each when the one before it is gone. */
+  readonly #pieceBytes: number;
+  /** Pieces that wait for the one under way; empty when none is. */
+  #pieces: Buffer[] = [];
+  #afterPieces: (() => void) | null = null;
   #ended = false;
   onMessage: (message: Buffer) => void = () => {};
   /** The socket took what a `write` that returned false had left waiting. */
@@ -68,8 +79,9 @@ export class GrpcStream {
   /** The stream is over, whoever ended it; called once. */
   onClose: () => void = () => {};
 
-  constructor(stream: http2.ServerHttp2Stream, maxMessageBytes: number) {
+  constructor(stream: http2.ServerHttp2Stream, maxMessageBytes: number, pieceBytes = Number.POSITIVE_INFINITY) {
     this.#stream = stream;
+    this.#pieceBytes = pieceBytes;
     const reader = new MessageReader(maxMessageBytes);
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     stream.on("data", (chunk: Buffer) => {
@@ -81,7 +93,9 @@ export class GrpcStream {
       if (fault === "too_large")
         this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a message has more than ${maxMessageBytes} bytes`);
     });
-    stream.on("drain", () => this.onDrain());
+    stream.on("drain", () => {
+      if (this.#afterPieces === null) this.onDrain();
+    });
     // A client that half-closes has nothing more to say; its calls end with OK.
     stream.on("end", () => this.end(GRPC_STATUS.OK, ""));
     // Resets and broken connections arrive as errors; 'close' follows and says all that matters.
@@ -101,12 +115,14 @@ export class GrpcStream {
 
   /** Takes a framed message. False: more is waiting than the peer reads; write again after `onDrain` only. */
   write(frame: Buffer): boolean {
-    return this.#ended || this.#stream.write(frame);
+    if (this.#ended) return true;
+    return frame.length > this.#pieceBytes ? this.#inPieces([frame]) : this.#stream.write(frame);
   }
 
   /** The same for several at once, in as few packets as possible. */
   writeAll(frames: readonly Buffer[]): boolean {
     if (this.#ended) return true;
+    if (frames.reduce((sum, frame) => sum + frame.length, 0) > this.#pieceBytes) return this.#inPieces(frames);
     const stream = this.#stream;
     let open = true;
     stream.cork();
@@ -119,6 +135,45 @@ export class GrpcStream {
   end(code: number, details: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    if (this.#afterPieces === null) {
+      this.#close(code, details);
+      return;
+    }
+    // A status within a message would be none; who does not even read the rest of it within the time is cut off.
+    const cut = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), LINGER_MS).unref();
+    this.#afterPieces = () => {
+      clearTimeout(cut);
+      this.#close(code, details);
+    };
+  }
+
+  /** Always false: more may be written after `onDrain`. */
+  #inPieces(frames: readonly Buffer[]): false {
+    const size = this.#pieceBytes;
+    for (const frame of frames) {
+      for (let at = 0; at < frame.length; at += size) this.#pieces.push(frame.subarray(at, at + size));
+    }
+    this.#afterPieces = () => this.onDrain();
+    const next = (): void => {
+      const piece = this.#pieces.shift();
+      if (piece !== undefined) {
+        this.#stream.write(piece, (error) => {
+          if (error == null) next();
+          else this.#pieces = [];
+        });
+        return;
+      }
+      const done = this.#afterPieces;
+      this.#afterPieces = null;
+      done?.();
+    };
+    next();
+    return false;
+  }
+
+  #close(code: number, details: string): void {
     const stream = this.#stream;
     if (stream.destroyed) return;
     stream.once("wantTrailers", () => {
@@ -170,7 +225,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       state.streams++;
       stream.once("close", () => state.streams--);
     }
-    options.onStream(new GrpcStream(stream, options.maxMessageBytes));
+    const pieceBytes = tls === undefined ? Number.POSITIVE_INFINITY : TLS_PIECE_BYTES;
+    options.onStream(new GrpcStream(stream, options.maxMessageBytes, pieceBytes));
   });
 
   const gate = new AdmissionGate<Socket>({
