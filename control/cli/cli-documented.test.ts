@@ -38,7 +38,7 @@ test("the reference page has every command with its own help, and no other", asy
     // A backquote would end the block: what is code in help is plain in it.
     const text = `${(await help(name)).replaceAll("`", "'")}\n`;
     if (update) page = page.replace(block, (_all, open: string, _old: string, close: string) => open + text + close);
-    else assert.equal(block.exec(page)?.[2], text, name);
+    else assert.equal(block.exec(page)?.[2], text, `${name}: UPDATE_CLI=1 with this test rewrites the page`);
   }
   if (update) await writeFile(FILE, page);
 });
