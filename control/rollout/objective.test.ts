@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { seededRandom } from "../../demo/random.ts";
 import type { Metrics, Objective } from "./metrics.ts";
 import { atLeast, breachOf } from "./objective.ts";
 
@@ -43,6 +44,29 @@ test("errors above the objective are no breach where it was as bad before, or is
   assert.equal(breach(seen(1000, 100), seen(1000, 100)), null);
   assert.equal(breach(seen(1000, 100), seen(1000, 0), seen(1000, 100)), null);
   assert.match(String(breach(seen(1000, 100), seen(1000, 1), seen(1000, 20))), /0.1 % before, 2 % at untouched nodes/);
+});
+
+/** Looks twice a second for five minutes at ten requests a second, as a bake does; the number of the look that finds a breach. */
+function lookOfBreach(share: number, random: () => number): number | null {
+  const some = (count: number): number => Array.from({ length: count }).filter(() => random() < share).length;
+  const before = seen(3_000, some(3_000));
+  let failed = 0;
+  for (let look = 1; look <= 600; look++) {
+    failed += some(5);
+    if (breach(seen(5 * look, failed), share < 0.01 ? before : seen(3_000, 0)) !== null) return look;
+  }
+  return null;
+}
+
+test("over a whole bake a service well within its objective is left alone, and one that fails is found", () => {
+  const random = seededRandom(7);
+  const healthy = Array.from({ length: 200 }, () => lookOfBreach(0.005, random));
+  assert.ok(healthy.filter((look) => look !== null).length <= 2, "at half of it: 0.1 % of bakes");
+  const sick = Array.from({ length: 100 }, () => lookOfBreach(0.2, random));
+  assert.ok(
+    sick.every((look) => look !== null && look <= 40),
+    `20 % failures: ${sick.join()}`,
+  );
 });
 
 test("a handful of requests before is no reference", () => {

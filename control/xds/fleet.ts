@@ -488,7 +488,8 @@ export class Fleet<Handle> {
   }
 
   /**
-   * Whoever of the node's workers follows it passes requests through from now on; a worker that refuses the set goes on as
+   * For a node that refuses; one that is silent may still be on its way to the epoch, and would be taken from it by a PASSTHROUGH that
+   * comes behind. Whoever of the node's workers follows it passes requests through from now on; a worker that refuses the set goes on as
    * before. A higher epoch is a new beginning.
    */
   #quarantine(node: NodeEntry<FleetStream<Handle>>, reason: string): void {
@@ -539,10 +540,7 @@ export class Fleet<Handle> {
     const lateIsFailure = outcome.result === "timed_out" || outcome.result === "proved";
     for (const { id, instance, answer } of outcome.nodes) {
       const node = this.nodes.get(nodeKey({ id, instance }));
-      if (node === undefined || !(answer === "nack" || (answer === "none" && lateIsFailure))) continue;
-      node.failures += 1;
-      // Who is not connected gets the epoch when it comes back.
-      if (outcome.kind === "activate" && node.stream !== null) this.#quarantine(node, "did not activate in time");
+      if (node !== undefined && (answer === "nack" || (answer === "none" && lateIsFailure))) node.failures += 1;
     }
     if (outcome.kind === "stage" && !outcome.ok) this.#dropStaged();
     this.#effects.roundEnded(outcome);
