@@ -55,7 +55,10 @@ export const run: Command = async (args, io) => {
 
 export function printChangeAnswer(answer: z.infer<typeof schema.ChangeAnswer>, io: Io): void {
   if (answer.state === "active") {
-    io.out(`epoch ${answer.epoch} is active (${answer.changeType} change)`);
+    const { epoch, changeType, steps, nodes } = answer;
+    const on = nodes === null ? "" : ` on ${nodes.ahead} of ${nodes.of} nodes`;
+    const way = steps === 1 ? "" : `: step 1 of ${steps}${on}, the others follow (ballast status)`;
+    io.out(`epoch ${epoch} is active (${changeType} change)${way}`);
     return;
   }
   io.out(

@@ -60,6 +60,7 @@ describe("what a person sees of a rollout", () => {
   test("step, nodes and remaining bake stand in status and in metrics; another change of the service is refused", async () => {
     const made = await stand.call("POST", "/v1/changes", change(ledger(600_000)));
     epoch = made.body.epoch as number;
+    assert.deepEqual([made.body.steps, made.body.nodes], [2, { ahead: 1, of: 2 }]);
     const view = await stand.until("the bake", (one) => flying(one, epoch)?.phase === "baking");
     const { step, steps, nodes, of, bakeLeftMs } = flying(view, epoch)!;
     assert.deepEqual([step, steps, nodes, of], [1, 2, 1, 2]);

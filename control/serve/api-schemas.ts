@@ -344,7 +344,16 @@ export const ModelAnswer = z.strictObject({
 export const ModelRollbackAnswer = z.strictObject({ epoch: EPOCH });
 
 export const ChangeAnswer = z.union([
-  z.strictObject({ state: z.literal("active"), epoch: EPOCH, changeType: CHANGE_TYPE }),
+  z.strictObject({
+    state: z.literal("active"),
+    epoch: EPOCH,
+    changeType: CHANGE_TYPE,
+    steps: z.int().min(1).describe("of the rollout, of which this epoch is the first"),
+    nodes: z
+      .strictObject({ ahead: z.int(), of: z.int() })
+      .nullable()
+      .describe("nodes that have the first step; null: all"),
+  }),
   z.strictObject({ state: z.literal("validated"), epoch: EPOCH, expiresAtMs: WALL, outside: z.array(Verdict) }),
 ]);
 export const ApproveAnswer = z.union([

@@ -42,7 +42,14 @@ export interface ChangeRequest {
 }
 
 export type ChangeAnswer =
-  | { state: "active"; epoch: number; changeType: CheckpointRecord["changeType"] }
+  | {
+      state: "active";
+      epoch: number;
+      changeType: CheckpointRecord["changeType"];
+      /** Of the rollout: this epoch is the first of `steps`, in force on `nodes`; null: on all. */
+      steps: number;
+      nodes: { ahead: number; of: number } | null;
+    }
   | { state: "validated"; epoch: number; expiresAtMs: number; outside: readonly Verdict[] };
 
 /** The preview of a change: what `diff` shows. */
@@ -111,7 +118,7 @@ export class Changes {
         ...(frozen ? { breakGlass: { by: request.author, reason: request.reason } } : {}),
         ...ticket,
       });
-      return { state: "active", epoch: inForce.epoch, changeType: inForce.record.changeType };
+      return activeAnswer(inForce);
     });
   }
 
@@ -208,7 +215,7 @@ export class Changes {
     const carried = move(this.#validated(change), "approve", { approval }, wallMs());
     const reason = `carried out as epoch ${written.epoch}`;
     await this.#append(change.epoch, move(carried, "abort", { reason }, wallMs()));
-    return { state: "active", epoch: written.epoch, changeType: written.record.changeType };
+    return activeAnswer(written);
   }
 
   async refuse(request: { epoch: number; by: string; reason: string }): Promise<void> {
@@ -313,7 +320,7 @@ export class Changes {
         mode,
         endsAll: true,
       });
-      return { state: "active", epoch: written.epoch, changeType: written.record.changeType };
+      return activeAnswer(written);
     });
   }
 
@@ -467,4 +474,11 @@ export class Changes {
     await store.append(body, { term });
     desk.observe(body);
   }
+}
+
+function activeAnswer({ epoch, record }: InForce): ChangeAnswer {
+  const { changeType, rollout, cohort } = record;
+  const own = cohort !== undefined && cohort.unit === epoch;
+  const nodes = own ? { ahead: cohort.nodes, of: cohort.of } : null;
+  return { state: "active", epoch, changeType, steps: rollout?.steps ?? 1, nodes };
 }
