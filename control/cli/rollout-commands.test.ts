@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { BallastError } from "../../common/errors.ts";
 import { Stand } from "../serve/serve.fixture.ts";
 import type { StatusView } from "../serve/status.ts";
+import { positionOf } from "../xds/cohort.ts";
 import { Mode } from "../xds/proto/ballast_pb.js";
 import { SimulatedFilter } from "../xds/simulated-filter.ts";
 import type { Command } from "./io.ts";
@@ -21,6 +22,11 @@ async function ballast(stand: Stand, ...args: string[]): Promise<string> {
   }
   return lines.join("\n");
 }
+
+/** A place behind that of edge-1, whose telemetry the stand has: edge-1 is the one that goes ahead. */
+const SECOND = Array.from({ length: 1_000 }, (_, i) => `edge-${i + 2}`).find(
+  (id) => positionOf(id) > positionOf("edge-1"),
+)!;
 
 const service = (name: string, first: string, second: string, ppm: number) => ({
   name,
@@ -47,7 +53,7 @@ describe("what a person sees of a rollout", () => {
       },
     });
     await stand.until("first weights", (view) => view.epoch > 0);
-    second = new SimulatedFilter({ port: stand.server.xdsPort, fleet: "demo", id: "edge-2", instance: "a" }).open();
+    second = new SimulatedFilter({ port: stand.server.xdsPort, fleet: "demo", id: SECOND, instance: "a" }).open();
     await stand.until("two nodes", (view) => view.nodes.filter(({ current }) => current === true).length === 2);
   });
   after(async () => {
@@ -97,10 +103,10 @@ describe("what a person sees of a rollout", () => {
     await second.until(() => second.mode === Mode.PASSTHROUGH);
     const view = await stand.status();
     assert.deepEqual(view.rollouts.quarantined, [
-      { id: "edge-2", instance: "a", epoch: made.body.epoch, reason: "HANDOVER_FAILED" },
+      { id: SECOND, instance: "a", epoch: made.body.epoch, reason: "HANDOVER_FAILED" },
     ]);
-    assert.ok(view.alarms.some((alarm) => alarm.startsWith("QUARANTINE: node edge-2")));
-    assert.match(await ballast(stand, "status"), /node edge-2 .*QUARANTINED: HANDOVER_FAILED/);
+    assert.ok(view.alarms.some((alarm) => alarm.startsWith(`QUARANTINE: node ${SECOND}`)));
+    assert.match(await ballast(stand, "status"), new RegExp(`node ${SECOND} .*QUARANTINED: HANDOVER_FAILED`));
     assert.equal(await metric(stand, "ballast_nodes"), 'ballast_nodes{state="active"} 1');
 
     await stand.restart();

@@ -74,6 +74,12 @@ export class RolloutMeter {
     return true;
   }
 
+  /** Names of the nodes that have been heard of within `gapMs`. */
+  heardNodes(nowMonotonicMs: number, gapMs: number): Set<string> {
+    const fresh = [...this.#endpoints.values()].filter(({ latest }) => nowMonotonicMs - latest.atMonotonicMs <= gapMs);
+    return new Set(fresh.flatMap(({ latest }) => (latest.node === null ? [] : [latest.node])));
+  }
+
   /** What happened since the mark. */
   since(mark: Mark, targets: readonly string[], objective: Objective | undefined, only: NodeFilter): Metrics {
     const spans: [EnvoyReading, EnvoyReading][] = [];

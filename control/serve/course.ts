@@ -28,6 +28,8 @@ export interface CourseInput {
   inputs: string;
   /** Nothing can be seen of the fleet now. */
   blind: boolean;
+  /** Nodes whose telemetry is heard; null: it is no concern. */
+  watched: ReadonlySet<string> | null;
 }
 
 /** How a draft reaches the fleet: as which step of which unit, on which part of it, and what it ends. */
@@ -69,12 +71,14 @@ export function courseOf(input: CourseInput): Course {
 }
 
 function beginUnit(
-  { draft, epoch, inForce, nodeIds, policies, policy, approval, inputs, blind }: CourseInput,
+  { draft, epoch, inForce, nodeIds, policies, policy, approval, inputs, blind, watched }: CourseInput,
   changed: readonly PlannedService[],
   before: ReadonlyMap<string, PlannedService>,
 ): Unit {
   const { author, why, trigger } = draft;
   const protective = draft.emergency || inForce === null || draft.course === "protective";
+  // A part of the fleet of which nothing can be seen cannot be judged apart: then all go together.
+  const nodes = watched === null || blind || nodeIds.some((id) => watched.has(id)) ? nodeIds.length : 1;
   const tables = new Map(inForce?.set.tables.map((table) => [table.service, table]));
   const services = changed
     // Requests of a service that is observed before and after go where they went.
@@ -86,7 +90,7 @@ function beginUnit(
       const { hasSessions, stepLimitPpm } = policies.get(service.name) ?? { hasSessions: true, stepLimitPpm: 1e6 };
       return wayOf(service, before.get(service.name)!, {
         hasSessions,
-        nodes: nodeIds.length,
+        nodes,
         limitPpm: policy.slotStepPpm ?? stepLimitPpm,
         formerTable,
       });
@@ -150,26 +154,35 @@ function endsOf(
 type DrawnCohort = Omit<CohortRecord, "rest"> & { services: readonly UnitService[] };
 
 /** The part of the fleet that is ahead under this epoch: its own unit's, or that of one in flight; null: none is. */
-function cohortOfStep({ state, nodeIds }: CourseInput, unit: Unit, ended: ReadonlySet<number>): DrawnCohort | null {
+function cohortOfStep(
+  { state, nodeIds, watched }: CourseInput,
+  unit: Unit,
+  ended: ReadonlySet<number>,
+): DrawnCohort | null {
   const flying = partialFlight(state);
   const of = nodeIds.length;
   const count = nodesAt(unit, unit.step, of);
   if (unit.kind === "change" && unit.services.some(({ by }) => by === "nodes")) {
     if (count >= of) return null;
-    const drawn = cohortOf(nodeIds, count);
     const earlier = flying?.id === unit.id ? parseDigestHex(flying.upTo!)! : 0n;
-    return {
-      unit: unit.id,
-      upTo: digestHex(drawn > earlier ? drawn : earlier),
-      nodes: count,
-      of,
-      services: unit.services,
-    };
+    const seen = nodeIds.filter((id) => watched?.has(id) === true);
+    // It reaches to the first node that can be seen, or nothing could be said of it.
+    const ends = [cohortOf(nodeIds, count), earlier, seen.length === 0 ? 0n : lowest(seen)];
+    const upTo = ends.reduce((a, b) => (a > b ? a : b));
+    const nodes = countUpTo(nodeIds, upTo);
+    return nodes >= of ? null : { unit: unit.id, upTo: digestHex(upTo), nodes, of, services: unit.services };
   }
   if (flying === undefined || ended.has(flying.id)) return null;
-  const end = parseDigestHex(flying.upTo!)!;
-  const nodes = nodeIds.filter((id) => positionOf(id) <= end).length;
+  const nodes = countUpTo(nodeIds, parseDigestHex(flying.upTo!)!);
   return { unit: flying.id, upTo: flying.upTo!, nodes, of, services: flying.services };
+}
+
+function lowest(nodeIds: readonly string[]): bigint {
+  return nodeIds.map(positionOf).reduce((a, b) => (a < b ? a : b));
+}
+
+function countUpTo(nodeIds: readonly string[], upTo: bigint): number {
+  return nodeIds.filter((id) => positionOf(id) <= upTo).length;
 }
 
 /** `set` with the tables that those services had before. */

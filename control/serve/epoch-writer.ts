@@ -165,6 +165,7 @@ export class EpochWriter {
       approval: given ?? REFUSED,
       inputs: rollouts.inputs,
       blind: rollouts.isBlind(),
+      watched: rollouts.watched(),
     });
     const { draft, unit } = course;
     const nowMs = clock.nowMs();

@@ -38,8 +38,10 @@ export class RolloutWorld {
   broken = new Map<string, "ahead" | "all">();
   /** Nodes that do not answer the poller. */
   silent = new Set<string>();
-  /** Called in the middle of a stage: what a test makes happen there. */
+  /** False: the fleet refuses every set. */
   stageOk = true;
+  /** False: Envoys do not say who they are. */
+  named = true;
   inputs = "inputs 1";
   readonly #counters = new Map<string, { completed: number; failed: number }>();
   /** Targets that can take no request, with the reason. */
@@ -203,7 +205,13 @@ export class RolloutWorld {
       };
       clusters.push([target!, { healthyHosts: 1, totalHosts: 1, statName: target!, stats }]);
     }
-    return { url: `http://${node}`, node, atMonotonicMs: this.nowMs, uptimeS: null, clusters: new Map(clusters) };
+    return {
+      url: `http://${node}`,
+      node: this.named ? node : null,
+      atMonotonicMs: this.nowMs,
+      uptimeS: null,
+      clusters: new Map(clusters),
+    };
   }
 
   /** The services on their base weights. */

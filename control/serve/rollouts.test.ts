@@ -76,6 +76,23 @@ describe("a change of a service without sessions", () => {
     assert.equal(flightOf(world.rollouts.state, "quotes")?.step, 0);
   });
 
+  test("reaches to the first node that can be seen where not all are, and all at once where none can be told from another", async () => {
+    const world = await start();
+    for (const id of inOrder.slice(0, 3)) world.silent.add(id);
+    await world.pass(40_000, 4);
+    await world.planner([world.plan("quotes", quotes)]);
+    assert.deepEqual(world.aheadNow().sort(), inOrder.slice(0, 4).sort());
+    await world.settle();
+    assert.deepEqual(world.weights("quotes"), [...quotes]);
+    const nameless = await start();
+    nameless.named = false;
+    await nameless.restart();
+    await nameless.pass(1_000);
+    await nameless.planner([nameless.plan("quotes", quotes)]);
+    assert.equal(nameless.writer.inForce!.record.rollout!.services[0]!.by, "slots");
+    await nameless.settle();
+  });
+
   test("is taken back when its one node falls silent", async () => {
     const world = await start();
     await world.planner([world.plan("quotes", quotes)]);

@@ -180,6 +180,13 @@ export class Rollouts {
     return partial !== undefined && !bySlots ? partial : null;
   }
 
+  /** Nodes whose telemetry is heard; null where none is configured, or nothing is watched. */
+  watched(): ReadonlySet<string> | null {
+    const { meter, config, clock } = this.#options;
+    if (config.envoy.admin.length === 0 || config.rollout.bakeMs === 0) return null;
+    return meter.heardNodes(clock.monotonicMs(), this.#gapMs);
+  }
+
   /** Throws CHANGE_IN_FLIGHT when a change of one of the services is on its way, CHANGE_UNWATCHED when none could be watched. */
   roomFor(services: readonly string[], breakGlass: boolean): void {
     for (const service of services) {

@@ -45,6 +45,7 @@ export class Stand {
     const admin = createServer((request, response) => {
       response.setHeader("content-type", "application/json");
       if (request.url?.startsWith("/ready")) return response.end("LIVE");
+      if (request.url?.startsWith("/server_info")) return response.end(JSON.stringify({ node: { id: "edge-1" } }));
       response.end(JSON.stringify(request.url?.startsWith("/clusters") ? clusters(healthy) : { stats: [] }));
     });
     await new Promise<void>((resolve) => admin.listen(0, "127.0.0.1", resolve));
