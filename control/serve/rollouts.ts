@@ -73,7 +73,7 @@ export interface StepWriter {
 const BLIND = "no Envoy's telemetry is heard: a change could not be watched";
 /** Envoys are read twice a second: on a fast planning clock a gap could be shorter than the time between two readings. */
 const LEAST_GAP_MS = 2_000;
-/** A rollback that the fleet or the store did not take is tried again no sooner than this. */
+/** A step or a rollback that the fleet did not take is tried again no sooner than this. */
 const RETRY_MS = 5_000;
 
 /**
@@ -166,9 +166,8 @@ export class Rollouts {
 
   /** True while nothing can be seen of the fleet, so that a change could not be watched and would be taken back. */
   isBlind(): boolean {
-    const { meter, config, clock } = this.#options;
-    if (config.envoy.admin.length === 0 || config.rollout.bakeMs === 0) return false;
-    return meter.isBlind(clock.monotonicMs(), this.#gapMs);
+    const { meter, clock } = this.#options;
+    return this.#looks && meter.isBlind(clock.monotonicMs(), this.#gapMs);
   }
 
   /** The unit that must be through before another change of the service begins; null: none. */
@@ -182,9 +181,14 @@ export class Rollouts {
 
   /** Nodes whose telemetry is heard; null where none is configured, or nothing is watched. */
   watched(): ReadonlySet<string> | null {
-    const { meter, config, clock } = this.#options;
-    if (config.envoy.admin.length === 0 || config.rollout.bakeMs === 0) return null;
-    return meter.heardNodes(clock.monotonicMs(), this.#gapMs);
+    const { meter, clock } = this.#options;
+    return this.#looks ? meter.heardNodes(clock.monotonicMs(), this.#gapMs) : null;
+  }
+
+  /** False where no telemetry is configured, or nothing bakes. */
+  get #looks(): boolean {
+    const { envoy, rollout } = this.#options.config;
+    return envoy.admin.length > 0 && rollout.bakeMs > 0;
   }
 
   /** Throws CHANGE_IN_FLIGHT when a change of one of the services is on its way, CHANGE_UNWATCHED when none could be watched. */
@@ -242,6 +246,8 @@ export class Rollouts {
     const sinceMs = clock.nowMs();
     const note: WatchNote = { unit: flight.id, sinceMs, bakeUntilMs: sinceMs + config.rollout.bakeMs, ...found };
     await this.#note(ROLLOUT_TOPIC.watch, flight.epoch, note);
+    const earlier = this.#marks.get(flight.id);
+    if (earlier !== undefined) meter.drop(earlier.mark);
     const mark = meter.mark(clock.monotonicMs(), this.#gapMs);
     this.#marks.set(flight.id, { epoch: flight.epoch, mark });
   }
@@ -307,7 +313,9 @@ export class Rollouts {
       return;
     const { clock } = this.#options;
     const failed = this.#failed.get(now.id);
-    if (failed !== undefined && clock.monotonicMs() - failed.atMonotonicMs < RETRY_MS) return;
+    // A rollback does not wait because a step could not be made.
+    const waits = failed !== undefined && (decision.kind === "advance" || failed.reason !== null);
+    if (waits && clock.monotonicMs() - failed.atMonotonicMs < RETRY_MS) return;
     const stuck =
       decision.kind === "advance"
         ? await this.#advance(now, decision.step, writer)
