@@ -165,6 +165,7 @@ export const ERROR_CODES = {
     exit: 3,
     hint: "The control server is of another version than this command: run the one that belongs to it.",
   },
+  SERVER_STANDBY: { exit: 4, http: 503, hint: "Ask the server that leads, which the message names." },
   SERVER_UNREACHABLE: {
     exit: 4,
     hint: "Start it with `ballast serve` (or `ballast up`), or name its address with --server HOST:PORT.",

@@ -1,5 +1,6 @@
 /** The bootstrap of the demo's Envoy: the header-route form for its services, marked so that the demo's client sees what Envoy did. */
 import { bootstrap } from "./render/bootstrap.ts";
+import type { Address, ControlTls } from "./render/clusters.ts";
 import type { Json } from "./render/names.ts";
 
 export { CONTROL_CLUSTER, FILTER_NAME, KILL_SWITCH_KEY, STEER_HEADER } from "./render/names.ts";
@@ -30,8 +31,11 @@ export interface DemoBootstrap {
   /** Null: the user's static weights alone, without filter and control cluster. */
   filter: {
     wasmPath: string;
-    control: { host: string; port: number };
+    /** All control servers. */
+    control: Address | readonly Address[];
+    controlTls?: ControlTls;
     sessionCookie: string;
+    debugHeader?: string;
   } | null;
 }
 
@@ -50,7 +54,14 @@ export function renderBootstrap({ filter, services, ...options }: DemoBootstrap)
           targets: targets.map((target) => ({ name: target.name, weight: target.basePpm })),
         })),
         routes: { form: "header-route", markHeader: DEMO_HEADERS.route },
-        filter: filter === null ? null : { wasmPath: filter.wasmPath, sessionFrom: { cookie: filter.sessionCookie } },
+        filter:
+          filter === null
+            ? null
+            : {
+                wasmPath: filter.wasmPath,
+                sessionFrom: { cookie: filter.sessionCookie },
+                ...(filter.debugHeader === undefined ? {} : { debugHeader: filter.debugHeader }),
+              },
         clusterHeader: DEMO_HEADERS.cluster,
       },
     ],
@@ -58,6 +69,7 @@ export function renderBootstrap({ filter, services, ...options }: DemoBootstrap)
       targets.map(({ name, port }) => ({ name, address: { host: LOOPBACK, port } })),
     ),
     control: filter === null ? null : filter.control,
+    ...(filter?.controlTls === undefined ? {} : { controlTls: filter.controlTls }),
   }) as { static_resources: { listeners: Json[] } };
   // Few client connections: without it one worker could get them all.
   for (const listener of rendered.static_resources.listeners)

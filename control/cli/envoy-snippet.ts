@@ -6,6 +6,7 @@ import { renderSnippet, snippetYaml } from "../../envoy/render/snippet.ts";
 import type { BallastConfig, ServiceConfig } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { nearestNames } from "../config/nearest-name.ts";
+import { parseListenAddress } from "../xds/listen-address.ts";
 import type { Command } from "./io.ts";
 
 const USAGE = `usage: ballast envoy snippet --service NAME [--service NAME ...] [flags]
@@ -18,6 +19,7 @@ Prints the YAML to paste into an Envoy configuration for services of ballast.yam
 --retry-elsewhere a retry may go to another target: header-name only, Envoy 1.39 or newer
 --debug-header   name of a response header with service, target and epoch, for trusted clients that send it
 --ecds PATH      the filter's own configuration in a file that Envoy follows
+--control HOST:PORT  a control server as this Envoy reaches it, once for each (default: server.xds of ballast.yaml)
 --wasm PATH      where Envoy finds the module (default /etc/envoy/ballast.wasm)
 --config FILE    default demo/ballast.yaml`;
 
@@ -36,6 +38,7 @@ export const run: Command = async (args, io) => {
       "retry-elsewhere": { type: "boolean", default: false },
       "debug-header": { type: "string" },
       ecds: { type: "string" },
+      control: { type: "string", multiple: true, default: [] },
       wasm: { type: "string", default: "/etc/envoy/ballast.wasm" },
       config: { type: "string", default: "demo/ballast.yaml" },
       help: { type: "boolean", default: false },
@@ -74,7 +77,7 @@ export const run: Command = async (args, io) => {
       ...(values["debug-header"] === undefined ? {} : { debugHeader: values["debug-header"].toLowerCase() }),
       ...(values.ecds === undefined ? {} : { ecdsPath: values.ecds }),
     },
-    control: config.server.xds,
+    control: values.control.length === 0 ? config.server.xds : values.control.map(readControl),
   });
   io.out(snippetYaml(snippet, values.ecds).trimEnd());
   return 0;
@@ -82,6 +85,12 @@ export const run: Command = async (args, io) => {
 
 function usage(text: string): BallastError {
   return new BallastError("USAGE", text, { hint: USAGE });
+}
+
+function readControl(text: string): { host: string; port: number } {
+  const address = parseListenAddress(text);
+  if (address.port === 0) throw usage(`--control ${text}: expected HOST:PORT`);
+  return address;
 }
 
 function findService(config: BallastConfig, name: string): ServiceConfig {

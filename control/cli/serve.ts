@@ -3,14 +3,16 @@ import pino from "pino";
 import { BallastError } from "../../common/errors.ts";
 import { PPM } from "../plan/plan.ts";
 import type { ActiveEpoch } from "../serve/epoch-writer.ts";
-import { serve } from "../serve/serve.ts";
+import { type Serving, serve } from "../serve/serve.ts";
+import { serveInTurn } from "../serve/serve-in-turn.ts";
+import { pauseHook } from "../serve/steps.ts";
 import type { Command } from "./io.ts";
 
 const USAGE = `usage: ballast serve [--config FILE] [--anchor MS] [--standby] [--events] [--log-level LEVEL]
 
 Runs the control server until SIGINT or SIGTERM.
 --anchor MS    wall time (ms since 1970) at which clock.start of ballast.yaml holds; kept beside the store for the next start
---standby      while another server leads with the same store, wait for the lead instead of failing
+--standby      one of several servers on one store: while another leads, wait; when another took the lead, wait again
 --events       one JSON object per line on stdout: {"event":"ready"|"epoch"|"error", …}; the log goes to stderr
 --log-level    trace, debug, info (default), warn or error`;
 
@@ -36,30 +38,35 @@ export const run: Command = async (args, io) => {
   if (!["trace", "debug", "info", "warn", "error"].includes(values["log-level"]))
     throw new BallastError("USAGE", `--log-level ${values["log-level"]}`);
 
-  const waiting = new AbortController();
-  const stopped = new Promise<void>((resolve) => {
-    const stop = () => {
-      waiting.abort();
-      resolve();
-    };
-    process.once("SIGINT", stop);
-    process.once("SIGTERM", stop);
-  });
+  const stopping = new AbortController();
+  process.once("SIGINT", () => stopping.abort());
+  process.once("SIGTERM", () => stopping.abort());
   const emit = (event: object) => {
     if (values.events) io.out(JSON.stringify(event));
   };
   const log = pino({ level: values["log-level"] }, pino.destination(2));
-  const server = await serve({
+  const atStep = pauseHook(process.env.BALLAST_PAUSE_FILE, emit);
+  const options = {
     configPath: values.config,
     log,
-    onEpoch: (epoch) => emit(epochEvent(epoch)),
-    onError: (error) => emit({ event: "error", message: error.message }),
-    ...(values.standby ? { standby: waiting.signal } : {}),
+    onEpoch: (epoch: ActiveEpoch & { source: string }) => emit(epochEvent(epoch)),
+    onError: (error: Error) => emit({ event: "error", message: error.message }),
+    ...(atStep === undefined ? {} : { atStep }),
     ...(anchorMs === undefined ? {} : { anchorMs }),
-  });
-  emit({ event: "ready", xds: server.xdsPort, api: server.apiPort });
-  await stopped;
+  };
+  const ready = (server: Serving) => emit({ event: "ready", xds: server.xdsPort, api: server.apiPort });
+  if (values.standby) {
+    await serveInTurn({ ...options, standby: stopping.signal }, ready);
+    return 0;
+  }
+  const { promise: over, resolve: end } = Promise.withResolvers<BallastError | null>();
+  stopping.signal.addEventListener("abort", () => end(null));
+  const server = await serve({ ...options, onDeposed: end });
+  ready(server);
+  const deposed = await over;
   await server.stop();
+  // Another server serves the fleet; whoever watches this process must see that it ended by itself.
+  if (deposed !== null) throw deposed;
   return 0;
 };
 

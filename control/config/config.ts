@@ -20,7 +20,14 @@ export interface BallastConfig {
   /** A planning calendar of its own; null: the wall clock. */
   clock: { startMs: number; rate: number } | null;
   /** TLS null: that server speaks clear text, on loopback only. */
-  server: { xds: SocketAddress; xdsTls: XdsTlsFiles | null; api: SocketAddress; apiTls: TlsFiles | null };
+  server: {
+    xds: SocketAddress;
+    xdsTls: XdsTlsFiles | null;
+    api: SocketAddress;
+    apiTls: TlsFiles | null;
+    /** The head of the store is confirmed at least so often, or the server falls silent and another may take the lead. */
+    leaseMs: number;
+  };
   store: StoreConfig;
   /** Base URLs of Envoy admin endpoints, without a slash at the end. */
   envoy: { admin: readonly string[] };

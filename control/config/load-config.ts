@@ -42,7 +42,7 @@ export const FIELDS = {
     "services",
   ],
   clock: ["start", "rate"],
-  server: ["xds", "xdsTls", "api", "apiTls"],
+  server: ["xds", "xdsTls", "api", "apiTls", "lease"],
   ...STORE_FIELDS,
   envoy: ["admin"],
   estate: ["servicenow", "maxAge"],
@@ -174,12 +174,15 @@ function readClock(root: Section): BallastConfig["clock"] | undefined {
   return startMs === undefined || rate === undefined ? undefined : { startMs, rate };
 }
 
+const DEFAULT_LEASE_MS = 10_000;
+
 function readServer(root: Section): BallastConfig["server"] | undefined {
   const defaults = {
     xds: { host: "127.0.0.1", port: 18_000 },
     api: { host: "127.0.0.1", port: 18_001 },
     xdsTls: null,
     apiTls: null,
+    leaseMs: DEFAULT_LEASE_MS,
   };
   if (!root.has("server")) return defaults;
   const section = root.section("server", FIELDS.server);
@@ -188,11 +191,14 @@ function readServer(root: Section): BallastConfig["server"] | undefined {
   const xds = section.value("xds", xdsTls === null ? v.listenAddress : v.tlsListenAddress, defaults.xds);
   const apiTls = readTls(section);
   const api = section.value("api", apiTls === null ? v.listenAddress : v.tlsListenAddress, defaults.api);
+  const lease = v.duration({ minMs: 2_000, maxMs: 60_000, range: "2s to 1m" });
+  const leaseMs = section.value("lease", lease, DEFAULT_LEASE_MS);
   if (xds === undefined || xdsTls === undefined || api === undefined || apiTls === undefined) return undefined;
+  if (leaseMs === undefined) return undefined;
   if (xds.port !== 0 && xds.port === api.port) {
     section.reject(section.has("api") ? "api" : "xds", `port ${api.port} for both xds and api`, "two different ports");
   }
-  return { xds, xdsTls, api, apiTls };
+  return { xds, xdsTls, api, apiTls, leaseMs };
 }
 
 function readHistory(root: Section): BallastConfig["history"] | undefined {

@@ -36,19 +36,6 @@ function route<B extends z.ZodType | null>(
   return spec as unknown as ApiRoute;
 }
 
-/** While the server still reads its store. */
-export const STARTING_ROUTES: readonly ApiRoute[] = [
-  route({
-    method: "GET",
-    path: "/healthz",
-    summary: "The process runs",
-    role: null,
-    body: null,
-    answer: schema.HealthAnswer,
-    handle: () => ({ status: "starting" }),
-  }),
-];
-
 /** The operations of docs/reference/api.md, in its order. */
 export function apiRoutes(ports: ApiPorts): readonly ApiRoute[] {
   const routes = [...operations(ports), ...reading(ports), ...changing(ports), ...freezing(ports), ...modelling(ports)];
@@ -81,14 +68,18 @@ function operations(ports: ApiPorts): ApiRoute[] {
     route({
       method: "GET",
       path: "/readyz",
-      summary: "200 when this server can steer, else 503 with the checks that fail",
+      summary: "200 when this server leads and can steer, else 503 with the checks that fail",
       role: null,
       body: null,
       answer: schema.ReadyAnswer,
       handle: () => {
         const checks = readyChecks(ports, ports.confirmedAgoMs(), ports.leaseTtlMs);
         const ready = checks.every(({ ok }) => ok);
-        return new ApiAnswer(ready ? 200 : 503, "application/json", `${JSON.stringify({ ready, checks })}\n`);
+        return new ApiAnswer(
+          ready ? 200 : 503,
+          "application/json",
+          `${JSON.stringify({ ready, role: "leader", checks })}\n`,
+        );
       },
     }),
     route({

@@ -374,6 +374,7 @@ export const FreezeAnswer = z.strictObject({ id: z.string() });
 export const HealthAnswer = z.strictObject({ status: z.string() });
 export const ReadyAnswer = z.strictObject({
   ready: z.boolean(),
+  role: z.enum(["leader", "standby", "starting"]),
   checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), text: z.string() })),
 });
 export const ErrorAnswer = z.strictObject({ code: z.string(), message: z.string(), hint: z.string() });

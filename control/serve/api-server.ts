@@ -48,6 +48,8 @@ export interface ApiServerOptions {
   port: number;
   /** Read at every request, so that a server can answer before all of it is there. */
   routes: () => readonly ApiRoute[];
+  /** Why a path is not served that the whole server would serve; null: it knows none such. */
+  notServed?: () => BallastError | null;
   doorkeeper?: Doorkeeper;
   /** PEM. With `clientCa` clients are asked for a certificate; who shows none needs a token. */
   tls?: { cert: Buffer; key: Buffer; clientCa: Buffer | null };
@@ -135,7 +137,8 @@ async function answer(request: IncomingMessage, settings: Settings): Promise<Api
   const url = new URL(request.url ?? "/", "http://ballast");
   const method = request.method === "HEAD" ? "GET" : request.method;
   const found = findRoute(settings.routes(), method ?? "", url.pathname);
-  if (found === null) throw new BallastError("API_NOT_FOUND", `there is no ${request.method} ${url.pathname}`);
+  if (found === null)
+    throw settings.notServed?.() ?? new BallastError("API_NOT_FOUND", `there is no ${request.method} ${url.pathname}`);
   const { route, params } = found;
   const caller: Caller = route.role === null ? { name: null, roles: new Set() } : settings.doorkeeper.identify(request);
   if (route.role !== null) requireRole(caller, route.role);

@@ -2,6 +2,7 @@ import { overdue } from "../change/approvals.ts";
 import { PPM } from "../plan/plan.ts";
 import type { Metric } from "./metrics-text.ts";
 import { modelMetrics } from "./model-metrics.ts";
+import { leaderMetric } from "./standby.ts";
 import { alarmsOf, type StatusPorts } from "./status.ts";
 
 const SECOND = 1000;
@@ -52,6 +53,7 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
   const plannedMs = loop.plannedAtMonotonicMs;
   return [
     gauge("ballast_epoch", "Epoch in force; 0 before the first.", inForce?.epoch ?? 0),
+    leaderMetric(true),
     gauge("ballast_term", "Fencing token of this server's lease.", term),
     gauge(
       "ballast_store_confirmed_age_seconds",

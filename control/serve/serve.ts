@@ -17,8 +17,8 @@ import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { openTickets } from "../tickets/open-tickets.ts";
 import { startXdsServer, type XdsServerOptions } from "../xds/server.ts";
 import { Doorkeeper, readTokenFile } from "./api-access.ts";
-import { apiRoutes, STARTING_ROUTES } from "./api-routes.ts";
-import { type ApiRoute, startApiServer } from "./api-server.ts";
+import { apiRoutes } from "./api-routes.ts";
+import { startApiServer } from "./api-server.ts";
 import { ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { Changes } from "./changes.ts";
 import { policyDigestOf } from "./checkpoint-record.ts";
@@ -26,10 +26,13 @@ import { ControlLoop } from "./control-loop.ts";
 import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
 import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
-import { lead } from "./leadership.ts";
+import { type Leadership, lead } from "./leadership.ts";
 import { ModelDesk } from "./model-desk.ts";
 import { ModelFiles } from "./model-files.ts";
 import { Rollouts, restoreRollouts } from "./rollouts.ts";
+import { notLeading, type StandbyView, standbyRoutes } from "./standby.ts";
+import { type StepHook, stepFleet, stepStore } from "./steps.ts";
+import { noteAbandoned } from "./take-over.ts";
 
 export interface ServeOptions {
   configPath: string;
@@ -40,6 +43,10 @@ export interface ServeOptions {
   onError?: (error: Error) => void;
   /** Waits for the lead instead of failing when another server holds it; aborting it ends the wait with STORE_FENCED. */
   standby?: AbortSignal;
+  /** Another server took the lead: this one is silent and can write nothing more; stop it. */
+  onDeposed?: (error: BallastError) => void;
+  /** Called at each step of an epoch's life, see steps.ts; for fault tests. */
+  atStep?: StepHook;
   /** Holds every answer of the API against its documented schema; for tests. */
   checkAnswers?: boolean;
   /** Wall clock of change control. Default Date.now; for tests. */
@@ -52,7 +59,6 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-const LEASE_TTL_MS = 10_000;
 const POLL_INTERVAL_MS = 500;
 /** What was before a change is looked at for so long at least, of real time: a bake on a fast clock is short. */
 const MIN_LOOK_BACK_MS = 10_000;
@@ -74,10 +80,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const anchorMs = await settleAnchor(config, options.anchorMs ?? null);
     const clock: Clock = config.clock === null ? systemClock : virtualClock({ ...config.clock, anchorMs });
     // Its port is bound before the lease is asked for: a second start of the same server must fail there, not take the lead.
-    let routes: readonly ApiRoute[] = STARTING_ROUTES;
+    let standby: StandbyView | null = { phase: "starting", leader: null };
+    let routes = standbyRoutes(() => standby ?? { phase: "starting", leader: null });
     const api = await startApiServer({
       ...config.server.api,
       routes: () => routes,
+      notServed: () => (standby === null ? null : notLeading(standby)),
       doorkeeper: await doorkeeperOf(config),
       ...(config.server.apiTls === null ? {} : { tls: await readTlsFiles("apiTls", config.server.apiTls) }),
       ...(options.checkAnswers === undefined ? {} : { checkAnswers: options.checkAnswers }),
@@ -85,12 +93,27 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     undo.push(() => api.stop());
     // The same over restarts, so that a server takes its own lease back at once.
     const holder = `${hostname()}:${config.server.api.port === 0 ? `pid-${process.pid}-${api.port}` : api.port}`;
-    const leadership = await lead({
+    const { leaseMs } = config.server;
+    // The lease may be lost before there is a fleet to silence.
+    let lost: string | null = null;
+    const fleet: { silence(reason: string): void; resume(): void } = { silence: () => {}, resume: () => {} };
+    const leadership: Leadership = await lead({
       store,
       holder,
-      ttlMs: LEASE_TTL_MS,
-      onLost: (reason) => xds.fleet.silence(`the head of the store cannot be confirmed: ${reason}`),
-      onRegained: () => xds.fleet.resume(),
+      ttlMs: leaseMs,
+      onLost: (reason) => {
+        lost = `the head of the store cannot be confirmed: ${reason}`;
+        fleet.silence(lost);
+      },
+      onRegained: () => {
+        lost = null;
+        fleet.resume();
+      },
+      onDeposed: (error) => options.onDeposed?.(error),
+      onWaiting: (leader) => {
+        if (standby?.phase === "starting") log.info({ leader }, "waiting for the lead");
+        standby = { phase: "standby", leader };
+      },
       ...(options.standby === undefined ? {} : { waiting: options.standby }),
     });
     undo.push(() => leadership.stop());
@@ -99,8 +122,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const { estate, history, services } = inputs;
     reportFindings(estate.findings, options);
 
-    const { inForce, memory } = await restoreInForce(store, config);
     const { term } = leadership;
+    const abandoned = await noteAbandoned(store, { term });
+    if (abandoned.length > 0)
+      log.warn({ epochs: abandoned }, "a server ended before it committed what it had reserved");
+    const { inForce, memory } = await restoreInForce(store, config);
     const desk = new ChangeDesk({
       store,
       term,
@@ -112,11 +138,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const clockRate = config.clock?.rate ?? 1;
     const meter = new RolloutMeter({ lookBackMs: Math.max(MIN_LOOK_BACK_MS, config.rollout.bakeMs / clockRate) });
     const nodeIds = () => xds.fleet.connectedIds();
+    const stepped = stepStore(store, options.atStep);
     const rollouts = new Rollouts({
       config,
       clock,
       wallMs,
-      store,
+      store: stepped,
       term,
       state: await restoreRollouts(store),
       meter,
@@ -139,9 +166,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       clock,
       restore: memory,
       ...(config.server.xdsTls === null ? {} : { tls: await xdsTls(config.server.xdsTls) }),
+      beforeServing: () => leadership.check(),
       onBehind: (error) => options.onError?.(error),
     });
     undo.push(() => xds.stop());
+    fleet.silence = (reason) => xds.fleet.silence(reason);
+    fleet.resume = () => xds.fleet.resume();
+    if (lost !== null) fleet.silence(lost);
 
     const files = new ModelFiles(`${config.store.sqlite}.models`);
     const forecaster = await LiveForecaster.open({
@@ -170,8 +201,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       wallMs,
       estateDigest: estate.digest,
       services,
-      store,
-      fleet: xds.fleet,
+      store: stepped,
+      fleet: stepFleet(xds.fleet, options.atStep),
       rollouts,
       nodeIds,
       term,
@@ -226,6 +257,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       rollouts,
       changes,
       onError: (error) => {
+        if (error instanceof BallastError && error.code === "STORE_FENCED") void leadership.renew();
         log.error({ err: error }, error.message);
         options.onError?.(error);
       },
@@ -257,8 +289,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       term,
       tickets,
       confirmedAgoMs: () => leadership.confirmedAgoMs(),
-      leaseTtlMs: LEASE_TTL_MS,
+      leaseTtlMs: leaseMs,
     });
+    standby = null;
     // Whoever follows the events learns what is in force also after a server died between an activation and its event.
     if (inForce !== null) options.onEpoch?.({ inForce, atMs: Date.now(), tables: null, skewMs: null, source: "none" });
     loop.start();

@@ -71,6 +71,8 @@ export interface XdsServerOptions {
   };
   /** What the store says now. Without it every node that holds an epoch is found to be ahead (EPOCH_BEHIND_FLEET). */
   restore?: FleetMemory;
+  /** Called before anything is written or a stream is taken up: the last moment to `silence` a fleet that is no longer ours. */
+  beforeServing?: () => void;
   /** Called when a node holds more than the store: nothing is pushed until `fleet.raiseReserved`. */
   onBehind?: (error: BallastError, node: { id: string; instance: string }, epoch: number) => void;
 }
@@ -123,6 +125,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
 
   const flush = () => {
     turn = null;
+    options.beforeServing?.();
     let budget = STREAMS_PER_TURN;
     for (const stream of dirty) {
       if (budget-- === 0) break;
@@ -259,9 +262,11 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     };
     grpcStream.onDrain = () => {
       wire.blocked = false;
+      options.beforeServing?.();
       send(stream);
     };
     grpcStream.onMessage = (bytes) => onRequest(stream, bytes);
+    options.beforeServing?.();
     if (stopping || fleet.silent !== null) end(wire, GRPC_STATUS.UNAVAILABLE, fleet.silent ?? "the server is stopping");
     else if (open.size >= limits.maxStreams)
       end(wire, GRPC_STATUS.RESOURCE_EXHAUSTED, `${limits.maxStreams} streams are open`);

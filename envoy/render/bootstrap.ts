@@ -1,4 +1,4 @@
-import { type Address, controlCluster, socketAddress, targetCluster } from "./clusters.ts";
+import { type Address, type ControlTls, controlCluster, socketAddress, targetCluster } from "./clusters.ts";
 import { explain } from "./explained.ts";
 import { type ListenerOptions, listener } from "./listener.ts";
 import { type Json, KILL_SWITCH_KEY } from "./names.ts";
@@ -13,8 +13,9 @@ export interface BootstrapOptions {
   listeners: readonly ListenerOptions[];
   /** Where each target answers. */
   targets: readonly { name: string; address: Address }[];
-  /** Null: without the control cluster. */
-  control: Address | null;
+  /** All control servers; null: without the control cluster. */
+  control: Address | readonly Address[] | null;
+  controlTls?: ControlTls;
   healthCheck?: boolean;
 }
 
@@ -33,7 +34,9 @@ export function bootstrap(options: BootstrapOptions): Json {
           ...options.targets.map(({ name, address }) =>
             targetCluster(name, address, { healthCheck: options.healthCheck ?? true }),
           ),
-          ...(control === null ? [] : [controlCluster(control)]),
+          ...(control === null
+            ? []
+            : [controlCluster(control, options.controlTls === undefined ? {} : { tls: options.controlTls })]),
         ],
       },
     },

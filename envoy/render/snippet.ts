@@ -25,7 +25,7 @@ export interface SnippetOptions {
   services: readonly SteeredService[];
   routes: RouteOptions;
   filter: FilterOptions & { ecdsPath?: string };
-  control: Address;
+  control: Address | readonly Address[];
 }
 
 export function renderSnippet(options: SnippetOptions): Snippet {

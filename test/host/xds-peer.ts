@@ -53,7 +53,7 @@ export class XdsPeer {
   }
 
   /** Sends a Stage and has the set's tables ready. Returns the nonce. */
-  stage(epoch: number, set: TableSet, options: { term?: number; digest?: bigint; stream?: PeerStream } = {}): string {
+  stage(epoch: number, set: TableSet, options: { term?: number; digest?: bigint } = {}): string {
     this.add(set.tables);
     const message = create(StageSchema, {
       epoch: BigInt(epoch),
@@ -61,22 +61,17 @@ export class XdsPeer {
       setDigest: options.digest ?? set.digest,
       tables: set.tables.map(({ service, digest }) => ({ service, digest })),
     });
-    return this.send("Stage", [toBinary(StageSchema, message)], `${epoch}-${digestHex(set.digest)}`, options.stream);
+    return this.send("Stage", [toBinary(StageSchema, message)], `${epoch}-${digestHex(set.digest)}`);
   }
 
-  activate(epoch: number, digest: bigint, options: { term?: number; mode?: Mode; stream?: PeerStream } = {}): string {
+  activate(epoch: number, digest: bigint, options: { term?: number; mode?: Mode } = {}): string {
     const message = create(ActivationSchema, {
       epoch: BigInt(epoch),
       term: BigInt(options.term ?? 1),
       setDigest: digest,
       mode: options.mode ?? Mode.STEER,
     });
-    return this.send(
-      "Activation",
-      [toBinary(ActivationSchema, message)],
-      `${epoch}-${digestHex(digest)}`,
-      options.stream,
-    );
+    return this.send("Activation", [toBinary(ActivationSchema, message)], `${epoch}-${digestHex(digest)}`);
   }
 
   /** Sends any resources of a type; delivered when the Envoy runs next. */
