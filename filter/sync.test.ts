@@ -93,6 +93,26 @@ test("only tables that are not held are asked for, and a rollback asks for none"
   assert.match(envoy.request(0, { route: "payments" }).steer!, /^[ab]$/);
 });
 
+test("the last three sets are kept: a return to one of them needs no table, an older one is fetched again", () => {
+  const { envoy, peer } = start();
+  settle(envoy);
+  const [one, two, three, four] = [10, 20, 30, 40].map((a) => splitSet("payments", a));
+  const fetches = (epoch: number, tables: typeof one): number => {
+    peer.forgetSent();
+    const before = peer.requests.length;
+    deploy(envoy, peer, epoch, tables!);
+    return peer.requests
+      .slice(before)
+      .filter(({ kind, message }) => kind === "WeightTable" && message.resourceNames.length > 0).length;
+  };
+  for (const [i, tables] of [one, two, three].entries()) assert.ok(fetches(i + 1, tables) > 0);
+  assert.equal(fetches(4, one), 0);
+  // In force and before: four, one, three.
+  assert.ok(fetches(5, four) > 0);
+  assert.equal(fetches(6, three), 0);
+  assert.ok(fetches(7, two) > 0);
+});
+
 test("an activation before its stage waits for it", () => {
   const { envoy, peer } = start();
   settle(envoy);

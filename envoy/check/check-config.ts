@@ -72,7 +72,7 @@ function checkClash(plugins: readonly Plugin[], say: Say): void {
       say(
         "error",
         "VM_CLASH",
-        `two filters in vm_id "${plugin.vmId}" differ in ${fields.join(", ")}: the newest would serve the requests of both; give one of them another vm_id`,
+        `two filters in vm_id "${plugin.vmId}" differ in ${fields.join(", ")}: under two plugin names the second is refused, under one the newest serves the requests of both; give one of them another vm_id`,
       );
     }
   }

@@ -42,7 +42,7 @@ export function key(kind: u32, number: u32): usize {
   store<u8>(KEY, 97 + kind, KEY_PREFIX_LENGTH);
   store<u8>(KEY, 48 + (number & 63), KEY_PREFIX_LENGTH + 1);
   store<u8>(KEY, 48 + ((number >> 6) & 63), KEY_PREFIX_LENGTH + 2);
-  store<u8>(KEY, 48 + (number >> 12), KEY_PREFIX_LENGTH + 3);
+  store<u8>(KEY, 48 + ((number >> 12) & 63), KEY_PREFIX_LENGTH + 3);
   return KEY;
 }
 

@@ -181,3 +181,28 @@ describe("a control cluster that is missing at start", { skip }, () => {
     assert.deepEqual(await stand.envoy.traps(), []);
   });
 });
+
+describe("a bootstrap without a node, and a configuration without fleet and node", { skip }, () => {
+  let stand: Stand;
+  before(async () => {
+    stand = await Stand.start({
+      requirements,
+      routes: { form: "header-route" },
+      subscribed: false,
+      edit: (bootstrap) => {
+        delete bootstrap.node;
+      },
+    });
+  });
+  after(() => stand?.close());
+
+  test("opens no stream, says so by a gauge, and leaves every request to the static route", async () => {
+    await until("the gauge", async () => (await stand.envoy.stat("wasmcustom.ballast.unsubscribed")) === 1);
+    assert.equal(stand.fleet.xds.streams(), 0);
+    assert.deepEqual(
+      [...new Set((await stand.client.askInTurn("payments", 30)).map(({ route }) => route))],
+      ["static"],
+    );
+    assert.deepEqual(await stand.envoy.traps(), []);
+  });
+});

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { checkConfig } from "../../envoy/check/check-config.ts";
 import { type Answer, Client, countServed } from "../e2e/fixture/client.ts";
+import { connectionManager, type Json } from "../e2e/fixture/envoy.ts";
 import { requireEnvoy } from "../e2e/fixture/requirements.ts";
 import { until } from "../e2e/fixture/wait.ts";
 import { SLOTS, Stand } from "./fixture/stand.ts";
@@ -63,11 +64,27 @@ describe("two listeners with different configurations under their own vm_ids", {
 const CLASH = { filter: { sessionFrom: { cookie: "sid" } }, second: { sessionFrom: { header: "x-session" } } } as const;
 
 describe("two listeners with different configurations under one vm_id", { skip }, () => {
+  const routes = { form: "header-route" } as const;
+  const REFUSED = /ballast: configuration refused at byte \d+: other settings live in this vm_id: take another/;
+
   test("are refused at the start, with a line that says what to do", async () => {
-    const starting = Stand.start({ requirements, routes: { form: "header-route" }, ...CLASH });
+    const starting = Stand.start({ requirements, routes, ...CLASH });
     await assert.rejects(
       starting.then((stand) => stand.close()),
-      /ballast: configuration refused at byte \d+: other settings live in this vm_id: take another/,
+      REFUSED,
+    );
+  });
+
+  test("are refused under one name as well, when their root_ids differ", async () => {
+    const second = { ...CLASH.second, pluginName: "ballast" };
+    const edit = (bootstrap: Json): void => {
+      const [, listener] = bootstrap.static_resources.listeners;
+      connectionManager(listener).http_filters[0].typed_config.config.root_id = "second";
+    };
+    const starting = Stand.start({ requirements, routes, ...CLASH, second, edit });
+    await assert.rejects(
+      starting.then((stand) => stand.close()),
+      REFUSED,
     );
   });
 });

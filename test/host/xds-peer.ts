@@ -53,7 +53,7 @@ export class XdsPeer {
   }
 
   /** Sends a Stage and has the set's tables ready. Returns the nonce. */
-  stage(epoch: number, set: TableSet, options: { term?: number; digest?: bigint } = {}): string {
+  stage(epoch: number, set: TableSet, options: { term?: number; digest?: bigint; stream?: PeerStream } = {}): string {
     this.add(set.tables);
     const message = create(StageSchema, {
       epoch: BigInt(epoch),
@@ -61,17 +61,22 @@ export class XdsPeer {
       setDigest: options.digest ?? set.digest,
       tables: set.tables.map(({ service, digest }) => ({ service, digest })),
     });
-    return this.send("Stage", [toBinary(StageSchema, message)], `${epoch}-${digestHex(set.digest)}`);
+    return this.send("Stage", [toBinary(StageSchema, message)], `${epoch}-${digestHex(set.digest)}`, options.stream);
   }
 
-  activate(epoch: number, digest: bigint, options: { term?: number; mode?: Mode } = {}): string {
+  activate(epoch: number, digest: bigint, options: { term?: number; mode?: Mode; stream?: PeerStream } = {}): string {
     const message = create(ActivationSchema, {
       epoch: BigInt(epoch),
       term: BigInt(options.term ?? 1),
       setDigest: digest,
       mode: options.mode ?? Mode.STEER,
     });
-    return this.send("Activation", [toBinary(ActivationSchema, message)], `${epoch}-${digestHex(digest)}`);
+    return this.send(
+      "Activation",
+      [toBinary(ActivationSchema, message)],
+      `${epoch}-${digestHex(digest)}`,
+      options.stream,
+    );
   }
 
   /** Sends any resources of a type; delivered when the Envoy runs next. */
