@@ -9,7 +9,8 @@ import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast diff FILE | --service NAME [--weights LIST] [--mode MODE] [--config FILE | --server HOST:PORT] [--json]
 
-Shows what a change would do against what is in force: weights, slots, sessions, and whether it would be approved by rule.
+Shows what a change would do against what is in force: weights, slots, sessions, whether it would be approved by rule, and in which steps it
+would go.
 ${CHANGE_USAGE}
 Exit 0 when it would go out by rule, 1 when it needs an approver or is frozen.`;
 
@@ -41,6 +42,10 @@ export const run: Command = async (args, io) => {
     for (const service of diff.services) printServiceDiff(service, io.out);
     for (const { ok, text } of diff.verdicts) if (!ok) io.out(`  outside the bounds: ${text}`);
     for (const { service, text } of diff.frozen) io.out(`  ${service} is ${text}`);
+    const { nodes, of, bakeMs } = diff.rollout;
+    io.out(
+      `  goes in ${nodes.length} step${nodes.length === 1 ? "" : "s"}, on ${nodes.join(", ")} of ${of} nodes, each watched for ${bakeMs / 1000} s`,
+    );
   }
   return diff.changeType === "standard" && diff.frozen.length === 0 ? 0 : 1;
 };

@@ -63,6 +63,14 @@ describe("what a person sees of a rollout", () => {
 
   let epoch = 0;
 
+  test("diff says beforehand in which steps a change would go", async () => {
+    const ask = (name: string, weights: string) => ballast(stand, "diff", "--service", name, "--weights", weights);
+    const byNodes = await ask("ledger", "ledger-site-a=60%,ledger-site-b=40%");
+    assert.match(byNodes, /goes in 2 steps, on 1, 2 of 2 nodes, each watched for 3600 s/);
+    const bySlots = await ask("payments", "payments-site-a=30%,payments-site-b=70%");
+    assert.match(bySlots, /goes in 2 steps, on 2, 2 of 2 nodes/);
+  });
+
   test("step, nodes and remaining bake stand in status and in metrics; another change of the service is refused", async () => {
     const made = await stand.call("POST", "/v1/changes", change(ledger(600_000)));
     epoch = made.body.epoch as number;

@@ -159,6 +159,7 @@ function reading(ports: ApiPorts): ApiRoute[] {
           services: preview.services,
           verdicts: preview.verdicts,
           frozen: [...preview.freezes].flatMap(([service, { frozen, text }]) => (frozen ? [{ service, text }] : [])),
+          rollout: { ...preview.rollout, nodes: [...preview.rollout.nodes] },
         };
       },
     }),

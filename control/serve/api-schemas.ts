@@ -365,6 +365,13 @@ export const DiffAnswer = z.strictObject({
   services: z.array(ServiceDiff),
   verdicts: z.array(Verdict),
   frozen: z.array(z.strictObject({ service: z.string(), text: z.string() })),
+  rollout: z
+    .strictObject({
+      nodes: z.array(z.int()).describe("connected nodes that would have each step"),
+      of: z.int().describe("connected nodes"),
+      bakeMs: z.number().describe("each step is watched for so long, on the planning clock"),
+    })
+    .describe("the steps that it would go in"),
 });
 export const RollbackAnswer = z.strictObject({ epoch: EPOCH, tablesOf: EPOCH, held: z.boolean() });
 export const ResumeAnswer = z.strictObject({ held: z.boolean() });

@@ -58,6 +58,8 @@ export interface ChangePreview {
   services: readonly PendingService[];
   verdicts: readonly Verdict[];
   freezes: ReadonlyMap<string, FreezeVerdict>;
+  /** Nodes, of how many, that would have each step; planning time that each is watched for. */
+  rollout: { nodes: readonly number[]; of: number; bakeMs: number };
 }
 
 /** The planner asks again for what a person refused, or what ran out, no sooner than this. */
@@ -75,13 +77,24 @@ export class Changes {
 
   /** What a request would do, without doing it. */
   preview(request: ChangeRequest): ChangePreview {
-    const { plans, draft, judgement, freezes } = this.#prepare(request);
+    const { writer, config } = this.#options;
+    const { plans, all, draft, judgement, freezes } = this.#prepare(request);
     const services = comparison(plans, draft, this.#inForce());
+    const rollout = writer.preview({
+      set: draft.set,
+      tables: draft.tables,
+      services: all,
+      why: request.reason,
+      trigger: "operator",
+      author: { kind: "person", name: request.author },
+      emergency: false,
+    });
     return {
       changeType: judgement.changeType === "standard" ? "standard" : "normal",
       services,
       verdicts: judgement.verdicts,
       freezes,
+      rollout: { ...rollout, bakeMs: config.rollout.bakeMs },
     };
   }
 

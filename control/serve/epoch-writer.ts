@@ -5,11 +5,12 @@ import type { Approval, Verdict } from "../checkpoint/record.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlanInput, PlannedService, ServicePolicy } from "../plan/plan.ts";
+import { nextStep, nodesAt } from "../rollout/way.ts";
 import type { BuiltTable } from "../table/build.ts";
 import type { FleetPush } from "../xds/push.ts";
 import { type ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { type Draft, policyDigestOf, recordOf } from "./checkpoint-record.ts";
-import { courseOf } from "./course.ts";
+import { type Course, courseOf } from "./course.ts";
 import { EpochCounts } from "./epoch-counts.ts";
 import { cohortFor, earlierEpochs, fromCheckpoint, type InForce, restoreInForce, settleEarlier } from "./in-force.ts";
 import { release } from "./release.ts";
@@ -141,6 +142,37 @@ export class EpochWriter {
     return draft.modelChange === undefined ? judgement : withModel(judgement, draft.modelChange);
   }
 
+  /** The steps that a draft would go in now: how many nodes of how many have each. */
+  preview(draft: Draft): { nodes: number[]; of: number } {
+    const { unit } = this.#course(draft, Number.MAX_SAFE_INTEGER, REFUSED);
+    const of = this.#options.nodeIds().length;
+    const nodes: number[] = [];
+    for (let step: number | null = 0; step !== null; ) {
+      const reached = nodesAt(unit, step, of);
+      nodes.push(reached);
+      step = nextStep({ ...unit, step }, { nodes: of, partial: reached < of, reached });
+    }
+    return { nodes, of };
+  }
+
+  #course(draft: Draft, epoch: number, approval: Approval): Course {
+    const { config, rollouts } = this.#options;
+    return courseOf({
+      draft,
+      epoch,
+      inForce: this.#inForce,
+      state: rollouts.state,
+      nodeIds: this.#options.nodeIds(),
+      policies: this.#policies,
+      policy: config.rollout,
+      slots: config.tables.slots,
+      approval,
+      inputs: rollouts.inputs,
+      blind: rollouts.isBlind(),
+      watched: rollouts.watched(),
+    });
+  }
+
   /**
    * The whole life of a draft up to its activation. `approval` is that of a person; without one the rules decide. False when
    * it was refused or aborted: `failed` says why, and what serves is as before. Call it inside `exclusively`.
@@ -153,20 +185,7 @@ export class EpochWriter {
     const judgement = this.judge(wanted);
     const owes = wanted.emergency || wanted.breakGlass !== undefined;
     const given = approval ?? this.#byRule(judgement, owes);
-    const course = courseOf({
-      draft: wanted,
-      epoch,
-      inForce: before,
-      state: rollouts.state,
-      nodeIds: this.#options.nodeIds(),
-      policies: this.#policies,
-      policy: config.rollout,
-      slots: config.tables.slots,
-      approval: given ?? REFUSED,
-      inputs: rollouts.inputs,
-      blind: rollouts.isBlind(),
-      watched: rollouts.watched(),
-    });
+    const course = this.#course(wanted, epoch, given ?? REFUSED);
     const { draft, unit } = course;
     const nowMs = clock.nowMs();
     const record = recordOf(draft, {
