@@ -414,7 +414,7 @@ export class Changes {
 
   /** Only a broken glass lets it pass: a service is frozen, or nothing can be seen of the fleet. */
   #needsGlass(freezes: ReadonlyMap<string, FreezeVerdict>): boolean {
-    return this.#options.rollouts.isBlind() || [...freezes.values()].some((verdict) => verdict.frozen);
+    return this.#options.rollouts.watcher.isBlind() || [...freezes.values()].some((verdict) => verdict.frozen);
   }
 
   #freezesOf(services: readonly string[]): Map<string, FreezeVerdict> {

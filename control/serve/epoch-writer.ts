@@ -168,8 +168,8 @@ export class EpochWriter {
       slots: config.tables.slots,
       approval,
       inputs: rollouts.inputs,
-      blind: rollouts.isBlind(),
-      watched: rollouts.watched(),
+      blind: rollouts.watcher.isBlind(),
+      watched: rollouts.watcher.nodes(),
     });
   }
 
@@ -204,7 +204,7 @@ export class EpochWriter {
     });
     const draining = draft.services.some((service) => service.targets.some((target) => target.draining));
     const deadlineMs = draft.emergency ? this.#options.emergencyDeadlineMs : this.#options.stageDeadlineMs;
-    const seenBefore = rollouts.before(unit.services.map(({ name }) => name));
+    const seenBefore = rollouts.watcher.before(unit.services.map(({ name }) => name));
     const rest = course.rest;
     this.#unsure = true;
     const result = await release(

@@ -7,12 +7,11 @@ import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { Unit } from "../checkpoint/unit.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { PlannedService } from "../plan/plan.ts";
-import { type Decision, decide, type Observation, phaseText, type RolloutPolicy } from "../rollout/decide.ts";
+import { type Decision, decide, phaseText } from "../rollout/decide.ts";
 import { type Flight, flightOf, isPartial, NO_ROLLOUTS, partialFlight, type RolloutState } from "../rollout/flight.ts";
 import { foldRollout, type LiftNote, ROLLOUT_TOPIC, type WatchNote } from "../rollout/fold.ts";
-import type { Mark, NodeFilter, RolloutMeter } from "../rollout/meter.ts";
+import type { RolloutMeter } from "../rollout/meter.ts";
 import type { Metrics } from "../rollout/metrics.ts";
-import type { Seen } from "../rollout/objective.ts";
 import { formerPlan, nextStep } from "../rollout/way.ts";
 import type { WeightTable } from "../table/table.ts";
 import { positionOf } from "../xds/cohort.ts";
@@ -20,6 +19,7 @@ import type { RoundOutcome } from "../xds/round.ts";
 import type { Draft } from "./checkpoint-record.ts";
 import { restoreFolded } from "./folded-log.ts";
 import type { InForce } from "./in-force.ts";
+import { RolloutWatch } from "./rollout-watch.ts";
 import { rollbackDraft, setBefore, stepDraft } from "./step-draft.ts";
 
 /** What is in flight, read from the log. */
@@ -71,8 +71,6 @@ export interface StepWriter {
 }
 
 const BLIND = "no Envoy's telemetry is heard: a change could not be watched";
-/** Envoys are read twice a second: on a fast planning clock a gap could be shorter than the time between two readings. */
-const LEAST_GAP_MS = 2_000;
 /** A step or a rollback that the fleet did not take is tried again no sooner than this. */
 const RETRY_MS = 5_000;
 
@@ -82,12 +80,8 @@ const RETRY_MS = 5_000;
  */
 export class Rollouts {
   readonly #options: RolloutsOptions;
-  readonly #policy: RolloutPolicy;
-  /** The gap of the policy, of the monotonic clock. */
-  readonly #gapMs: number;
+  readonly watcher: RolloutWatch;
   #state: RolloutState;
-  /** By unit: since when its present step is measured. None after a change of servers: the bake begins anew then. */
-  readonly #marks = new Map<number, { epoch: number; mark: Mark }>();
   /** By unit: what the last look found. */
   #found = new Map<number, Finding>();
   /** By unit: a write that the fleet or the store did not take, or that was refused as unsafe; `reason` for a rollback. */
@@ -95,10 +89,7 @@ export class Rollouts {
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
-    const { config, clockRate } = options;
-    const telemetryGapMs = Math.max(config.rollout.telemetryGapMs, LEAST_GAP_MS * clockRate);
-    this.#policy = { ...config.rollout, telemetryGapMs };
-    this.#gapMs = telemetryGapMs / clockRate;
+    this.watcher = new RolloutWatch(options);
     this.#state = options.state;
   }
 
@@ -133,16 +124,11 @@ export class Rollouts {
     this.#state = foldRollout(this.#state, body);
     const flying = new Map(this.#state.flights.map(({ id, epoch }) => [id, epoch]));
     for (const unit of this.#failed.keys()) if (!flying.has(unit)) this.#failed.delete(unit);
-    for (const [unit, { epoch, mark }] of this.#marks) {
-      if (flying.get(unit) === epoch) continue;
-      this.#options.meter.drop(mark);
-      this.#marks.delete(unit);
-    }
+    this.watcher.keepOnly(this.#state.flights);
   }
 
   replace(state: RolloutState): void {
-    for (const { mark } of this.#marks.values()) this.#options.meter.drop(mark);
-    this.#marks.clear();
+    this.watcher.keepOnly([]);
     this.#state = state;
   }
 
@@ -161,13 +147,7 @@ export class Rollouts {
     }
     const flight = this.inTheWayOf(service);
     if (flight !== null) return { kind: "rollout", ref: `epoch ${flight.epoch}`, text: waitsFor(flight) };
-    return this.isBlind() ? { kind: "rollout", ref: "telemetry", text: BLIND } : null;
-  }
-
-  /** True while nothing can be seen of the fleet, so that a change could not be watched and would be taken back. */
-  isBlind(): boolean {
-    const { meter, clock } = this.#options;
-    return this.#looks && meter.isBlind(clock.monotonicMs(), this.#gapMs);
+    return this.watcher.isBlind() ? { kind: "rollout", ref: "telemetry", text: BLIND } : null;
   }
 
   /** The unit that must be through before another change of the service begins; null: none. */
@@ -177,18 +157,6 @@ export class Rollouts {
     const partial = partialFlight(this.#state);
     const bySlots = this.#options.config.services.get(service)?.sessions !== null;
     return partial !== undefined && !bySlots ? partial : null;
-  }
-
-  /** Nodes whose telemetry is heard; null where none is configured, or nothing is watched. */
-  watched(): ReadonlySet<string> | null {
-    const { meter, clock } = this.#options;
-    return this.#looks ? meter.heardNodes(clock.monotonicMs(), this.#gapMs) : null;
-  }
-
-  /** False where no telemetry is configured, or nothing bakes. */
-  get #looks(): boolean {
-    const { envoy, rollout } = this.#options.config;
-    return envoy.admin.length > 0 && rollout.bakeMs > 0;
   }
 
   /** Throws CHANGE_IN_FLIGHT when a change of one of the services is on its way, CHANGE_UNWATCHED when none could be watched. */
@@ -201,7 +169,7 @@ export class Rollouts {
         });
       }
     }
-    if (!breakGlass && this.isBlind()) throw new BallastError("CHANGE_UNWATCHED", BLIND);
+    if (!breakGlass && this.watcher.isBlind()) throw new BallastError("CHANGE_UNWATCHED", BLIND);
   }
 
   /**
@@ -222,16 +190,6 @@ export class Rollouts {
     return { plans, tables };
   }
 
-  /** Before an epoch goes out: how the services were doing. */
-  before(services: readonly string[]): Record<string, Metrics> {
-    const seen: Record<string, Metrics> = {};
-    for (const name of services) {
-      const metrics = this.#options.meter.lookBack(this.#targets(name), this.#objective(name), () => true);
-      if (metrics !== null) seen[name] = metrics;
-    }
-    return seen;
-  }
-
   /** The fleet has answered the activation of a step: from now on it is watched. */
   async watch(epoch: number, before: Record<string, Metrics>, activated: RoundOutcome): Promise<void> {
     const flight = this.#state.flights.find((one) => one.epoch === epoch);
@@ -242,14 +200,11 @@ export class Rollouts {
   }
 
   async #watch(flight: Flight, found: Pick<WatchNote, "before" | "asked" | "failed">): Promise<void> {
-    const { clock, meter, config } = this.#options;
+    const { clock, config } = this.#options;
     const sinceMs = clock.nowMs();
     const note: WatchNote = { unit: flight.id, sinceMs, bakeUntilMs: sinceMs + config.rollout.bakeMs, ...found };
     await this.#note(ROLLOUT_TOPIC.watch, flight.epoch, note);
-    const earlier = this.#marks.get(flight.id);
-    if (earlier !== undefined) meter.drop(earlier.mark);
-    const mark = meter.mark(clock.monotonicMs(), this.#gapMs);
-    this.#marks.set(flight.id, { epoch: flight.epoch, mark });
+    this.watcher.begin(flight);
   }
 
   /**
@@ -266,7 +221,7 @@ export class Rollouts {
         const flight = this.#state.flights.find((one) => one.id === id);
         if (flight === undefined) break;
         // Of a server before this one: nobody watched, so the step bakes again.
-        if (!this.#marks.has(id) && flight.phase !== "passed") {
+        if (!this.watcher.watches(id) && flight.phase !== "passed") {
           const { before, asked, failed } = flight;
           await this.#watch(flight, { before, asked, failed });
           continue;
@@ -372,47 +327,19 @@ export class Rollouts {
   }
 
   #decide(flight: Flight, inForce: InForce): Decision {
-    const { clock, nodeIds, restraintOf } = this.#options;
+    const { clock, config, nodeIds, restraintOf } = this.#options;
     const ids = nodeIds();
     const partial = isPartial(flight);
     const reached = partial ? ids.filter((id) => positionOf(id) <= BigInt(`0x${flight.upTo}`)).length : ids.length;
     const passthrough = inForce.record.mode === "passthrough";
     return decide(flight, {
       nowMs: clock.nowMs(),
-      policy: this.#policy,
-      objectives: new Map(flight.services.map(({ name }) => [name, this.#objective(name)!])),
-      observation: this.#observe(flight),
+      policy: this.watcher.policy,
+      objectives: new Map([...config.services].map(([name, { objective }]) => [name, objective])),
+      observation: this.watcher.observation(flight),
       nextStep: nextStep(flight, { nodes: ids.length, partial, reached }),
       restraint: passthrough ? "the kill switch is on" : restraintOf(flight.services.map(({ name }) => name)),
     });
-  }
-
-  #observe(flight: Flight): Observation {
-    const { meter, config, clock } = this.#options;
-    const mark = this.#marks.get(flight.id)?.mark;
-    if (mark === undefined) return { services: new Map(), nodes: null };
-    const ahead = isPartial(flight) ? aheadOf(flight) : () => true;
-    const services = new Map(
-      flight.services.map(({ name }): [string, Seen] => {
-        const of = (only: NodeFilter) => meter.since(mark, this.#targets(name), this.#objective(name), only);
-        const untouched = isPartial(flight) ? of((node) => node !== null && !ahead(node)) : null;
-        return [name, { after: of(ahead), before: flight.before[name] ?? null, untouched }];
-      }),
-    );
-    const unseen = config.envoy.admin.length === 0 || flight.services.length === 0 || flight.unwatched === true;
-    if (unseen) return { services, nodes: null };
-    return {
-      services,
-      nodes: meter.heard(mark, clock.monotonicMs(), this.#gapMs, ahead),
-    };
-  }
-
-  #targets(service: string): string[] {
-    return [...(this.#options.config.services.get(service)?.targets.keys() ?? [])];
-  }
-
-  #objective(service: string) {
-    return this.#options.config.services.get(service)?.objective;
   }
 
   async #move(flight: Flight, move: Omit<Move<"bake" | "close">, "atMs">): Promise<void> {
@@ -432,11 +359,6 @@ function findingOf({ epoch, phase }: Flight, decision: Decision) {
   const text =
     decision.kind === "roll_back" ? decision.reason : "text" in decision ? decision.text : "the next step is due";
   return { epoch, phase, text, alarm: "alarm" in decision ? decision.alarm : null };
-}
-
-function aheadOf(flight: Flight): NodeFilter {
-  const end = BigInt(`0x${flight.upTo}`);
-  return (node) => node !== null && positionOf(node) <= end;
 }
 
 function waitsFor(flight: Flight): string {
