@@ -190,7 +190,7 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     effort,
     series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
     examples,
-    feature_statistics: await statisticsOf(join(dir, "rows/train.bin"), columns),
+    feature_statistics: await statisticsOf(dir, columns),
     witnesses: witnessed,
     data_sha256: digestOf(usable.map(({ one }) => one)),
     key,
@@ -205,10 +205,17 @@ const MAX_COUNTED_ROWS = 50_000;
 /** Follow from the clock alone: an hour of serving never looks like a year of training there. */
 const CLOCK_COLUMNS = /^step$|^calendar_|^change_hours|^signal_.*_days$/;
 
-async function statisticsOf(rowsFile: string, columns: readonly string[]): Promise<FeatureStatistics> {
-  const bytes = await readFile(rowsFile);
-  const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+/**
+ * How the inputs are distributed on the held-out spans, which are the series as they are: the changed copies that training learns from are
+ * wider than anything that is served, and against them an ordinary day looks like drift.
+ */
+async function statisticsOf(dir: string, columns: readonly string[]): Promise<FeatureStatistics> {
   const stride = columns.length + 2;
+  const files = await Promise.all((["eval", "gate"] as const).map((split) => readFile(join(dir, `rows/${split}.bin`))));
+  const bytes = new Uint8Array(files.reduce((sum, { length }) => sum + length, 0));
+  bytes.set(files[0]!);
+  bytes.set(files[1]!, files[0]!.length);
+  const all = new Float32Array(bytes.buffer);
   const rows = all.length / stride;
   const every = Math.max(1, Math.ceil(rows / MAX_COUNTED_ROWS));
   const counted = new Float32Array(Math.ceil(rows / every) * stride);

@@ -18,7 +18,8 @@ export interface ServedModel {
   levels: readonly number[];
   horizonSteps: number;
   stepMs: number;
-  seasonSteps: number;
+  /** Span over which its inputs are held against training: with less of it an ordinary Monday looks like drift. */
+  driftSpanSteps: number;
   /** Steps of past that it is given per service, and the least that it can answer from. */
   historySteps: number;
   minHistorySteps: number;
@@ -32,6 +33,7 @@ export interface ServedModel {
 
 /** The planner asks for the demand of one hour. */
 const HORIZON_MS = 3_600_000;
+const WEEK_MS = 7 * 86_400_000;
 /** Past that a series model is given at most; more of it changes little and costs memory for each service. */
 const MAX_HISTORY_STEPS = 20_000;
 const MAX_MANIFEST_BYTES = 1 << 20;
@@ -70,7 +72,8 @@ function fromDemand(folder: string, manifest: Manifest, bytes: Uint8Array): Serv
     levels,
     horizonSteps: HORIZON_STEPS,
     stepMs: manifest.step_ms,
-    seasonSteps: manifest.backtest.season_steps,
+    // Its inputs compare with the same weekday already.
+    driftSpanSteps: manifest.backtest.season_steps,
     historySteps: FEATURE_HISTORY_STEPS,
     minHistorySteps: 1,
     statistics,
@@ -111,7 +114,7 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
     levels,
     horizonSteps: horizon,
     stepMs,
-    seasonSteps: season,
+    driftSpanSteps: Math.max(season, Math.round(WEEK_MS / stepMs)),
     historySteps: Math.max(minHistorySteps, Math.min(MAX_HISTORY_STEPS, lagOf(manifest, cycles) + reach)),
     minHistorySteps,
     statistics,

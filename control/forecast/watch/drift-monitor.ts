@@ -16,14 +16,14 @@ export const DRIFTED_SHARE = 0.15;
 export const RESIDUAL_WARN = 0.05;
 export const RESIDUAL_DRIFTED = 0.15;
 
-/** Buckets of one season: what is judged is always a whole one, or the time of day alone would look like drift. */
+/** Buckets of one span: what is judged is always a whole one, or the time of day alone would look like drift. */
 const BUCKETS = 8;
 /** Windows whose residuals are judged, and the least of them. */
 const RESIDUAL_WINDOWS = 48;
 const MIN_RESIDUAL_WINDOWS = 12;
 
 /**
- * `off`: the manifest has nothing to compare with. `warming`: less than a season was seen. `steady`, `warn`, `drifted`: see the thresholds above.
+ * `off`: the manifest has nothing to compare with. `warming`: less than a span was seen. `steady`, `warn`, `drifted`: see the thresholds above.
  */
 export type DriftVerdict = "off" | "warming" | "steady" | "warn" | "drifted";
 
@@ -44,8 +44,8 @@ export interface DriftOptions {
   /** Share of the backtest's observations at or below each level. */
   coverage: readonly number[];
   stepMs: number;
-  /** Length of the season that one verdict is made over. */
-  seasonSteps: number;
+  /** Span that one verdict is made over. */
+  spanSteps: number;
 }
 
 /** Whether what a model is asked, and how it errs, still looks like its training. Pure; bounded memory. */
@@ -64,14 +64,14 @@ export class DriftMonitor {
   /** @param histogram counts of one forecast's inputs, as `histogramLayout` orders them @param atMs its origin */
   observeInputs(histogram: Uint32Array, atMs: number): void {
     if (this.#layout === null || histogram.length !== this.#layout.length) return;
-    const { stepMs, seasonSteps } = this.#options;
-    const index = Math.floor(atMs / ((stepMs * seasonSteps) / BUCKETS));
+    const { stepMs, spanSteps } = this.#options;
+    const index = Math.floor(atMs / ((stepMs * spanSteps) / BUCKETS));
     this.#firstIndex ??= index;
     let bucket = this.#buckets.at(-1);
     if (bucket?.index !== index) {
       bucket = { index, counts: new Float64Array(this.#layout.length) };
       this.#buckets.push(bucket);
-      // The newest bucket is being filled; a whole season lies in the BUCKETS before it.
+      // The newest bucket is being filled; a whole span lies in the BUCKETS before it.
       this.#buckets = this.#buckets.filter((one) => one.index >= index - BUCKETS && one.index <= index);
     }
     for (let i = 0; i < histogram.length; i++) bucket.counts[i]! += histogram[i]!;
@@ -107,7 +107,7 @@ export class DriftMonitor {
     return { verdict, text: said.length === 0 ? null : said.join("; "), inputs: inputs ?? [], residuals, windows };
   }
 
-  /** Null before a whole season was seen. */
+  /** Null before a whole span was seen. */
   #inputs(): { name: string; divergence: number }[] | null {
     const { statistics } = this.#options;
     const newest = this.#buckets.at(-1);

@@ -158,9 +158,8 @@ export class LiveForecaster implements Forecaster {
       }
       return opened.reason;
     }
-    const { statistics, coverage, stepMs, seasonSteps } = opened.model;
-    this.#drift =
-      this.#options.drift === "off" ? null : new DriftMonitor({ statistics, coverage, stepMs, seasonSteps });
+    const { statistics, coverage, stepMs, driftSpanSteps: spanSteps } = opened.model;
+    this.#drift = this.#options.drift === "off" ? null : new DriftMonitor({ statistics, coverage, stepMs, spanSteps });
     this.#book.clear();
     this.#chain.use(opened.engine);
     return null;
