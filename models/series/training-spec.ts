@@ -104,7 +104,7 @@ export interface TrainingSpec {
 }
 
 /** Raised when the files change their form. */
-const FILES_VERSION = 3;
+const FILES_VERSION = 4;
 
 /**
  * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
