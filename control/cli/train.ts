@@ -39,7 +39,7 @@ Trains a demand model on a load history and judges it on the end of the history,
 --seed N        the same seed, data and code give the same model (default 1)
 Feature groups beside the series' own past (tfx, trees; docs/reference/features.md):
 --groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
-                data, or \`none\` (default)
+                data, or \`none\`
 --holidays FILE, --signals FILE, --access-log [SERVICE=]FILE…, --time-zone ZONE   what groups are made of
 --served DIR    inputs that the server was asked with: those whose distribution moved against training are reported (tfx)
 --work DIR      intermediate files (default .ballast/train-series); an interrupted tfx run goes on from them
@@ -232,7 +232,7 @@ function parse(args: string[]): Flags {
         estate: { type: "string" },
         history: { type: "string", multiple: true },
         pipeline: { type: "string", default: "demand" },
-        groups: { type: "string", default: "none" },
+        groups: { type: "string", default: "default" },
         holidays: { type: "string" },
         signals: { type: "string" },
         "access-log": { type: "string", multiple: true },

@@ -9,7 +9,9 @@ import { calendar } from "../../control/features/groups/calendar.ts";
 import type { FeatureGroup } from "../../control/features/groups/group.ts";
 import { groupedSource } from "../../control/features/groups/grouped-source.ts";
 import { signals } from "../../control/features/groups/signals.ts";
+import { velocity } from "../../control/features/groups/velocity.ts";
 import type { World } from "../../control/features/groups/world.ts";
+import { LoadHistory } from "../../control/features/load-history.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
 import { ServedInputs } from "../../control/features/series/served-inputs.ts";
 import {
@@ -19,6 +21,8 @@ import {
   splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
+import { ModelEngine } from "../../control/forecast/model/model-engine.ts";
+import { readServedModel } from "../../control/forecast/model/served-model.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { runProgress } from "../../models/series/run-progress.ts";
 import { type Chosen, chooseEnvironment, trainOnFiles, trainSeries } from "../../models/series/train-series.ts";
@@ -227,6 +231,41 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
         errors.at(-1)!,
         new RegExp(`LEAK: ${group.name === "signals" ? "signal" : group.name}_\\w+ is another`),
       );
+    }
+  });
+
+  test("a model with a group that needs no more than the series is served, any other is refused with the reason", async () => {
+    await assert.rejects(readServedModel(outDir), /COVARIATES_MISSING|SCHEMA_MISMATCH: the manifest names no step_ms/);
+    const stepMs = 300_000;
+    const { values } = wandering(1_200);
+    const spans = splitSpans(shape, values.length)!;
+    const own: World = { stepMs, loads: new Map([["api", { startMs: 0, values }]]) };
+    const { tfx } = (await chooseEnvironment(options)) as Extract<Chosen, { kind: "tfx" }>;
+    const source = groupedSource(shape, [velocity], own, new Map([["api", 0]]), spans.train[1] * stepMs);
+    const files = join(scratch, "served-group");
+    await writeTrainingFiles(files, {
+      ...{ shape, levels, stepMs, source, groups: source.fitted, effort: TINY_EFFORT },
+      series: [{ name: "api", values }],
+      options: { ...DEFAULT_EXAMPLES, ...examples },
+    });
+    const folder = join(files, "out");
+    const args = ["-m", "pipeline.plain", "--files", files, "--out", folder];
+    const run = { env: { PYTHONPATH: join(ROOT, "models/tfx") }, binds: [scratch], progress };
+    const { code, errors } = await runProgress(tfx, args, run);
+    assert.equal(code, 0, errors.join("\n"));
+    const engine = await ModelEngine.open(await readServedModel(folder));
+    const model = await SeriesModel.open(folder);
+    try {
+      const history = new LoadHistory({ stepMs });
+      for (const [t, value] of values.entries()) history.append("api", t * stepMs, value);
+      const { answers } = await engine.answer(history, ["api"], values.length * stepMs);
+      const past = values.subarray(-engine.model.historySteps);
+      const startMs = (values.length - past.length) * stepMs;
+      const [expected] = await model.forecast([{ values: past, within: { world: own, service: "api", startMs } }]);
+      assert.deepEqual(answers.get("api"), expected);
+    } finally {
+      engine.close();
+      model.close();
     }
   });
 

@@ -33,6 +33,7 @@ export const behaviour: FeatureGroup<RouteEmbedding> = {
     return embedRoutes(all.sort((a, b) => a.atMs - b.atMs || (a.client < b.client ? -1 : a.client > b.client ? 1 : 0)));
   },
   columns: () => COLUMNS,
+  needs: () => ["visits"],
   prepare: ({ routes, idf, vectors }, world, service) => {
     const index = new Map(routes.map((route, i) => [route, i]));
     const visits = visitsAround(world, service);

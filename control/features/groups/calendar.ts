@@ -17,17 +17,24 @@ const COLUMNS: readonly GroupColumn[] = [
   { name: "calendar_days_since_holiday", unit: "days, 0 … 7", known: "advance" },
 ];
 
+export interface CalendarParameters {
+  timeZone: string;
+  /** Whether training knew any. */
+  holidays: boolean;
+}
+
 /**
  * Weekday, hour and holidays in the zone of the people who cause the load. The anchor repeats the cycle one season before: the
  * `cycle` columns say what day that was, so that a Monday after a day off can be told from a Tuesday after a Monday.
  */
-export const calendar: FeatureGroup = {
+export const calendar: FeatureGroup<CalendarParameters> = {
   name: "calendar",
   version: 1,
-  fit: () => ({}),
+  fit: (world) => ({ timeZone: world.timeZone ?? "UTC", holidays: world.holidays !== undefined }),
   columns: () => COLUMNS,
-  prepare: (_, world) => {
-    const clock = new LocalClock(world.timeZone);
+  needs: ({ holidays }) => (holidays ? ["holidays"] : []),
+  prepare: ({ timeZone }, world) => {
+    const clock = new LocalClock(timeZone);
     const known = new Map<string, number>();
     for (const { date, knownAtMs } of world.holidays ?? [])
       known.set(date, Math.min(knownAtMs, known.get(date) ?? Number.POSITIVE_INFINITY));

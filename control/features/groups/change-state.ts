@@ -26,6 +26,7 @@ export const changeState: FeatureGroup = {
   version: 1,
   fit: () => ({}),
   columns: () => COLUMNS,
+  needs: () => ["windows"],
   prepare: (_, world, service) => {
     const windows = [...(world.windows?.get(service) ?? [])].sort((a, b) => a.startMs - b.startMs);
     return ({ originMs, season, horizon, stepMs }) => {

@@ -25,6 +25,7 @@ export const coupling: FeatureGroup = {
   version: 1,
   fit: () => ({}),
   columns: () => COLUMNS,
+  needs: () => ["loads", "neighbours"],
   prepare: (_, world, service) => {
     const neighbours = strongest(world, service);
     return ({ originMs, season, horizon, stepMs }) => {

@@ -41,6 +41,8 @@ export interface FeatureGroup<P = unknown> {
   /** Fits what needs fitting on what was known at `fitToMs`; {} where nothing does. */
   fit(world: World, fitToMs: number): P;
   columns(parameters: P): readonly GroupColumn[];
+  /** Parts of the world without which a model with these parameters must not be asked; none where series and clock are enough. */
+  needs(parameters: P): readonly (keyof World)[];
   /** Called once per service: what can be prepared for all origins. */
   prepare(parameters: P, world: World, service: string): (origin: GroupOrigin) => RowWriter;
 }

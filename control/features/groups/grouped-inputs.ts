@@ -52,6 +52,13 @@ export function groupColumns(fitted: readonly FittedGroup[], own: readonly Featu
   return bind(fitted, own).flatMap((group, i) => group.columns(fitted[i]!.parameters));
 }
 
+/** Groups that cannot be computed from a series and the clock alone, with what they need. */
+export function groupNeeds(fitted: readonly FittedGroup[]): { name: string; needs: readonly (keyof World)[] }[] {
+  return bind(fitted, GROUPS)
+    .map((group, i) => ({ name: group.name, needs: group.needs(fitted[i]!.parameters) }))
+    .filter(({ needs }) => needs.length > 0);
+}
+
 /**
  * Names the inputs of a model: without groups the hash of the series' own, so that models trained before a group existed stay valid.
  * What was fitted is part of it: a manifest whose embedding was changed no longer fits its own hash.

@@ -7,12 +7,12 @@ import { SeriesFeatureBuilder } from "../series/series-features.ts";
 import { CONTEXT_CHANNELS, SERIES_FEATURES, seriesSchemaHash } from "../series/shape.ts";
 import { findLeak, inputSource, splitSpans, type TrainingSeries } from "../series/training-examples.ts";
 import { behaviour } from "./behaviour.ts";
-import { calendar } from "./calendar.ts";
+import { type CalendarParameters, calendar } from "./calendar.ts";
 import { changeState } from "./change-state.ts";
 import { DEFAULT_GROUPS, isOnByDefault, MEASURED, possibleGroups, type Worth } from "./choose-groups.ts";
 import { coupling } from "./coupling.ts";
 import type { FeatureGroup } from "./group.ts";
-import { fitGroups, GROUPS, GroupedInputs, groupColumns, groupedSchemaHash } from "./grouped-inputs.ts";
+import { fitGroups, GROUPS, GroupedInputs, groupColumns, groupedSchemaHash, groupNeeds } from "./grouped-inputs.ts";
 import { groupedSource } from "./grouped-source.ts";
 import { embedRoutes } from "./route-embedding.ts";
 import { signals } from "./signals.ts";
@@ -419,7 +419,7 @@ describe("a planted leak is found:", () => {
       ...calendar,
       prepare: (parameters, world, service) =>
         calendar.prepare(
-          parameters,
+          parameters as CalendarParameters,
           { ...world, holidays: world.holidays!.map((one) => ({ ...one, knownAtMs: 0 })) },
           service,
         ),
@@ -466,6 +466,14 @@ describe("the default list", () => {
     }
     for (const { name } of groupColumns(fitGroups(all, wholeWorld(), fitToMs)))
       assert.ok(text.includes(name.replace("signal_promo", "signal_NAME")) || /^behaviour_mix_/.test(name), name);
+  });
+
+  test("a model's needs are those of what it was fitted on", () => {
+    assert.deepEqual(groupNeeds(fitGroups([calendar, velocity], empty, fitToMs)), []);
+    assert.deepEqual(
+      groupNeeds(fitGroups(all, wholeWorld(), fitToMs)).map(({ name }) => name),
+      ["calendar", "coupling", "change", "behaviour", "signals"],
+    );
   });
 
   test("only of groups that have data here", () => {

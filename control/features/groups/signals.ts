@@ -25,6 +25,7 @@ export const signals: FeatureGroup<SignalParameters> = {
     if (names.length > MAX_SIGNALS) throw new Error(`${names.length} signals; at most ${MAX_SIGNALS}`);
     return { names };
   },
+  needs: ({ names }) => (names.length > 0 ? ["signals"] : []),
   columns: ({ names }) =>
     names.flatMap((name): GroupColumn[] => [
       { name: `signal_${name}_ahead`, unit: "the signal's own", known: "advance" },

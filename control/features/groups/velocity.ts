@@ -19,6 +19,7 @@ export const velocity: FeatureGroup = {
   version: 1,
   fit: () => ({}),
   columns: () => COLUMNS,
+  needs: () => [],
   prepare:
     () =>
     ({ past, origin, season, horizon, scale }) => {

@@ -1,4 +1,5 @@
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
+import type { FittedGroup } from "../../features/groups/grouped-inputs.ts";
 
 /** What of a model the inference worker has to know. Plain data: it goes to a thread. */
 export type WorkerModel =
@@ -9,6 +10,9 @@ export type WorkerModel =
       kind: "series";
       season: number;
       horizon: number;
+      stepMs: number;
+      /** Of the manifest; those that need no more than the series and the clock. */
+      groups: readonly FittedGroup[];
       levels: readonly number[];
       inputs: readonly ("features" | "sequence" | "context")[];
       statistics: FeatureStatistics | null;

@@ -1,6 +1,14 @@
+import { GroupedInputs } from "../../features/groups/grouped-inputs.ts";
+import type { World } from "../../features/groups/world.ts";
 import { Past } from "../../features/series/past.ts";
-import { type OriginInputs, SeriesFeatureBuilder } from "../../features/series/series-features.ts";
-import { CONTEXT_CHANNELS, SEQUENCE_CHANNELS, SERIES_FEATURES } from "../../features/series/shape.ts";
+import type { OriginInputs } from "../../features/series/series-features.ts";
+import {
+  CONTEXT_CHANNELS,
+  minPastSteps,
+  SEQUENCE_CHANNELS,
+  SERIES_FEATURES,
+  spansOf,
+} from "../../features/series/shape.ts";
 import { type Batch, type Feeds, type ModelKind, STATE, type WorkerModel } from "./model-kind.ts";
 
 /** A model of the training pipeline: trees over each step ahead and an LSTM over the near past, around an anchor forecast. */
@@ -8,10 +16,12 @@ export class SeriesKind implements ModelKind {
   readonly output = "forecast";
   readonly horizon: number;
   readonly levels: number;
-  readonly columns = SERIES_FEATURES.length;
-  readonly columnNames = SERIES_FEATURES;
+  readonly columns: number;
+  readonly columnNames: readonly string[];
   readonly #season: number;
-  readonly #builder: SeriesFeatureBuilder;
+  readonly #minPast: number;
+  readonly #inputs: GroupedInputs;
+  readonly #world: World;
   readonly #sizes: { name: "features" | "sequence" | "context"; dims: number[] }[];
   /** Steps of an hour: without any value in them a service is stale. */
   readonly #staleSteps: number;
@@ -21,18 +31,23 @@ export class SeriesKind implements ModelKind {
     this.horizon = model.horizon;
     this.levels = model.levels.length;
     this.#season = model.season;
-    this.#builder = new SeriesFeatureBuilder(model);
+    this.#minPast = minPastSteps(model);
+    this.#inputs = new GroupedInputs(model, model.groups);
+    this.#world = { stepMs: model.stepMs };
+    const added = this.#inputs.columns.map(({ name }) => name);
+    this.columnNames = [...SERIES_FEATURES, ...added];
+    this.columns = this.columnNames.length;
     this.#staleSteps = model.horizon;
-    const { near } = this.#builder.spans;
+    const { near } = spansOf(model);
     const dims = {
-      features: [model.horizon, SERIES_FEATURES.length],
+      features: [model.horizon, this.columns],
       sequence: [near, SEQUENCE_CHANNELS.length],
-      context: [model.horizon, CONTEXT_CHANNELS.length],
+      context: [model.horizon, CONTEXT_CHANNELS.length + added.length],
     };
     this.#sizes = model.inputs.map((name) => ({ name, dims: dims[name] }));
   }
 
-  feed({ count, steps, tails }: Batch): Feeds {
+  feed({ originMs, count, steps, tails }: Batch): Feeds {
     const states = new Uint8Array(count);
     const data = this.#sizes.map(({ dims }) => new Float32Array(count * dims[0]! * dims[1]!));
     this.#scales = [];
@@ -42,7 +57,7 @@ export class SeriesKind implements ModelKind {
       // What lies before the first reading is no past: as zeros it would be learnt from.
       while (from < to && Number.isNaN(tails[from]!)) from++;
       const tail = tails.subarray(from, to);
-      if (tail.length < this.#builder.minPast) {
+      if (tail.length < this.#minPast) {
         states[i] = STATE.short;
         continue;
       }
@@ -50,7 +65,9 @@ export class SeriesKind implements ModelKind {
         states[i] = STATE.stale;
         continue;
       }
-      const built = this.#builder.at(new Past(tail, this.#season), tail.length);
+      const startMs = originMs - tail.length * this.#world.stepMs;
+      // The groups that are served need no name: what differs between services is their past.
+      const built = this.#inputs.prepare(new Past(tail, this.#season), startMs, "", this.#world).at(tail.length);
       const at = this.#scales.length;
       for (const [k, { name, dims }] of this.#sizes.entries()) data[k]!.set(built[name], at * dims[0]! * dims[1]!);
       this.#scales.push({ anchor: built.anchor, scale: built.scale });

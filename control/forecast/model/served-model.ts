@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
+import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import { FEATURE_HISTORY_STEPS, HORIZON_STEPS } from "../../features/schema.ts";
 import { LOG_VARIANTS, lagOf, minPastSteps, spansOf } from "../../features/series/shape.ts";
 import { MANIFEST_FILE, type Manifest, readModel } from "../manifest.ts";
@@ -92,13 +93,12 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
       "SCHEMA_MISMATCH",
       `the model looks ${horizon} steps of ${stepMs} ms ahead, plans need one hour`,
     );
-  if (manifest.groups.length > 0) {
-    const names = manifest.groups.map(({ name }) => name).join(", ");
+  const [lacking] = groupNeeds(manifest.groups);
+  if (lacking !== undefined)
     throw new FallbackError(
       "COVARIATES_MISSING",
-      `the model has feature groups (${names}), and the server gives it none`,
+      `its feature group ${lacking.name} needs ${lacking.needs.join(" and ")}, which the server does not give it`,
     );
-  }
   if (!beatsSeasonalNaive(manifest))
     throw new FallbackError("MODEL_NOT_BETTER", "the gate in the manifest does not beat the seasonal-naive forecast");
   const { near, edge } = spansOf(manifest);
@@ -120,6 +120,6 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
     statistics,
     coverage: manifest.gate.model.coverage,
     bytes,
-    worker: { kind: "series", season, horizon, levels, inputs, statistics },
+    worker: { kind: "series", season, horizon, stepMs, groups: manifest.groups, levels, inputs, statistics },
   };
 }
