@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { BallastError } from "../../common/errors.ts";
 import { behaviour } from "../../control/features/groups/behaviour.ts";
 import { calendar } from "../../control/features/groups/calendar.ts";
@@ -253,7 +255,8 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     const run = { env: { PYTHONPATH: join(ROOT, "models/tfx") }, binds: [scratch], progress };
     const { code, errors } = await runProgress(tfx, args, run);
     assert.equal(code, 0, errors.join("\n"));
-    const engine = await ModelEngine.open(await readServedModel(folder));
+    const servedDir = join(scratch, "recorded");
+    const engine = await ModelEngine.open(await readServedModel(folder), { servedDir });
     const model = await SeriesModel.open(folder);
     try {
       const history = new LoadHistory({ stepMs });
@@ -263,6 +266,14 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
       const startMs = (values.length - past.length) * stepMs;
       const [expected] = await model.forecast([{ values: past, within: { world: own, service: "api", startMs } }]);
       assert.deepEqual(answers.get("api"), expected);
+      // What it was asked is on disk under the schema of the files it was trained on.
+      while (!existsSync(join(servedDir, "served.json"))) await sleep(10);
+      const [asked, spec] = await Promise.all(
+        [join(servedDir, "served.json"), join(files, "spec.json")].map(
+          async (path) => JSON.parse(await readFile(path, "utf8")) as { schema_hash: string },
+        ),
+      );
+      assert.equal(asked!.schema_hash, spec!.schema_hash);
     } finally {
       engine.close();
       model.close();

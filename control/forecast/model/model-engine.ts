@@ -19,6 +19,8 @@ export interface EngineOptions {
   expectedServices: number;
   /** How long the model is left alone after three failures in a row, milliseconds. Default 60,000. */
   pauseMs: number;
+  /** Folder in which a sample of the inputs is kept, for `ballast train --served`; null (default): none. */
+  servedDir: string | null;
   /** Monotonic milliseconds. Default performance.now(). */
   monotonicMs: () => number;
   /** The code of the inference worker. Default this room's. */
@@ -32,6 +34,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   maxWorkers: Math.min(2, availableParallelism()),
   expectedServices: 1,
   pauseMs: 60_000,
+  servedDir: null,
   monotonicMs: () => performance.now(),
   workerUrl: new URL("./model-worker.ts", import.meta.url),
 };
@@ -244,12 +247,15 @@ export class ModelEngine {
   }
 
   async #openSession(): Promise<WorkerSession> {
-    const { loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl } = this.#options;
-    const { bytes, worker: model, historySteps: steps } = this.model;
+    const { loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl, servedDir } = this.#options;
+    const { bytes, worker: model, historySteps: steps, schemaHash } = this.model;
+    // One worker's share of the services is sample enough, and two would write one file.
+    const served = servedDir === null || this.alive ? null : { dir: servedDir, schemaHash };
     const session = await WorkerSession.open({
       bytes,
       model,
       steps,
+      served,
       loadTimeoutMs,
       timeoutMs,
       workerMemoryMb,

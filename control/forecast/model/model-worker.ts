@@ -3,6 +3,7 @@ import { DemandKind } from "./demand-kind.ts";
 import { InputHistogram } from "./input-histogram.ts";
 import { type Batch, type ModelKind, STATE, type WorkerModel } from "./model-kind.ts";
 import { SeriesKind } from "./series-kind.ts";
+import { ServedRecorder } from "./served-recorder.ts";
 
 /*
  * Computes features and runs the model. Both would hold the event loop for seconds at 10,000 services, so they have a thread of their own.
@@ -18,6 +19,8 @@ export interface WorkerInput {
   model: WorkerModel;
   /** Steps of past that a batch has per service. */
   steps: number;
+  /** Where a sample of the inputs is kept for the next training; null: nowhere. */
+  served: { dir: string; schemaHash: string } | null;
 }
 export interface WorkerRequest {
   id: number;
@@ -38,7 +41,7 @@ export type WorkerMessage =
     }
   | { type: "error"; id: number; text: string; tails?: Float64Array };
 
-async function main(port: NonNullable<typeof parentPort>, { bytes, model, steps }: WorkerInput): Promise<void> {
+async function main(port: NonNullable<typeof parentPort>, { bytes, model, steps, served }: WorkerInput): Promise<void> {
   const post = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   let ort: typeof import("onnxruntime-node");
   try {
@@ -59,6 +62,9 @@ async function main(port: NonNullable<typeof parentPort>, { bytes, model, steps 
     });
     const kind: ModelKind = model.kind === "demand" ? new DemandKind(model.levels.length) : new SeriesKind(model);
     const histogram = model.statistics === null ? null : new InputHistogram(model.statistics, kind.columnNames);
+    const onFailure = (cause: Error): void =>
+      process.emitWarning(`the inputs that the model is asked with are not recorded: ${firstLine(cause)}`);
+    const recorder = served === null ? null : new ServedRecorder({ ...served, columns: kind.columnNames, onFailure });
     const answer = async (batch: Batch, sampleEvery: number) => {
       const { tensors, states, answered } = kind.feed(batch);
       if (answered === 0) return { values: new Float64Array(0), states, histogram: null };
@@ -67,6 +73,8 @@ async function main(port: NonNullable<typeof parentPort>, { bytes, model, steps 
         histogram === null || sampleEvery === 0 || rows === undefined
           ? null
           : histogram.count(rows, kind.columns, sampleEvery);
+      // The made-up service of the trial has no time.
+      if (rows !== undefined && batch.originMs > 0) recorder?.observe(rows, kind.columns * kind.horizon);
       const feeds = Object.fromEntries(
         Object.entries(tensors).map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)]),
       );

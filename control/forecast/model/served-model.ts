@@ -15,6 +15,8 @@ export interface ServedModel {
   kind: WorkerModel["kind"];
   /** Of the model file. */
   sha256: string;
+  /** Of its inputs. */
+  schemaHash: string;
   codeVersion: string | null;
   levels: readonly number[];
   horizonSteps: number;
@@ -69,6 +71,7 @@ function fromDemand(folder: string, manifest: Manifest, bytes: Uint8Array): Serv
     folder,
     kind: "demand",
     sha256: manifest.sha256,
+    schemaHash: manifest.schema_hash,
     codeVersion: manifest.code_version,
     levels,
     horizonSteps: HORIZON_STEPS,
@@ -110,6 +113,7 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
     folder,
     kind: "series",
     sha256: manifest.sha256,
+    schemaHash: manifest.schema_hash,
     codeVersion: null,
     levels,
     horizonSteps: horizon,

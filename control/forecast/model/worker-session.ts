@@ -37,9 +37,9 @@ export class WorkerSession {
 
   private constructor(options: WorkerSessionOptions) {
     this.#options = options;
-    const { bytes, model, steps, workerUrl, workerMemoryMb } = options;
+    const { bytes, model, steps, served, workerUrl, workerMemoryMb } = options;
     this.#worker = new Worker(workerUrl, {
-      workerData: { bytes, model, steps } satisfies WorkerInput,
+      workerData: { bytes, model, steps, served } satisfies WorkerInput,
       resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb },
       // Flags of the parent such as --test or --inspect are not for the worker.
       execArgv: [],
