@@ -236,6 +236,41 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     }
   });
 
+  test("the Python side refuses a span to calibrate on that reaches into the judged one", async () => {
+    const { tfx } = (await chooseEnvironment(options)) as Extract<Chosen, { kind: "tfx" }>;
+    const files = join(scratch, "overlap");
+    const all = { ...DEFAULT_EXAMPLES, ...examples };
+    await writeTrainingFiles(files, { shape, levels, series: [wandering(1_200)], effort: TINY_EFFORT, options: all });
+    const text = await readFile(join(files, "spec.json"), "utf8");
+    const spec = JSON.parse(text) as { series: { splits: Record<string, [number, number]> }[] };
+    const run = async (change: (splits: Record<string, [number, number]>) => void) => {
+      const changed = structuredClone(spec);
+      change(changed.series[0]!.splits);
+      await writeFile(join(files, "spec.json"), JSON.stringify(changed));
+      const args = ["-m", "pipeline.plain", "--files", files, "--out", join(files, "out")];
+      const { code, errors } = await runProgress(tfx, args, {
+        env: { PYTHONPATH: join(ROOT, "models/tfx") },
+        binds: [scratch],
+        progress,
+      });
+      assert.equal(code, 4, errors.join("\n"));
+      return errors.at(-1)!;
+    };
+    assert.match(
+      await run((splits) => {
+        splits.eval![1] += 24;
+      }),
+      /LEAK: the splits of api overlap/,
+    );
+    // Spans that look sound, and origins that are not inside of them.
+    assert.match(
+      await run((splits) => {
+        splits.train![1] -= 100;
+      }),
+      /LEAK: the train example of api at step \d+ is outside of/,
+    );
+  });
+
   test("a model with a group that needs no more than the series is served, any other is refused with the reason", async () => {
     await assert.rejects(readServedModel(outDir), /COVARIATES_MISSING|SCHEMA_MISMATCH: the manifest names no step_ms/);
     const stepMs = 300_000;
