@@ -30,12 +30,13 @@ def served_statistics(folder: str, spec: Spec):
 
 
 def moved(found, kind: str) -> dict[str, str]:
-    """By input, what TFDV says of how its distribution moved. Other findings (a missing label in serving) are none of these."""
+    """By input, what TFDV says of how its distribution moved. Targets, and other findings (a missing label in serving), are none of these."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     return {
         f"{kind} of {name.removeprefix('x_')}": reason.description
         for name, one in found.anomaly_info.items()
+        if name.startswith("x_") or name in ("sequence", "context")
         for reason in one.reason
         if anomalies_pb2.AnomalyInfo.Type.Name(reason.type).startswith("COMPARATOR")
     }
