@@ -7,6 +7,8 @@ export interface ForecastConfig {
   drift: "off" | "warn" | "fallback";
   /** Limit for one batch of inference. */
   timeoutMs: number;
+  /** Folder of the record of what the model is asked with, for `ballast train --served`; null: none. */
+  served: string | null;
   /** When a candidate may be proposed for promotion. */
   promotion: {
     minWindows: number;
@@ -16,13 +18,14 @@ export interface ForecastConfig {
 }
 
 export const FORECAST_FIELDS = {
-  forecast: ["drift", "timeout", "promotion"],
+  forecast: ["drift", "timeout", "served", "promotion"],
   "forecast.promotion": ["minWindows", "margin"],
 } as const;
 
 export const DEFAULT_FORECAST: ForecastConfig = {
   drift: "warn",
   timeoutMs: 2_000,
+  served: null,
   promotion: { minWindows: 24, margin: 0.02 },
 };
 
@@ -47,9 +50,11 @@ export function readForecast(root: Section): ForecastConfig | undefined {
   const policy = section.value("drift", drift, DEFAULT_FORECAST.drift);
   const timeout = v.duration({ minMs: 100, maxMs: 10_000, range: "100ms to 10s" });
   const timeoutMs = section.value("timeout", timeout, DEFAULT_FORECAST.timeoutMs);
+  const served = section.has("served") ? section.value("served", v.text("a path"), null) : null;
   const promotion = readPromotion(section);
-  if (policy === undefined || timeoutMs === undefined || promotion === undefined) return undefined;
-  return { drift: policy, timeoutMs, promotion };
+  if (policy === undefined || timeoutMs === undefined || served === undefined || promotion === undefined)
+    return undefined;
+  return { drift: policy, timeoutMs, served, promotion };
 }
 
 function readPromotion(parent: Section): ForecastConfig["promotion"] | undefined {

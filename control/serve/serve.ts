@@ -180,6 +180,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       expectedServices: services.size,
       timeoutMs: config.forecast.timeoutMs,
       drift: config.forecast.drift,
+      servedDir: config.forecast.served,
       onScored: (state) => {
         files.writeScores(state).catch((error: Error) => log.warn({ err: error }, "scores could not be kept"));
       },

@@ -120,7 +120,9 @@ export class LiveForecaster implements Forecaster {
 
   /** Lets the model of a folder forecast beside the active one. @param kept what was written down of its scores */
   async shadow(folder: string, kept: unknown = null): Promise<FallbackReason | null> {
-    const opened = await openEngine({ ...this.#engineOptions(), modelDir: folder, log: this.#options.log });
+    // The record of inputs is that of the model that steers: two would write one file.
+    const options = { ...this.#engineOptions(), servedDir: null };
+    const opened = await openEngine({ ...options, modelDir: folder, log: this.#options.log });
     if (opened.engine === null) return opened.reason;
     this.retire();
     this.#candidate = opened.engine;
