@@ -54,7 +54,9 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
   const text = `${table(rows)}\n\nOn by default, by the rule in control/features/groups/choose-groups.ts: ${on.join(", ") || "none"}.`;
   process.stdout.write(`${text}\n`);
   if (!quick && words.length === 0) {
-    await writeFile(join(ROOT, "control/features/groups/worth.json"), `${JSON.stringify(worth, null, 2)}\n`);
+    // Intervals on one line, as the formatter of the repository has them.
+    const json = JSON.stringify(worth, null, 2).replace(/\[\s+(-?[\d.]+),\s+(-?[\d.]+)\s+\]/g, "[$1, $2]");
+    await writeFile(join(ROOT, "control/features/groups/worth.json"), `${json}\n`);
     const abouts = wanted.map(
       (one) =>
         `- ${one.name} (${one.kind}): ${one.about}; ${one.shape.horizon} steps ahead, season ${one.shape.season}`,
