@@ -72,6 +72,7 @@ function operations(ports: ApiPorts): ApiRoute[] {
       role: null,
       body: null,
       answer: schema.ReadyAnswer,
+      otherAnswers: { 503: { schema: schema.ReadyAnswer, description: "not ready" } },
       handle: () => {
         const checks = readyChecks(ports, ports.confirmedAgoMs(), ports.leaseTtlMs);
         const ready = checks.every(({ ok }) => ok);
@@ -113,6 +114,10 @@ function reading(ports: ApiPorts): ApiRoute[] {
       role: "viewer",
       body: null,
       answer: schema.HistoryAnswer,
+      query: {
+        limit: { schema: schema.HistoryLimit, description: "entries, default 50" },
+        before: { schema: schema.Seq, description: "only entries before this sequence number" },
+      },
       handle: async ({ query }) => {
         const limit = whole(query.get("limit") ?? String(HISTORY_LIMIT), "limit", MAX_HISTORY_LIMIT);
         const before = query.get("before");

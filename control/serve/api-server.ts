@@ -40,6 +40,10 @@ export interface ApiRoute {
   body: z.ZodType | null;
   /** Null: text. */
   answer: z.ZodType | null;
+  /** Of the query; the route reads them itself. */
+  query?: Readonly<Record<string, { schema: z.ZodType; description: string }>>;
+  /** Answers of other statuses than 200 that are no errors. */
+  otherAnswers?: Readonly<Record<number, { schema: z.ZodType; description: string }>>;
   handle(request: ApiRequest<never>): unknown | Promise<unknown>;
 }
 

@@ -6,12 +6,17 @@ import type { ApiRoute } from "./api-server.ts";
 export function openApiDocument(routes: readonly ApiRoute[]): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
-    const params = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    const params: object[] = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
       name,
       in: "path",
       required: true,
-      schema: name === "epoch" ? { type: "integer", minimum: 1 } : { type: "string" },
+      schema:
+        name === "epoch"
+          ? { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+          : { type: "string", minLength: 1 },
     }));
+    for (const [name, { schema, description }] of Object.entries(route.query ?? {}))
+      params.push({ name, in: "query", required: false, description, schema: toSchema(schema, "input") });
     paths[route.path] ??= {};
     paths[route.path]![route.method.toLowerCase()] = {
       operationId: operationId(route),
@@ -31,6 +36,12 @@ export function openApiDocument(routes: readonly ApiRoute[]): object {
               ? { "text/plain": { schema: { type: "string" } } }
               : { "application/json": { schema: toSchema(route.answer, "output") } },
         },
+        ...Object.fromEntries(
+          Object.entries(route.otherAnswers ?? {}).map(([status, { schema, description }]) => [
+            status,
+            { description, content: { "application/json": { schema: toSchema(schema, "output") } } },
+          ]),
+        ),
         default: {
           description: "a code of docs/reference/errors.md",
           content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
