@@ -311,15 +311,19 @@ test("other fleets, unknown types, requests without a node and broken bytes end 
   await server.fleet.activate({ epoch: 1, mode: "steer", deadlineMs: 1_000 });
 
   const foreign = filter(server, "foreign", { fleet: "other" });
-  foreign.send({ typeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster" });
-  await joined(server, "foreign");
+  await foreign.until(() => foreign.events.at(-1)?.kind === "closed");
+  const details = "FLEET_MISMATCH: node foreign is of fleet other, this server of demo";
+  assert.deepEqual(foreign.events, [{ kind: "closed", code: 9, details }]);
   const broken = filter(server, "broken");
   broken.call!.write(Buffer.from([0xff, 0xff, 0xff]));
   await broken.until(() => broken.events.at(-1)?.kind === "closed");
   assert.deepEqual(broken.events.at(-1), { kind: "closed", code: 3, details: "the request is not a DiscoveryRequest" });
   const nameless = filter(server, "");
   await nameless.until(() => nameless.events.at(-1)?.kind === "closed");
-  assert.equal(foreign.events.length, 0);
+  assert.equal(
+    server.fleet.nodes().some(({ id }) => id === "foreign"),
+    false,
+  );
 
   const good = filter(server, "good");
   await good.until(() => epochOf(good.activeVersion) === 1);

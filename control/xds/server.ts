@@ -217,6 +217,13 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
         end(wire, GRPC_STATUS.PERMISSION_DENIED, new BallastError("XDS_IDENTITY_REFUSED", refusal).message);
         return;
       }
+      if (request.node.cluster !== options.fleet) {
+        // Left unanswered it would wait for ever for a table, and nobody would see why.
+        const what = `node ${request.node.id.slice(0, 256)} is of fleet ${request.node.cluster.slice(0, 256)}, this server of ${options.fleet}`;
+        log.warn({ code: "FLEET_MISMATCH", node: request.node.id.slice(0, 256) }, what);
+        end(wire, GRPC_STATUS.FAILED_PRECONDITION, new BallastError("FLEET_MISMATCH", what).message);
+        return;
+      }
       clearTimeout(wire.firstRequest);
       fleet.identify(stream, {
         id: request.node.id.slice(0, 256),

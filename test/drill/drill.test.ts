@@ -11,6 +11,8 @@ import { type CheckpointRecord, tableRefs } from "../../control/checkpoint/recor
 import { SqliteStore } from "../../control/checkpoint/sqlite-store.ts";
 import { LEADER_LEASE } from "../../control/checkpoint/store.ts";
 import { activeCheckpoint, testRecord } from "../../control/checkpoint/test-records.ts";
+import { loadConfig } from "../../control/config/load-config.ts";
+import { restoreInForce } from "../../control/serve/in-force.ts";
 import { buildTable, type TableInput } from "../../control/table/build.ts";
 import { tableDigest } from "../../control/table/codec.ts";
 import { MAX_TABLE_BYTES } from "../../control/table/limits.ts";
@@ -72,8 +74,9 @@ interface Case {
   set: TableSet;
   record?: (record: CheckpointRecord) => CheckpointRecord;
   storeCode: string;
-  /** Null: nothing of it can reach a filter, for the bytes cannot say it. */
-  filterCode: string | null;
+  /** What a filter is sent; default `set`. */
+  sent?: TableSet;
+  filterCode: string;
 }
 
 const CASES: Case[] = [
@@ -114,8 +117,9 @@ const CASES: Case[] = [
       ],
     }),
     storeCode: "CHECKPOINT_INVALID",
-    // On the wire a weight is a quota of 16 bits: its nearest to no number is one that the slots do not have.
-    filterCode: null,
+    // On the wire a weight is a quota of 16 bits; a producer that did not look would write no number as it is written here.
+    sent: forge((_, view) => view.setUint16(FIRST_QUOTA, Number.NaN, true) as undefined),
+    filterCode: "TABLE_QUOTA",
   },
   {
     what: "a quota beyond all slots",
@@ -233,13 +237,12 @@ describe("the store refuses", () => {
 });
 
 describe("the filter refuses", () => {
-  for (const { what, set, filterCode } of CASES) {
-    if (filterCode === null) continue;
+  for (const { what, set, sent = set, filterCode } of CASES) {
     test(`${what} as ${filterCode}, and the old set serves on`, () => {
       const { envoy, peer } = start({ workers: 1 });
       settle(envoy);
       deploy(envoy, peer, 1, splitSet("payments", 256));
-      const nonce = peer.stage(2, set);
+      const nonce = peer.stage(2, sent);
       envoy.advance(300);
       const answer = peer.answer(nonce);
       assert.ok(answer?.error.startsWith(`${filterCode}: `), JSON.stringify(answer ?? peer.nacks));
@@ -258,9 +261,50 @@ describe("the filter refuses", () => {
     assert.ok(peer.answer(nonce)?.error.startsWith("EPOCH_STALE: "), JSON.stringify(peer.answer(nonce)));
     assert.equal(envoy.request(0, { route: "payments" }).steer, "payments_a");
   });
+
+  test("what a server of a foreign fleet offers, for it is refused there as FLEET_MISMATCH, and the old set serves on", async () => {
+    const foreign = await startXdsServer({ address: "127.0.0.1:0", fleet: "another", log, clock: systemClock });
+    const { envoy, peer } = start({ workers: 1 });
+    settle(envoy);
+    deploy(envoy, peer, 5, splitSet("payments", 256));
+    // What this very filter says of itself, said to a real server of another fleet: a Stage names no fleet, so it must not get one.
+    const said = peer.requests.find(({ message }) => message.node !== undefined)!.message.node!;
+    const stray = new SimulatedFilter({ port: foreign.port, fleet: said.cluster, id: said.id, instance: "x" }).open();
+    try {
+      await stray.until(() => stray.events.at(-1)?.kind === "closed");
+      const end = stray.events.at(-1);
+      assert.ok(end?.kind === "closed" && end.details.startsWith("FLEET_MISMATCH: "), JSON.stringify(end));
+      assert.equal(stray.events.length, 1, "and nothing before it");
+      envoy.grpc.closeByPeer(peer.stream, end.code);
+      envoy.advance(300);
+      assert.equal(envoy.request(0, { route: "payments" }).steer, "payments_a");
+      for (const vm of envoy.vms) assert.equal(vm.trapped, undefined);
+    } finally {
+      stray.close();
+      await foreign.stop();
+    }
+  });
 });
 
-test("the server refuses a lower epoch as STORE_CONFLICT and sends a foreign fleet nothing", async () => {
+describe("the producer refuses, of a running server", () => {
+  test("a store of a foreign fleet as FLEET_MISMATCH, before anything is served", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "ballast-drill-"));
+    const store = SqliteStore.open({ path: join(dir, "store.db") });
+    try {
+      const epoch = await store.reserve(0, { holder: "drill", term: 0 });
+      await store.commit(0, activeCheckpoint(testRecord(epoch, 0, named([GOOD]))), [GOOD]);
+      const config = { ...(await loadConfig("demo/ballast.yaml")), fleet: "another" };
+      await assert.rejects(restoreInForce(store, config), { code: "FLEET_MISMATCH" });
+    } finally {
+      await store.close();
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  test("a lower epoch as STORE_CONFLICT, and gives a foreign fleet no vote", lowerEpoch);
+});
+
+async function lowerEpoch(): Promise<void> {
   const committed = { epoch: 5, term: 1, set: named([GOOD]), mode: "steer" as const };
   const server = await startXdsServer({
     address: "127.0.0.1:0",
@@ -289,12 +333,12 @@ test("the server refuses a lower epoch as STORE_CONFLICT and sends a foreign fle
       ["edge-1"],
     );
     assert.deepEqual(
-      stranger.events.filter(({ kind }) => kind === "stage" || kind === "activation"),
-      [],
+      stranger.events.map(({ kind }) => kind),
+      ["closed"],
     );
   } finally {
     member.close();
     stranger.close();
     await server.stop();
   }
-});
+}
