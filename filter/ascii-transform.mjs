@@ -9,7 +9,7 @@ const BLOCK = "TEXTS";
 
 export default class AsciiTransform extends Transform {
   afterParse(parser) {
-    let texts = "";
+    const uses = [];
     const blocks = [];
     for (const source of parser.sources) {
       for (const statement of source.statements) {
@@ -17,21 +17,16 @@ export default class AsciiTransform extends Transform {
         for (const declaration of statement.declarations) {
           const call = declaration.initializer;
           if (call?.kind !== NodeKind.Call || call.expression.text !== "ascii") continue;
-          if (declaration.name.text === BLOCK) {
-            blocks.push(declaration);
-            continue;
-          }
-          const text = `${call.args[0].value}\0`;
-          // A text that ends another one shares its bytes.
-          let at = texts.indexOf(text);
-          if (at < 0) {
-            at = texts.length;
-            texts += text;
-          }
-          declaration.initializer = addressOf(at, call.range);
+          if (declaration.name.text === BLOCK) blocks.push(declaration);
+          else uses.push({ declaration, text: `${call.args[0].value}\0`, range: call.range });
         }
       }
     }
+    // A text that ends another one shares its bytes, hence the longest first.
+    let texts = "";
+    for (const { text } of [...uses].sort((a, b) => b.text.length - a.text.length))
+      if (!texts.includes(text)) texts += text;
+    for (const { declaration, text, range } of uses) declaration.initializer = addressOf(texts.indexOf(text), range);
     if (blocks.length !== 1) throw new Error(`${BLOCK} is declared ${blocks.length} times`);
     blocks[0].initializer = bytesOf(texts, blocks[0].range);
   }

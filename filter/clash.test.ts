@@ -7,7 +7,7 @@ import { CONFIGURATION, deploy, settle, splitSet, start } from "../test/host/fix
 const ONE = { name: "ballast", rootId: "" };
 const TWO = { name: "ballast-second", rootId: "" };
 const OTHER = JSON.stringify({ control_cluster: "ballast_control", session_from: { header: "x-session" } });
-const EXPLAINED = /configuration refused at byte \d+: other settings live in this vm_id: take another/;
+const EXPLAINED = /config refused at byte \d+: vm_id in use: take another/;
 
 const steer = (envoy: Envoy, headers = {}) => envoy.request(0, { route: "payments", headers }).steer;
 

@@ -36,39 +36,39 @@ test("every field is accepted, in any order and layout", () => {
 
 test("a mistake is refused with its place and what is wrong there", () => {
   const cases: [string, RegExp][] = [
-    ["", /no object/],
-    ["[]", /no object/],
+    ["", /unexpected$/],
+    ["[]", /unexpected$/],
     ["{}", /no control_cluster/],
-    ['{"control_cluster":""}', /empty text/],
-    ['{"control_cluster":"c"} x', /not JSON/],
-    ['{"control_cluster":"c",}', /no string/],
-    ['{"control_cluster":"c"', /not JSON/],
+    ['{"control_cluster":""}', /bad name/],
+    ['{"control_cluster":"c"} x', /unexpected$/],
+    ['{"control_cluster":"c",}', /unexpected$/],
+    ['{"control_cluster":"c"', /unexpected$/],
     ['{"control_cluster":"c","control_cluster":"d"}', /at byte \d+: field twice/],
     ['{"control_cluster":"c","colour":"red"}', /at byte 32: unknown field/],
     ['{"control_cluster":"c","service_from":"header"}', /bad source/],
     ['{"control_cluster":"c","service_from":{"cookie":"a"}}', /bad source/],
     ['{"control_cluster":"c","service_from":{"fixed":"a b"}}', /bad name/],
-    ['{"control_cluster":"c","session_from":"cookie"}', /no object/],
+    ['{"control_cluster":"c","session_from":"cookie"}', /unexpected$/],
     ['{"control_cluster":"c","session_from":{"fixed":"a"}}', /bad source/],
     ['{"control_cluster":"c","session_from":{"cookie":"a;b"}}', /bad name/],
     ['{"control_cluster":"c","steer_header":"x y"}', /bad name/],
-    ['{"control_cluster":"c","steer_header":7}', /no string/],
+    ['{"control_cluster":"c","steer_header":7}', /unexpected$/],
     ['{"control_cluster":"c","max_services":0}', /out of range/],
     ['{"control_cluster":"c","max_services":4097}', /out of range/],
-    ['{"control_cluster":"c","max_services":"7"}', /no number/],
-    ['{"control_cluster":"c","max_services":-1}', /no number/],
-    ['{"control_cluster":"c","max_services":99999999999999999999}', /out of range|not JSON/],
+    ['{"control_cluster":"c","max_services":"7"}', /unexpected$/],
+    ['{"control_cluster":"c","max_services":-1}', /unexpected$/],
+    ['{"control_cluster":"c","max_services":99999999999999999999}', /out of range|unexpected$/],
     ['{"control_cluster":"c","max_set_bytes":65535}', /out of range/],
-    ['{"control_cluster":"c","values":{"p":{"a":0}}}', /no string/],
+    ['{"control_cluster":"c","values":{"p":{"a":0}}}', /unexpected$/],
     ['{"control_cluster":"c","values":{"p":{"a":"x y"}}}', /bad name/],
-    ['{"control_cluster":"c","fleet":null}', /no string/],
-    ['{"control_cluster":"\\u0041"}', /bad escape/],
+    ['{"control_cluster":"c","fleet":null}', /unexpected$/],
+    ['{"control_cluster":"\\u0041"}', /unexpected$/],
     [`{"control_cluster":"${"c".repeat(256)}"}`, /too large/],
     [`{"control_cluster":"c"${" ".repeat(70_000)}}`, /too large/],
   ];
   for (const [configuration, expected] of cases) {
     const text = refusal(configuration);
-    assert.match(text, /^ballast: configuration refused at byte \d+: /, configuration);
+    assert.match(text, /^ballast: config refused at byte \d+: /, configuration);
     assert.match(text, expected, configuration);
   }
 });

@@ -9,6 +9,7 @@ test("the module imports exactly the host calls it uses and exports exactly the 
     "env.proxy_dequeue_shared_queue",
     "env.proxy_enqueue_shared_queue",
     "env.proxy_get_buffer_bytes",
+    "env.proxy_get_header_map_pairs",
     "env.proxy_get_header_map_value",
     "env.proxy_get_property",
     "env.proxy_get_shared_data",
@@ -28,7 +29,6 @@ test("the module imports exactly the host calls it uses and exports exactly the 
   ]);
   const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
   assert.deepEqual(exports.sort(), [
-    "_initialize",
     "malloc",
     "memory",
     "proxy_abi_version_0_2_1",
@@ -39,6 +39,22 @@ test("the module imports exactly the host calls it uses and exports exactly the 
     "proxy_on_request_headers",
     "proxy_on_tick",
   ]);
+});
+
+test("nothing runs when the module is loaded, before any context exists", () => {
+  const START_SECTION = 8;
+  const sections: number[] = [];
+  for (let at = 8; at < moduleBytes.length; ) {
+    sections.push(moduleBytes[at++] as number);
+    let length = 0;
+    for (let shift = 0, byte = 0x80; byte >= 0x80; shift += 7) {
+      byte = moduleBytes[at++] as number;
+      length += (byte & 0x7f) << shift;
+    }
+    at += length;
+  }
+  assert.ok(sections.includes(10), `sections ${sections.join()}`);
+  assert.ok(!sections.includes(START_SECTION), `sections ${sections.join()}`);
 });
 
 test("the module stays under 16 KiB", () => {

@@ -109,6 +109,39 @@ test("sessions and services may come from headers, and a fixed service needs no 
   assert.deepEqual(vm.calls, ["proxy_replace_header_map_value"]);
 });
 
+test("service and session of a request are read in one call where both come from headers, whatever other headers there are", () => {
+  const { envoy, peer } = start({
+    workers: 1,
+    config: { service_from: { header: "x-service" }, session_from: { cookie: "sid" } },
+  });
+  settle(envoy);
+  deploy(envoy, peer, 1, set({ payments: { order: { a: 256, b: 0 }, sticky: { a: 0, b: 256 } } }));
+  const vm = envoy.workers[0]!;
+  vm.calls.length = 0;
+  const headers = { ":path": "/", "x-servic": "no", "x-service": "payments", "x-service-2": "no", cookie: "sid=1" };
+  assert.equal(envoy.request(0, { headers }).steer, "b");
+  assert.deepEqual(vm.calls, ["proxy_get_header_map_pairs", "proxy_replace_header_map_value"]);
+  // Without a session the host is asked once more: it may know a name in another case.
+  assert.equal(envoy.request(0, { headers: { "x-service": "payments" } }).steer, "a");
+  assert.equal(envoy.request(0, { headers: { cookie: "sid=1" } }).writes, 0);
+  assert.equal(envoy.request(0, { headers: {} }).writes, 0);
+  // More than the host can hand over: the two are asked for one by one.
+  assert.equal(envoy.request(0, { headers: { ...headers, "x-large": "x".repeat(300_000) } }).steer, "b");
+});
+
+test("a change from reading all headers to reading one leaves nothing of the former behind", () => {
+  const { envoy, peer } = start({
+    workers: 1,
+    config: { service_from: { header: "x-service" }, session_from: { cookie: "sid" } },
+  });
+  settle(envoy);
+  deploy(envoy, peer, 1, set({ payments: { order: { a: 256 } }, quotes: { order: { q: 256 } } }));
+  assert.equal(envoy.request(0, { headers: { "x-service": "payments" } }).steer, "a");
+  envoy.update(JSON.stringify({ control_cluster: "ballast_control", service_from: { header: "x-service" } }));
+  envoy.advance(300);
+  assert.equal(envoy.request(0, { headers: { "x-service": "quotes" } }).steer, "q");
+});
+
 test("a request makes one property call and one header write, and nothing else", () => {
   const { envoy, peer } = start({ workers: 1 });
   settle(envoy);

@@ -73,7 +73,7 @@ async function optimize(file: string): Promise<void> {
 }
 /** The last ones share constants and locals within each function: 80 bytes, in an order that was found by trying. */
 const PASSES =
-  "Oz generate-global-effects Oz const-hoisting merge-locals coalesce-locals vacuum reorder-functions reorder-locals"
+  "generate-global-effects Oz generate-global-effects Oz const-hoisting merge-locals coalesce-locals signature-pruning reorder-functions vacuum reorder-locals"
     .split(" ")
     .map((pass) => (pass === "Oz" ? "-Oz" : `--${pass}`));
 /** What the compiler enables by itself; all of it is in every V8 that Envoy 1.37 and later were built with. */

@@ -19,12 +19,12 @@ const BUSY_SHARE = 0.7;
 /** Every phase runs in each of `processes` fresh Envoys, so that the luck of one memory layout averages out. */
 const FULL = {
   processes: 3,
-  cpuRounds: 80,
+  cpuRounds: 60,
   direct: 400,
   forward: 200,
-  fixedRounds: 6,
+  fixedRounds: 3,
   fixedSeconds: 0.25,
-  busyRounds: 40,
+  busyRounds: 24,
   busySeconds: 0.3,
   limitSeconds: Number.POSITIVE_INFINITY,
 };

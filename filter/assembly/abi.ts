@@ -72,6 +72,10 @@ export declare function proxy_get_header_map_value(
 ): u32;
 
 
+@external("env", "proxy_get_header_map_pairs")
+export declare function proxy_get_header_map_pairs(map: u32, outPointer: usize, outLength: usize): u32;
+
+
 @external("env", "proxy_replace_header_map_value")
 export declare function proxy_replace_header_map_value(
   map: u32,

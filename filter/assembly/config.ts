@@ -232,7 +232,7 @@ function readKey(): usize {
 /** Any printable text of 1 to 255 bytes. */
 function readText(): usize {
   const length = json.readString(textBuffer(), MAX_TEXT);
-  if (length == 0) json.fail(Fault.EmptyText);
+  if (length == 0) json.fail(Fault.Name);
   return length;
 }
 

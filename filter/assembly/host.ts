@@ -34,6 +34,13 @@ export function valueLength(): usize {
   return load<u32>(OUT_LENGTH);
 }
 
+/** Makes a part of the last value the value. */
+@inline
+export function setValue(at: usize, length: usize): void {
+  store<u32>(OUT_POINTER, at);
+  store<u32>(OUT_LENGTH, length);
+}
+
 /** The cas of the last successful `getShared`. */
 @inline
 export function valueCas(): u32 {
@@ -79,6 +86,15 @@ export function getProperty(path: usize, length: usize): bool {
 @inline
 export function getRequestHeader(key: usize, length: usize): bool {
   return abi.proxy_get_header_map_value(abi.HeaderMap.Request, key, length, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
+}
+
+/**
+ * All request headers as one value: u32 count, per header u32 length of its name and of its value, then the texts, each with
+ * a NUL behind it.
+ */
+@inline
+export function getRequestHeaders(): bool {
+  return abi.proxy_get_header_map_pairs(abi.HeaderMap.Request, OUT_POINTER, OUT_LENGTH) == abi.Status.Ok;
 }
 
 

@@ -5,24 +5,20 @@ import { ascii, putWord } from "./words";
 
 export namespace Fault {
   export const None: u32 = 0;
-  export const NotJson: u32 = 1;
-  export const NoObject: u32 = 2;
-  export const NoString: u32 = 3;
-  export const NoNumber: u32 = 4;
-  export const OutOfRange: u32 = 5;
-  export const Escape: u32 = 6;
-  export const UnknownField: u32 = 7;
-  export const Twice: u32 = 8;
-  export const EmptyText: u32 = 9;
-  export const Name: u32 = 10;
-  export const Source: u32 = 11;
-  export const TooLarge: u32 = 12;
-  export const NoCluster: u32 = 13;
-  export const Clash: u32 = 14;
+  /** Not JSON, a value of another type, or an escape: what should stand there is in docs/reference/filter.md. */
+  export const Unexpected: u32 = 1;
+  export const OutOfRange: u32 = 2;
+  export const UnknownField: u32 = 3;
+  export const Twice: u32 = 4;
+  export const Name: u32 = 5;
+  export const Source: u32 = 6;
+  export const TooLarge: u32 = 7;
+  export const NoCluster: u32 = 8;
+  export const Clash: u32 = 9;
 }
 // In the order of the numbers above.
 const WORDS: usize = ascii(
-  "|not JSON|no object|no string|no number|out of range|bad escape|unknown field|field twice|empty text|bad name|bad source|too large|no control_cluster|other settings live in this vm_id: take another",
+  "|unexpected|out of range|unknown field|field twice|bad name|bad source|too large|no control_cluster|vm_id in use: take another",
 );
 
 let at: usize = 0;
@@ -73,9 +69,7 @@ export function take(mark: u32): bool {
 }
 
 export function expect(mark: u32): void {
-  if (!take(mark)) {
-    fail(mark == 123 ? Fault.NoObject : mark == 34 ? Fault.NoString : Fault.NotJson);
-  }
+  if (!take(mark)) fail(Fault.Unexpected);
 }
 
 /** After a member of an object: true when another follows. */
@@ -87,7 +81,7 @@ export function another(): bool {
 
 /** Nothing but white space may be left. */
 export function close(): void {
-  if (peek() != 0 || at < end) fail(Fault.NotJson);
+  if (peek() != 0 || at < end) fail(Fault.Unexpected);
 }
 
 /** Reads a string into `to` and returns its length in bytes; at most `limit`. */
@@ -96,12 +90,12 @@ export function readString(to: usize, limit: usize): usize {
   let length: usize = 0;
   while (isOk()) {
     if (at >= end) {
-      fail(Fault.NotJson);
+      fail(Fault.Unexpected);
       break;
     }
     let c = <u32>load<u8>(at++);
     if (c == 34) return length;
-    if (c < 32) fail(Fault.NotJson);
+    if (c < 32) fail(Fault.Unexpected);
     if (c == 92) c = readEscape();
     if (length >= limit) fail(Fault.TooLarge);
     else store<u8>(to + length++, c);
@@ -112,7 +106,7 @@ export function readString(to: usize, limit: usize): usize {
 /** After a backslash: only what stands for itself. No field may hold anything that has to be escaped otherwise. */
 function readEscape(): u32 {
   const c = at < end ? <u32>load<u8>(at++) : 0;
-  if (c != 34 && c != 92 && c != 47) fail(Fault.Escape);
+  if (c != 34 && c != 92 && c != 47) fail(Fault.Unexpected);
   return c;
 }
 
@@ -125,7 +119,7 @@ export function readNumber(least: u32, most: u32): u32 {
     at++;
     digits++;
   }
-  if (digits == 0) fail(Fault.NoNumber);
+  if (digits == 0) fail(Fault.Unexpected);
   if (isOk() && (number < least || number > most)) fail(Fault.OutOfRange);
   return number;
 }

@@ -77,7 +77,7 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
   return 1;
 }
 
-const REFUSED: usize = ascii("ballast: configuration refused at byte ");
+const REFUSED: usize = ascii("ballast: config refused at byte ");
 const COLON: usize = ascii(": ");
 function explain(): u32 {
   const line = scratch();

@@ -78,8 +78,12 @@ export function tickSeed(): void {
   note(SeedState.Free);
 }
 
+function readLog(): bool {
+  return shared.readRecord(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES);
+}
+
 function hasDied(digest: u64): bool {
-  if (!shared.readRecord(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES)) return false;
+  if (!readLog()) return false;
   const now = monotonicMs();
   for (let i: u64 = 0; i < ENTRIES; i++) {
     const e = entry(i);
@@ -91,7 +95,7 @@ function hasDied(digest: u64): bool {
 /** Writes this VM's entry. Several VMs write the same record: a few tries, and the next tick is another. */
 function note(state: u32): void {
   for (let attempt = 0; attempt < 8; attempt++) {
-    shared.readRecord(Kind.Seeds, 0, seedLog(), SEED_LOG_BYTES);
+    readLog();
     const cas = shared.cas;
     const e = entry(own.incarnation % ENTRIES);
     e.digest = seedDigest;

@@ -19,6 +19,8 @@ export class TableRecord {
   /** XXH64 of the service's name. */
   hash: u64;
   table: usize;
+  /** The first slot of `order`, which ends the table; `sticky` lies before it. */
+  order: usize;
   /** Next position in `order`; wraps at 2^32, of which every M is a divisor. */
   phase: u32;
   observed: bool;
@@ -109,6 +111,7 @@ export function addTable(r: Region, table: usize, length: usize): u32 {
   const copy = record.values + (targets << 2);
   memory.copy(copy, table, length);
   record.table = copy;
+  record.order = copy + length - tableSlots(copy);
   record.hash = soughtHash;
   record.observed = isObserved(tableFlags(copy));
   record.phase = randomU32();

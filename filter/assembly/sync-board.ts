@@ -8,6 +8,7 @@
 
 import { CAS_CREATE, Status } from "./abi";
 import { randomU64, registerQueue, value, valueLength } from "./host";
+import { OWN_RECORD } from "./memory";
 import { SetId } from "./sync-header";
 import { key, KEY_LENGTH, Kind } from "./sync-keys";
 import * as shared from "./sync-shared";
@@ -62,16 +63,15 @@ export class MemberRecord {
 }
 
 export const RECORD_BYTES: usize = 88;
-const OWN = memory.data(88, 8);
 /** This VM's own record; `publish` makes it seen. */
-export const own: MemberRecord = changetype<MemberRecord>(OWN);
+export const own: MemberRecord = changetype<MemberRecord>(OWN_RECORD);
 
 let slot: i32 = -1;
 
 /** Begins a life on the board: at the start, and again after having been declared dead. */
 export function newIncarnation(): void {
   slot = -1;
-  memory.fill(OWN, 0, RECORD_BYTES);
+  memory.fill(OWN_RECORD, 0, RECORD_BYTES);
   own.incarnation = randomU64();
   own.reading = -1;
 }
@@ -105,7 +105,7 @@ export function claimSlot(): bool {
     const cas = shared.cas;
     own.state = MemberState.Joining;
     own.beats = 1;
-    if (shared.write(Kind.Member, number, OWN, RECORD_BYTES, cas)) {
+    if (shared.write(Kind.Member, number, OWN_RECORD, RECORD_BYTES, cas)) {
       slot = number;
       return true;
     }
@@ -129,7 +129,7 @@ export function publish(): bool {
     const record = changetype<MemberRecord>(there);
     const ours = (record.state != MemberState.Free) & (record.incarnation == own.incarnation);
     // Only this VM and a leader that declares it dead write here: a failed write is such a declaration.
-    if (ours && shared.write(Kind.Member, slot, OWN, RECORD_BYTES, cas)) return true;
+    if (ours && shared.write(Kind.Member, slot, OWN_RECORD, RECORD_BYTES, cas)) return true;
   }
   slot = -1;
   return false;

@@ -57,11 +57,6 @@ export function tableService(table: usize): usize {
 export function tableLength(table: usize): usize {
   return load<u32>(table, 12);
 }
-/** The first slot of `order`, which ends the table; `sticky` lies before it. */
-@inline
-export function tableOrder(table: usize): usize {
-  return table + tableLength(table) - tableSlots(table);
-}
 
 
 @inline

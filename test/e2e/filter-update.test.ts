@@ -125,7 +125,7 @@ describe("two updates of the filter's configuration under load, with epochs in f
       });
     };
     const refused = envoy.updateListener((listener) => rename(listener, "another", "third"));
-    await assert.rejects(refused, /other settings live in this vm_id: take another/);
+    await assert.rejects(refused, /vm_id in use: take another/);
     await release(30);
     assert.equal(fleet.xds.streams(), 1);
   });

@@ -76,7 +76,7 @@ for (const version of [VERSIONS[0]!, VERSIONS.at(-1)!]) {
       await stand.discover({ debugHeader: "not a header name" });
       await until("Envoy refuses the file", async () => (await ecds("config_fail")) > before);
       assert.deepEqual(await kinds(40), ["steered payments-a"]);
-      assert.match(await stand.envoy.log(), /ballast: configuration refused at byte/);
+      assert.match(await stand.envoy.log(), /ballast: config refused at byte/);
     });
 
     test("a second filter with other settings is refused, and told what to do", async () => {
@@ -84,7 +84,7 @@ for (const version of [VERSIONS[0]!, VERSIONS.at(-1)!]) {
       await stand.discover({ pluginName: "another", sessionFrom: { cookie: "other" } });
       await until("Envoy refuses the file", async () => (await ecds("config_fail")) > before);
       assert.deepEqual(await kinds(40), ["steered payments-a"]);
-      assert.match(await stand.envoy.log(), /other settings live in this vm_id: take another/);
+      assert.match(await stand.envoy.log(), /vm_id in use: take another/);
     });
 
     test("no VM trapped", async () => assert.deepEqual(await stand.envoy.traps(), []));

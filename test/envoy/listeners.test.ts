@@ -65,7 +65,7 @@ const CLASH = { filter: { sessionFrom: { cookie: "sid" } }, second: { sessionFro
 
 describe("two listeners with different configurations under one vm_id", { skip }, () => {
   const routes = { form: "header-route" } as const;
-  const REFUSED = /ballast: configuration refused at byte \d+: other settings live in this vm_id: take another/;
+  const REFUSED = /ballast: config refused at byte \d+: vm_id in use: take another/;
 
   test("are refused at the start, with a line that says what to do", async () => {
     const starting = Stand.start({ requirements, routes, ...CLASH });

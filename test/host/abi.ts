@@ -18,6 +18,7 @@ export const IMPORTS: Record<string, Record<string, string>> = {
     proxy_get_property: "iiii",
     proxy_get_buffer_bytes: "iiiii",
     proxy_get_header_map_value: "iiiii",
+    proxy_get_header_map_pairs: "iii",
     proxy_replace_header_map_value: "iiiii",
     proxy_get_shared_data: "iiiii",
     proxy_set_shared_data: "iiiii",

@@ -60,6 +60,10 @@ export function imports(vm: Vm): Record<string, (...args: never[]) => number> {
       return vm.giveValue(Buffer.from(value, "latin1"), pointerOut, lengthOut);
     },
 
+    proxy_get_header_map_pairs(map: number, pointerOut: number, lengthOut: number) {
+      return vm.giveValue(marshalPairs(headers(map)), pointerOut, lengthOut);
+    },
+
     proxy_replace_header_map_value(map: number, key: number, keyLength: number, value: number, valueLength: number) {
       headers(map).set(
         vm.text(key, keyLength).toLowerCase(),
@@ -163,6 +167,15 @@ export function imports(vm: Vm): Record<string, (...args: never[]) => number> {
   }
 
   return calls as unknown as Record<string, (...args: never[]) => number>;
+}
+
+/** u32 count, u32 lengths of each name and value, then the texts with a NUL behind each: PairsUtil::marshalPairs of proxy-wasm-cpp-host. */
+function marshalPairs(headers: ReadonlyMap<string, string>): Uint8Array {
+  const texts = [...headers].flatMap(([name, value]) => [Buffer.from(name, "latin1"), Buffer.from(value, "latin1")]);
+  const lengths = Buffer.alloc(4 + 4 * texts.length);
+  lengths.writeUInt32LE(headers.size);
+  for (const [i, text] of texts.entries()) lengths.writeUInt32LE(text.length, 4 + 4 * i);
+  return Buffer.concat([lengths, ...texts.flatMap((text) => [text, Buffer.of(0)])]);
 }
 
 /** GrpcService{envoy_grpc{cluster_name}}; anything else would be looked up as a bare name or abort Envoy. */

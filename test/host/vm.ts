@@ -99,7 +99,8 @@ export class Vm {
     }
     this.#instance = new WebAssembly.Instance(module, guarded);
     this.#memory = this.#instance.exports.memory as WebAssembly.Memory;
-    this.#export("_initialize")();
+    // Optional for Envoy too.
+    if (this.#instance.exports._initialize !== undefined) this.#export("_initialize")();
     this.#state = "idle";
   }
 

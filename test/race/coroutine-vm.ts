@@ -62,7 +62,7 @@ export class CoroutineVm {
     const instance = new WebAssembly.Instance(module, suspending as WebAssembly.Imports);
     this.#exports = instance.exports;
     this.#memory = this.#exports.memory as { buffer: ArrayBuffer };
-    (this.#exports._initialize as () => void)();
+    (this.#exports._initialize as (() => void) | undefined)?.();
   }
 
   get running(): boolean {
