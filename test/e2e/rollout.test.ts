@@ -28,7 +28,7 @@ describe("a change on two Envoys", { skip: requirements.skip, timeout: 120_000 }
   const envoys = new Map<string, RunningEnvoy>();
   const loads = new Map<string, Load>();
   /** Targets that answer every request with 500. */
-  const sick = new Set<string>([NEW]);
+  const sick = new Set<string>();
   let canary = "";
 
   const status = async (): Promise<StatusView> => (await server.status()) as unknown as StatusView;
@@ -67,8 +67,8 @@ describe("a change on two Envoys", { skip: requirements.skip, timeout: 120_000 }
       // Nothing but this test moves the weights.
       document.setIn([...quotes, name, "capacityRps"], 1_000_000);
     }
-    // Three seconds of real time.
-    document.setIn(["rollout"], { cohorts: ["one", "100%"], bakeTime: "15m", telemetryGap: "50m" });
+    // Five seconds of real time, so that a busy machine sees the first step before it is over.
+    document.setIn(["rollout"], { cohorts: ["one", "100%"], bakeTime: "25m", telemetryGap: "50m" });
     await writeFile(config, document.toString());
     server = await ControlServer.prepare(rig, config);
     const [secondAdmin] = (await freePorts(1)) as [number];
@@ -126,6 +126,7 @@ describe("a change on two Envoys", { skip: requirements.skip, timeout: 120_000 }
   });
 
   test("is taken back by itself when that one breaks the service's promise, and says by which figures", async () => {
+    sick.add(NEW);
     const taken = await until("the automatic rollback", async () => {
       const { rollouts } = await status();
       return rollouts.takenBack.find(({ service }) => service === "quotes");
