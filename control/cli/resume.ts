@@ -6,7 +6,7 @@ import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast resume [--services A,B] [--author NAME] [--config FILE | --server HOST:PORT] [--json]
 
-Lets the planner act again: after a rollback or kill switch, and on services that keep a person's weights.
+Lets the planner act again: after a rollback or kill switch, and on services that keep a person's weights or were rolled back automatically.
 --services  only on these; a hold after a rollback stays`;
 
 export const run: Command = async (args, io) => {
