@@ -17,10 +17,12 @@ export interface BenchOptions {
 
 const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   ablation: () => import("./ablation/ablation.ts"),
+  capacity: () => import("./capacity/capacity.ts"),
   forecast: () => import("./forecast/forecast.ts"),
   "hot-path": () => import("./hot-path/hot-path.ts"),
   inference: () => import("./inference/inference.ts"),
   propagation: () => import("./propagation/propagation.ts"),
+  risk: () => import("./risk/risk.ts"),
   split: () => import("./split/split.ts"),
   store: () => import("./store/store.ts"),
 };

@@ -45,6 +45,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ run: Com
   },
   backtest: { summary: "score forecasts on the end of a series of your own", load: () => import("./backtest.ts") },
   train: { summary: "train the forecast model on a load history", load: () => import("./train.ts") },
+  "train-risk": {
+    summary: "train the change-risk model on the estate's tickets",
+    load: () => import("./train-risk.ts"),
+  },
 };
 
 function help(): string {

@@ -37,6 +37,8 @@ export interface BallastConfig {
   /** Folder with the model and its manifest; null: the forecast starts at its first fall-back. */
   model: string | null;
   forecast: ForecastConfig;
+  /** Folder with the change-risk model and its manifest; null: risk is not looked at. */
+  riskModel: string | null;
   tables: { slots: number };
   /** The policy of services that override nothing. */
   policy: Policy;
@@ -72,6 +74,12 @@ export interface Policy {
   /** Share of a target's capacity that is counted on while a P1 (P2) incident lies on its path, 0 … 1. */
   p1Remaining: number;
   p2Remaining: number;
+  /** The same while an approved change lies on its path; 0 drains it. */
+  changeRemaining: number;
+  /** Probability from which a change's risk moves traffic, 0 … 1. */
+  riskFrom: number;
+  /** Share of a target's own traffic that risk alone may move away at most. */
+  riskShiftPpm: number;
 }
 
 export interface ServiceConfig {

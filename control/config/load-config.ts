@@ -33,6 +33,7 @@ export const FIELDS = {
     "history",
     "model",
     "forecast",
+    "riskModel",
     "tables",
     "policy",
     "changeControl",
@@ -119,6 +120,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const history = readHistory(root);
   const model = root.has("model") ? root.value("model", path, REQUIRED) : null;
   const forecast = readForecast(root);
+  const riskModel = root.has("riskModel") ? root.value("riskModel", path, REQUIRED) : null;
   const tables = root.section("tables", FIELDS.tables);
   const slots = tables === undefined ? 1024 : tables.value("slots", v.slots, 1024);
   const policySection = root.section("policy", FIELDS.policy);
@@ -134,6 +136,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
   const rest = admin !== undefined && servicenow !== undefined && history !== undefined && model !== undefined;
   if (changeControl === undefined || access === undefined || maxAgeMs === undefined) return undefined;
   if (ticketSystem === undefined || rollout === undefined || forecast === undefined) return undefined;
+  if (riskModel === undefined) return undefined;
   if (
     !complete ||
     !rest ||
@@ -155,6 +158,7 @@ function readDocument(root: Section, file: string): BallastConfig | undefined {
     history,
     model,
     forecast,
+    riskModel,
     tables: { slots },
     policy,
     changeControl,

@@ -41,6 +41,7 @@ export function buildEstate({ records, config, nowMs }: EstateInput): Estate {
       const capacity = targetCapacity(graph, ci, target, service);
       for (const host of capacity.hosts) hostUsers.set(host.id, [...(hostUsers.get(host.id) ?? []), target.name]);
       findings.push(...capacity.findings, ...notOperational(graph, reach, ci, target.name));
+      const pending = sortWindows(tickets.pendingOf(reach));
       targets.push({
         name: target.name,
         ciId: ci.id,
@@ -48,6 +49,7 @@ export function buildEstate({ records, config, nowMs }: EstateInput): Estate {
         capacityRps: capacity.capacityRps,
         capacitySource: capacity.capacitySource,
         windows: sortWindows([...ownState(ci), ...tickets.windowsOf(target.name, reach, service.policy)]),
+        ...(pending.length === 0 ? {} : { pending }),
       });
     }
     services.set(service.name, { name: service.name, ciId: bound.ci.id, targets });

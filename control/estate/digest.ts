@@ -43,6 +43,7 @@ export function estateDigest(
         t.capacityRps,
         // JSON has no Infinity: an open incident's end becomes null.
         t.windows.map((w) => [w.ticket, w.kind, w.startMs, w.endMs, w.ciId, w.path, w.remaining]),
+        ...(t.pending === undefined ? [] : [t.pending.map((w) => [w.ticket, w.startMs, w.endMs, w.ciId, w.path])]),
       ]),
     ]);
   }

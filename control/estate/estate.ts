@@ -63,8 +63,12 @@ export interface EstateTarget {
   capacityRps: number;
   /** One sentence naming the facts the capacity was computed from. */
   capacitySource: string;
+  /** True where capacityRps was learnt from load and latency (control/capacity); absent: it is the estate's own. */
+  capacityLearnt?: boolean;
   /** In order of start; only those that may act (approved, not cancelled, on the path). */
   windows: TargetWindow[];
+  /** Changes that wait for approval and would act with it, in order of start; absent: none. They only count by their risk. */
+  pending?: TargetWindow[];
 }
 
 export interface EstateService {

@@ -39,6 +39,15 @@ export function changeEffect(change: ChangeRecord): TicketEffect {
   return { acts: true, startMs, endMs, why: `approved and ${change.state}`, findings: [] };
 }
 
+const MAY_YET_BE_APPROVED: ReadonlySet<ChangeRecord["state"]> = new Set(["assess", "authorize", "scheduled"]);
+
+/** The planned span of a change that waits for approval, or null: it would act as soon as somebody approves it. */
+export function pendingSpan(change: ChangeRecord): { startMs: number; endMs: number } | null {
+  const { plannedStartMs: startMs, plannedEndMs: endMs } = change;
+  if (change.approval !== "requested" || change.onHold || !MAY_YET_BE_APPROVED.has(change.state)) return null;
+  return startMs === null || endMs === null || endMs <= startMs ? null : { startMs, endMs };
+}
+
 /** The open P1 and P2 incidents act, from the time they were opened until somebody resolves them. */
 export function incidentEffect(incident: IncidentRecord): TicketEffect {
   const none = (why: string): TicketEffect => ({ acts: false, why, findings: [] });

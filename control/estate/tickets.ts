@@ -4,7 +4,7 @@ import { keepLatest, rankTime } from "./copies.ts";
 import type { Ci, Finding, TargetWindow, TicketVerdict } from "./estate.ts";
 import type { Graph } from "./graph.ts";
 import type { Reach } from "./reach.ts";
-import { changeEffect, incidentEffect, type TicketEffect } from "./ticket-window.ts";
+import { changeEffect, incidentEffect, pendingSpan, type TicketEffect } from "./ticket-window.ts";
 
 type Ticket = ChangeRecord | IncidentRecord;
 
@@ -38,28 +38,26 @@ export class TicketBook {
     for (const entry of this.#entries) {
       const { ticket, effect } = entry;
       if (!effect.acts) continue;
-      let nearest: Ci[] | undefined;
-      for (const ci of entry.cis) {
-        if (!reach.has(ci.id)) continue;
-        const path = reach.path(ci.id);
-        if (nearest === undefined || path.length < nearest.length) nearest = path;
-      }
-      if (nearest === undefined) continue;
-      const ci = nearest.at(-1)!;
+      const remaining =
+        ticket.kind === "change"
+          ? policy.changeRemaining
+          : ticket.priority === 1
+            ? policy.p1Remaining
+            : policy.p2Remaining;
+      const window = windowOf(entry, reach, effect, remaining);
+      if (window === null) continue;
       entry.targets.push(target);
-      windows.push({
-        ticket: ticket.number,
-        kind: ticket.kind,
-        startMs: effect.startMs,
-        endMs: effect.endMs,
-        ciId: ci.id,
-        ciName: ci.name,
-        path: nearest.map((c) => c.name),
-        remaining: ticket.kind === "change" ? 0 : ticket.priority === 1 ? policy.p1Remaining : policy.p2Remaining,
-        provenance: ticket.provenance,
-      });
+      windows.push(window);
     }
     return windows;
+  }
+
+  /** The spans of changes on the target's path that wait for approval. They take nothing from it until they have it. */
+  pendingOf(reach: Reach): TargetWindow[] {
+    return this.#entries.flatMap((entry) => {
+      const span = entry.ticket.kind === "change" ? pendingSpan(entry.ticket) : null;
+      return (span === null ? null : windowOf(entry, reach, span, 1)) ?? [];
+    });
   }
 
   /** To be called after windowsOf of every target. */
@@ -133,6 +131,34 @@ export class TicketBook {
     }
     return [...cis.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+/** The window that a ticket is for a target, by the nearest of its CIs; null when none is on the target's path. */
+function windowOf(
+  { ticket, cis }: Pick<Entry, "ticket" | "cis">,
+  reach: Reach,
+  { startMs, endMs }: { startMs: number; endMs: number },
+  remaining: number,
+): TargetWindow | null {
+  let nearest: Ci[] | undefined;
+  for (const ci of cis) {
+    if (!reach.has(ci.id)) continue;
+    const path = reach.path(ci.id);
+    if (nearest === undefined || path.length < nearest.length) nearest = path;
+  }
+  if (nearest === undefined) return null;
+  const ci = nearest.at(-1)!;
+  return {
+    ticket: ticket.number,
+    kind: ticket.kind,
+    startMs,
+    endMs,
+    ciId: ci.id,
+    ciName: ci.name,
+    path: nearest.map((c) => c.name),
+    remaining,
+    provenance: ticket.provenance,
+  };
 }
 
 /** Later updates win. */

@@ -4,6 +4,7 @@ import type { GoalContext, Stage } from "./goal.ts";
 import type { Leaving } from "./leaving.ts";
 import type { Live } from "./live.ts";
 import { type Cause, type CauseKind, PPM } from "./plan.ts";
+import { riskText } from "./risk.ts";
 import type { Shares } from "./shares.ts";
 import { percent, rate, shortName, span, time, windowText } from "./text.ts";
 
@@ -112,6 +113,18 @@ function explainStage(input: ExplainInput, stage: Stage, i: number, before: Shar
     case "forecast":
       add(i, "forecast", context.demand.source, effect, forecastText(input, i, before));
       return;
+    case "risk": {
+      const own = context.risks[i];
+      if (own != null) {
+        add(i, "risk", own.window.ticket, effect, riskText(own, effect, policy, nowMs));
+      } else if (effect !== 0) {
+        const giver = context.risks.findIndex((risk, j) => risk !== null && stage.shares[j]! < before[j]!);
+        const risk = context.risks[giver]!;
+        const from = shortName(targets[giver]!.name, input.service);
+        add(i, "risk", risk.window.ticket, effect, `takes over from ${from}: ${riskText(risk, effect, policy, nowMs)}`);
+      }
+      return;
+    }
     case "floor":
     case "cap": {
       const kind = stage.by.kind;
@@ -173,7 +186,8 @@ function capacityText(input: ExplainInput, i: number, before: Shares): string {
   const { demand, targets, policy } = input.context;
   const load = (demand.presentRps! * before[i]!) / PPM;
   const share = `${rate(load)} at ${percent(before[i]!)} of ${rate(demand.presentRps!)} now (${demand.presentSource})`;
-  const capacity = `${rate(targets[i]!.capacityRps)} capacity of ${targets[i]!.ciName}`;
+  const learnt = targets[i]!.capacityLearnt ? "learnt " : "";
+  const capacity = `${rate(targets[i]!.capacityRps)} ${learnt}capacity of ${targets[i]!.ciName}`;
   return `${share} against ${capacity}; no target above ${percent(policy.targetUtilisation * PPM)} where it can be helped`;
 }
 

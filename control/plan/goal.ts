@@ -3,6 +3,7 @@ import type { TargetState } from "./availability.ts";
 import { feasibleBounds, withinBounds } from "./bounds.ts";
 import type { Demand } from "./demand.ts";
 import { PPM, type ServicePolicy } from "./plan.ts";
+import { shiftForRisk, type TargetRisk } from "./risk.ts";
 import { restrict, type Shares } from "./shares.ts";
 import { waterFill } from "./water-filling.ts";
 
@@ -17,6 +18,7 @@ export interface Stage {
     | { kind: "capacity" }
     | { kind: "partial" }
     | { kind: "forecast" }
+    | { kind: "risk" }
     | { kind: "floor" }
     | { kind: "cap" };
   shares: Shares;
@@ -28,12 +30,13 @@ export interface GoalContext {
   policy: ServicePolicy;
   base: Shares;
   demand: Demand;
+  risks: readonly (TargetRisk | null)[];
 }
 
 /**
  * The shares to aim for when only the targets of `allowed` may carry traffic (at least one), as a chain of stages that
  * begins after the base: removals one by one, the present load against full capacity, what windows leave of the capacity,
- * the forecast, floor, cap. The last stage is the goal.
+ * the forecast, the risk of changes, floor, cap. The last stage is the goal.
  */
 export function goalStages(context: GoalContext, allowed: readonly boolean[]): Stage[] {
   const { targets, states, policy, base, demand } = context;
@@ -65,6 +68,13 @@ export function goalStages(context: GoalContext, allowed: readonly boolean[]): S
   }
   if (demand.plannedRps !== null) shares = fill(left, demand.plannedRps);
   stages.push({ by: { kind: "forecast" }, shares });
+
+  if (context.risks.some((risk, i) => risk !== null && allowed[i])) {
+    const shift = context.risks.map((risk) => risk?.shift ?? 0);
+    const room = left.map((c) => (demand.plannedRps ? (policy.targetUtilisation * c * PPM) / demand.plannedRps : PPM));
+    shares = shiftForRisk(shares, allowed, shift, room);
+    stages.push({ by: { kind: "risk" }, shares });
+  }
 
   const bounds = feasibleBounds(policy, count);
   shares = withinBounds(shares, allowed, bounds.lowPpm, Math.max(bounds.highPpm, PPM));

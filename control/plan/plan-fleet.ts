@@ -20,6 +20,7 @@ export function planFleet(input: PlanInput): FleetPlan {
       estate,
       policy,
       forecast: input.forecasts.get(name),
+      risks: input.risks,
       live: liveTelemetry(input, policy),
       last: input.last?.get(name),
       memory: before.get(name),

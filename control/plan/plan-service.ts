@@ -1,5 +1,6 @@
 import type { EstateService } from "../estate/estate.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
+import type { ChangeRisks } from "../forecast/risk/risk.ts";
 import { serviceDemand } from "../telemetry/service-demand.ts";
 import { targetState, usableTargets } from "./availability.ts";
 import { feasibleBounds } from "./bounds.ts";
@@ -9,6 +10,7 @@ import { type GoalContext, goalShares, goalStages } from "./goal.ts";
 import { planLeaving } from "./leaving.ts";
 import { type Live, liveHealth } from "./live.ts";
 import { type PlannedService, PPM, type ServicePolicy, type TargetMemory } from "./plan.ts";
+import { riskTimes, targetRisk } from "./risk.ts";
 import { distance, equal, restrict, type Shares, sum, toShares } from "./shares.ts";
 import { leaveAtOnce, stepToward } from "./steps.ts";
 import { whyLine } from "./why.ts";
@@ -19,6 +21,7 @@ export interface ServiceInput {
   estate: EstateService;
   policy: ServicePolicy;
   forecast: DemandForecast | undefined;
+  risks: ChangeRisks | undefined;
   live: Live;
   last: { plan: PlannedService; steppedAtMs: number } | undefined;
   memory: { [target: string]: TargetMemory } | undefined;
@@ -48,7 +51,8 @@ export function planService(input: ServiceInput): { plan: PlannedService; memory
   const { allowed, rank } = usableTargets(states);
   const names = targets.map((t) => t.name);
   const demand = demandOf(input.forecast, policy.demandLevel, serviceDemand(live, names));
-  const context: GoalContext = { targets, states, policy, base, demand };
+  const risks = targets.map((target) => targetRisk(nowMs, target, policy, input.risks));
+  const context: GoalContext = { targets, states, policy, base, demand, risks };
 
   // With nobody fit, the split in force stays among the least bad; a goal over capacity would move people for nothing.
   const kept = rank === 0 ? null : restrict(order, allowed, base);
@@ -189,10 +193,11 @@ function nextChange(
   unfinished: boolean,
   steppedAtMs: number,
 ): number | null {
-  const { nowMs, policy } = input;
+  const { nowMs, policy, estate } = input;
   const times: number[] = [];
   if (unfinished) times.push(steppedAtMs + policy.stepIntervalMs);
   for (const o of leaving.openings) times.push(o.orderDueMs, o.stickyDueMs, o.block.startMs - policy.leadTimeMs);
+  if (input.risks !== undefined) times.push(...estate.targets.flatMap((t) => riskTimes(t, policy)));
   for (const s of states) {
     if (s.block !== null) times.push(s.block.endMs);
     for (const w of s.partial) times.push(w.endMs);

@@ -1,5 +1,6 @@
 import type { EstateService } from "../estate/estate.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
+import type { ChangeRisks } from "../forecast/risk/risk.ts";
 import type { TelemetrySnapshot } from "../telemetry/telemetry.ts";
 
 /** All shares are integers in parts per million of the service's requests. */
@@ -10,6 +11,8 @@ export type CauseKind =
   | "incident"
   | "health"
   | "forecast"
+  /** A change that may degrade the target: a probability, not a window that forbids it. */
+  | "risk"
   | "capacity"
   | "telemetry"
   | "floor"
@@ -110,6 +113,9 @@ export interface ServicePolicy {
   targetUtilisation: number;
   /** Telemetry older than this is not used. */
   telemetryMaxAgeMs: number;
+  /** Probability from which risk moves traffic, 0 … 1, and the share of a target's own traffic that it may move at most; absent: nothing. */
+  riskFrom?: number;
+  riskShiftPpm?: number;
 }
 
 export interface PlanInput {
@@ -117,6 +123,8 @@ export interface PlanInput {
   monotonicMs: number;
   services: ReadonlyMap<string, { estate: EstateService; policy: ServicePolicy }>;
   forecasts: ReadonlyMap<string, DemandForecast>;
+  /** Absent: risk is not looked at. */
+  risks?: ChangeRisks;
   telemetry: TelemetrySnapshot | null;
   /**
    * The plan now in force, with the planning time of each service's last step; null before the first epoch (then the base

@@ -1,15 +1,18 @@
 import type { Clock } from "../../common/clock.ts";
+import type { CapacityBook } from "../capacity/capacity-book.ts";
 import type { Actor } from "../checkpoint/record.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
 import type { Forecaster } from "../forecast/forecaster.ts";
+import type { ChangeRisks } from "../forecast/risk/risk.ts";
 import type { PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
 import { stillAhead } from "../plan/still-ahead.ts";
 import { serviceDemand, serviceSeconds } from "../telemetry/service-demand.ts";
 import type { TelemetrySnapshot } from "../telemetry/telemetry.ts";
 import type { ChangeDesk } from "./change-desk.ts";
+import type { RiskBook } from "./change-risk.ts";
 import type { Changes } from "./changes.ts";
 import { DemandMeter } from "./demand-meter.ts";
 import { draftSet } from "./draft-set.ts";
@@ -27,6 +30,10 @@ export interface ControlLoopOptions {
   services: PlanInput["services"];
   history: LoadHistory;
   forecaster: Pick<Forecaster, "forecast" | "status">;
+  /** Learns what the targets can carry. */
+  capacities: CapacityBook;
+  /** Null: the risk of changes is not looked at. */
+  risks: Pick<RiskBook, "at"> | null;
   writer: EpochWriter;
   desk: ChangeDesk;
   rollouts: Rollouts;
@@ -56,6 +63,7 @@ export class ControlLoop {
   #memory: PlanMemory | undefined;
   #telemetry: TelemetrySnapshot | null = null;
   #forecasts: ReadonlyMap<string, DemandForecast> = new Map();
+  #risks: ChangeRisks = new Map();
   #forecastStep = Number.NEGATIVE_INFINITY;
   #forecasting: Promise<void> | null = null;
   #planned: ReadonlyMap<string, PlannedService> = new Map();
@@ -107,6 +115,7 @@ export class ControlLoop {
   observe(snapshot: TelemetrySnapshot): void {
     this.#telemetry = snapshot;
     const nowMs = this.#options.clock.nowMs();
+    this.#options.capacities.observe(snapshot, nowMs);
     for (const [name, { estate }] of this.#options.services) {
       const targets = estate.targets.map((target) => target.name);
       const rps = serviceDemand(snapshot, targets);
@@ -132,9 +141,10 @@ export class ControlLoop {
     const plan = planFleet({
       nowMs,
       monotonicMs: clock.monotonicMs(),
-      services,
+      services: this.#options.capacities.apply(services, nowMs),
       forecasts: stillAhead(this.#forecasts, nowMs),
       telemetry: this.#telemetry,
+      ...(this.#options.risks === null ? {} : { risks: this.#risks }),
       last: inForce === null || baseline === null ? null : onBaseline(inForce, baseline.plans),
       clockRate: this.#options.clockRate,
       planIntervalMs: this.#options.tickMs * this.#options.clockRate,
@@ -173,13 +183,16 @@ export class ControlLoop {
    * a dead target in traffic. The tick waits only so long that a forecast of usual speed is part of its own plan.
    */
   async #refreshForecasts(nowMs: number): Promise<void> {
-    const { services, history, forecaster, onError } = this.#options;
+    const { services, history, forecaster, risks, onError } = this.#options;
     const step = Math.floor(nowMs / history.stepMs);
     if (step !== this.#forecastStep && this.#forecasting === null) {
-      this.#forecasting = forecaster
-        .forecast(history, [...services.keys()], nowMs)
-        .then((forecasts) => {
+      this.#forecasting = Promise.all([
+        forecaster.forecast(history, [...services.keys()], nowMs),
+        risks?.at(nowMs) ?? this.#risks,
+      ])
+        .then(([forecasts, changeRisks]) => {
           this.#forecasts = forecasts;
+          this.#risks = changeRisks;
           this.#forecastStep = step;
         })
         .catch((error: Error) => onError?.(error))

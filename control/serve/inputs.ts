@@ -7,6 +7,7 @@ import { toServicePolicy } from "../config/service-policy.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate, EstateService } from "../estate/estate.ts";
 import { LoadHistory } from "../features/load-history.ts";
+import { ChangeHistory } from "../features/risk/change-history.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
 import type { EstateRecords } from "../ingest/records.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
@@ -24,6 +25,8 @@ export interface Inputs {
   services: PlanInput["services"];
   /** Of the policy and the estate's change calendar. */
   freezes: readonly FreezeWindow[];
+  /** What the risk of changes is judged from; null when ballast.yaml names no risk model. */
+  changes: ChangeHistory | null;
 }
 
 /** Reads ballast.yaml, the export and the load history it names. Throws typed errors with positions. */
@@ -36,7 +39,8 @@ export async function loadInputs(configPath: string, nowMs: (config: BallastConf
   const { windows, findings } = freezeWindows(config, records);
   records.findings.push(...findings);
   const estate = buildEstate({ records, config, nowMs: nowMs(config) });
-  return { config, estate, history, services: planServices(config, estate), freezes: windows };
+  const changes = config.riskModel === null ? null : new ChangeHistory(records);
+  return { config, estate, history, services: planServices(config, estate), freezes: windows, changes };
 }
 
 /** The export that ballast.yaml names. */

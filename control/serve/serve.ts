@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type pino from "pino";
 import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
+import { CapacityBook } from "../capacity/capacity-book.ts";
 import { openStore } from "../checkpoint/open-store.ts";
 import { sha256Hex } from "../checkpoint/record.ts";
 import type { TlsFiles, XdsTlsFiles } from "../config/access.ts";
@@ -20,6 +21,7 @@ import { Doorkeeper, readTokenFile } from "./api-access.ts";
 import { apiRoutes } from "./api-routes.ts";
 import { startApiServer } from "./api-server.ts";
 import { ChangeDesk, restoreLedger } from "./change-desk.ts";
+import { openRiskBook } from "./change-risk.ts";
 import { Changes } from "./changes.ts";
 import { policyDigestOf } from "./checkpoint-record.ts";
 import { ControlLoop } from "./control-loop.ts";
@@ -196,6 +198,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       log,
     });
     await models.restore();
+    const risks = await openRiskBook(config, services, inputs.changes, log);
+    undo.push(() => risks?.close());
     const writer = new EpochWriter({
       config,
       clock,
@@ -246,6 +250,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       refuse: (request) => changes.refuse(request),
     });
     undo.push(() => tickets?.stop());
+    const capacities = new CapacityBook(services, (name) => config.services.get(name)?.objective);
     const loop = new ControlLoop({
       config,
       clock,
@@ -253,6 +258,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       services,
       history,
       forecaster,
+      capacities,
+      risks,
       writer,
       desk,
       rollouts,

@@ -2,6 +2,7 @@ import type { LoadHistory } from "../features/load-history.ts";
 import type { Chain, Forecaster } from "../forecast/forecaster.ts";
 import type { FleetPlan, PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
+import type { RiskBook } from "./change-risk.ts";
 
 export interface SimulateOptions {
   services: PlanInput["services"];
@@ -9,6 +10,8 @@ export interface SimulateOptions {
   /** Null: plan without any forecast. */
   forecaster: Forecaster | null;
   chain: Chain;
+  /** Null: the risk of changes is not looked at. */
+  risks?: RiskBook | null;
   fromMs: number;
   toMs: number;
   stepMs: number;
@@ -22,7 +25,7 @@ export const MAX_SIMULATED_STEPS = 105_120;
  * live telemetry: every target counts as healthy. Yields each step; only `history` up to that step is looked at.
  */
 export async function* simulatePlans(options: SimulateOptions): AsyncGenerator<{ atMs: number; plan: FleetPlan }> {
-  const { services, history, forecaster, chain, fromMs, toMs, stepMs } = options;
+  const { services, history, forecaster, chain, risks, fromMs, toMs, stepMs } = options;
   if ((toMs - fromMs) / stepMs > MAX_SIMULATED_STEPS) throw new Error(`more than ${MAX_SIMULATED_STEPS} steps`);
   let memory: PlanMemory | undefined;
   const last = new Map<string, { plan: PlannedService; steppedAtMs: number }>();
@@ -56,6 +59,7 @@ export async function* simulatePlans(options: SimulateOptions): AsyncGenerator<{
       services,
       forecasts,
       telemetry,
+      ...(risks == null ? {} : { risks: await risks.at(atMs) }),
       last: last.size === 0 ? null : last,
       planIntervalMs: stepMs,
       ...(memory === undefined ? {} : { memory }),
