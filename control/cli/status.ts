@@ -39,6 +39,8 @@ function print(view: StatusView, out: (text: string) => void): void {
   printChanges(view.changes, out);
   printRollouts(view.rollouts, out);
   if (view.forecast.model !== "ready") out(`the model is ${view.forecast.model}: ${view.forecast.reason?.text ?? ""}`);
+  if (view.risk?.model === "refused")
+    out(`the risk model is refused: ${view.risk.reason?.text ?? ""}; the rule answers`);
   for (const { url, reason } of view.unreachable) out(`no telemetry from ${url}: ${reason}`);
   for (const node of view.nodes) {
     const nack = node.lastNack === null ? "" : `, last refusal: ${node.lastNack.reason}`;
@@ -52,8 +54,9 @@ function print(view: StatusView, out: (text: string) => void): void {
     if (service.switch !== null) out(`  ${switchText(service.switch)}`);
     for (const target of service.targets) {
       const live = target.live === null ? "" : `  ${target.live.healthyHosts}/${target.live.totalHosts} hosts healthy`;
+      const learnt = target.capacity?.source === "learnt" ? `  capacity ${target.capacity.text}` : "";
       out(
-        `  ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}  sessions ${percent(target.stickyPpm)}${live}`,
+        `  ${target.name.padEnd(24)} base ${percent(target.basePpm)}  planned ${percent(target.weightPpm)}  sessions ${percent(target.stickyPpm)}${live}${learnt}`,
       );
     }
   }

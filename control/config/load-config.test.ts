@@ -378,6 +378,7 @@ test("every field has a section in the reference page", async () => {
         service: "services.NAME.",
         sessions: "services.NAME.sessions.",
         capacity: "services.NAME.capacity.",
+        objective: "services.NAME.objective.",
         target: "services.NAME.targets.NAME.",
       }[section];
       const full = `${prefix ?? `${section}.`}${field}`;

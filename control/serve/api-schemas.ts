@@ -74,6 +74,14 @@ const Verdict = z.strictObject({ rule: z.string(), ok: z.boolean(), text: z.stri
 const Cause = z.strictObject({ kind: z.string(), ref: z.string(), effectPpm: z.int(), text: z.string() });
 const Live = z.looseObject({ target: z.string(), healthyHosts: z.int(), totalHosts: z.int() }).nullable();
 
+const Capacity = z
+  .strictObject({
+    rps: z.number().describe("what plans count on, requests per second"),
+    source: z.enum(["prior", "learnt"]).describe("the estate's own figure, or learnt from load and latency"),
+    text: z.string(),
+  })
+  .describe("null for a target that the estate does not have");
+
 const TargetChange = z.strictObject({
   name: z.string(),
   beforePpm: PPM.nullable(),
@@ -259,6 +267,14 @@ export const StatusAnswer = z.strictObject({
     }),
   ),
   estate: z.strictObject({ digest: z.string(), findings: z.int() }),
+  risk: z
+    .strictObject({
+      model: z.enum(["ready", "refused"]),
+      reason: z.strictObject({ code: z.string(), text: z.string() }).nullable(),
+      sha256: z.string().nullable(),
+    })
+    .nullable()
+    .describe("the change-risk model; null when ballast.yaml names none"),
   forecast: z.looseObject({ model: z.string(), reason: z.looseObject({ text: z.string() }).nullable().optional() }),
   unreachable: z.array(z.looseObject({ url: z.string(), reason: z.string() })),
   services: z.array(
@@ -284,6 +300,7 @@ export const StatusAnswer = z.strictObject({
           draining: z.boolean(),
           causes: z.array(Cause),
           live: Live,
+          capacity: Capacity.nullable(),
         }),
       ),
     }),

@@ -291,6 +291,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       rollouts,
       changes,
       forecaster,
+      capacities,
+      risks,
       models,
       store,
       xds,

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Clock } from "../../common/clock.ts";
+import type { CapacityBook } from "../capacity/capacity-book.ts";
 import { overdue } from "../change/approvals.ts";
 import type { Exemption, FreezeWindow } from "../change/freeze.ts";
 import { reshuffleOfSwitch } from "../change/sessions.ts";
@@ -13,6 +14,7 @@ import type { TicketFollower } from "../tickets/follow.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type * as schema from "./api-schemas.ts";
 import type { ChangeDesk } from "./change-desk.ts";
+import type { RiskBook } from "./change-risk.ts";
 import type { ControlLoop } from "./control-loop.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
 import type { ModelDesk } from "./model-desk.ts";
@@ -29,6 +31,9 @@ export interface StatusPorts {
   desk: ChangeDesk;
   rollouts: Pick<Rollouts, "state" | "views" | "stuck">;
   forecaster: Pick<Forecaster, "status">;
+  capacities: CapacityBook;
+  /** Null: the risk of changes is not looked at. */
+  risks: Pick<RiskBook, "status"> | null;
   models: ModelDesk;
   xds: Pick<XdsServer, "fleet" | "streams">;
   term: number;
@@ -69,6 +74,7 @@ export function statusView(ports: StatusPorts): StatusView {
     nodes: xds.fleet.nodes() as unknown as StatusView["nodes"],
     estate: { digest: estate.digest, findings: estate.findings.length },
     forecast: forecaster.status() as unknown as StatusView["forecast"],
+    risk: ports.risks?.status() ?? null,
     unreachable: (loop.telemetry?.unreachable ?? []) as unknown as StatusView["unreachable"],
     services: [...(inForce?.last.values() ?? [])].map(({ plan }) => {
       const next = loop.planned.get(plan.name);
@@ -88,6 +94,7 @@ export function statusView(ports: StatusPorts): StatusView {
           stickyPpm,
           draining,
           causes: [...causes],
+          capacity: capacityView(ports, plan.name, name),
           live: (loop.telemetry?.targets.get(name) ??
             null) as StatusView["services"][number]["targets"][number]["live"],
         })),
@@ -132,6 +139,17 @@ function rolloutsView({ rollouts, xds }: StatusPorts): StatusView["rollouts"] {
       quarantine === null ? [] : [{ id, instance, ...quarantine }],
     ),
   };
+}
+
+function capacityView(
+  { capacities, estate, clock }: StatusPorts,
+  service: string,
+  name: string,
+): { rps: number; source: "prior" | "learnt"; text: string } | null {
+  const target = estate.services.get(service)?.targets.find((one) => one.name === name);
+  if (target === undefined) return null;
+  const { rps, source, text } = capacities.used(target, clock.nowMs());
+  return { rps, source, text };
 }
 
 /** What needs a person now. */
