@@ -76,6 +76,8 @@ export interface Policy {
   p2Remaining: number;
   /** The same while an approved change lies on its path; 0 drains it. */
   changeRemaining: number;
+  /** Share of the changes that wait for approval which are taken to be carried out, 0 … 1. */
+  pendingChance: number;
   /** Probability from which a change's risk moves traffic, 0 … 1. */
   riskFrom: number;
   /** Share of a target's own traffic that risk alone may move away at most. */

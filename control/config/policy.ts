@@ -25,6 +25,7 @@ const FIELD_TABLE: { field: string; key: keyof Policy; kind: v.ValueKind<number>
   { field: "telemetryMaxAge", key: "telemetryMaxAgeMs", kind: v.duration(upToADay), standard: 10_000 },
   { field: "p1Remaining", key: "p1Remaining", kind: v.fraction(v.share), standard: 0 },
   { field: "changeRemaining", key: "changeRemaining", kind: v.fraction(v.share), standard: 0 },
+  { field: "pendingChance", key: "pendingChance", kind: v.fraction(v.share), standard: 0 },
   { field: "riskFrom", key: "riskFrom", kind: v.fraction(v.share), standard: 0.1 },
   { field: "riskShift", key: "riskShiftPpm", kind: v.share, standard: 500_000 },
   { field: "p2Remaining", key: "p2Remaining", kind: v.fraction(v.share), standard: 0.5 },

@@ -21,6 +21,7 @@ export function toServicePolicy(config: BallastConfig, service: ServiceConfig | 
     demandLevel: policy.demandQuantile,
     targetUtilisation: policy.targetUtilisation,
     telemetryMaxAgeMs: policy.telemetryMaxAgeMs,
+    pendingChance: policy.pendingChance,
     riskFrom: policy.riskFrom,
     riskShiftPpm: policy.riskShiftPpm,
   };

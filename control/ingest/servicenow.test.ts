@@ -134,6 +134,42 @@ describe("records are typed and keep their origin", () => {
     );
   });
 
+  test("what a change's form says of its risk is read with codes or labels, and nothing that is written after its start", async () => {
+    const base = { state: "-2", approval: "approved", close_code: "unsuccessful", work_notes: "rolled back" };
+    const { changes } = await read({
+      change_request: [
+        {
+          sys_id: id(1),
+          number: "CHG1",
+          ...base,
+          type: "Emergency",
+          risk: "2",
+          impact: "1 - High",
+          assignment_group: "DBA",
+        },
+        {
+          sys_id: id(2),
+          number: "CHG2",
+          ...base,
+          type: "standard",
+          risk: "Low",
+          sys_created_on: "2026-03-01 09:00:00",
+        },
+        { sys_id: id(3), number: "CHG3", ...base, type: "huge", risk: "99", impact: "12" },
+      ],
+    });
+    const createdMs = Date.UTC(2026, 2, 1, 9);
+    assert.deepEqual(
+      changes.map(({ plan }) => plan),
+      [
+        { type: "emergency", riskLevel: 3, impact: 1, createdMs: null, group: "DBA" },
+        { type: "standard", riskLevel: 1, impact: null, createdMs, group: "" },
+        { type: "unknown", riskLevel: null, impact: null, createdMs: null, group: "" },
+      ],
+    );
+    assert.doesNotMatch(JSON.stringify(changes), /unsuccessful|rolled back/);
+  });
+
   test("pages of one table are read in turn, and an unused table is noted", async () => {
     const { incidents, findings } = await read({
       "incident.1": [{ sys_id: id(1), number: "INC1", state: "2", priority: "1 - Critical", cmdb_ci: id(1) }],

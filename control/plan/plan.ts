@@ -115,6 +115,8 @@ export interface ServicePolicy {
   telemetryMaxAgeMs: number;
   /** Probability from which risk moves traffic, 0 … 1, and the share of a target's own traffic that it may move at most; absent: nothing. */
   riskFrom?: number;
+  /** How likely a change that waits for approval is carried out, 0 … 1; its probability is multiplied by it. Absent: 0. */
+  pendingChance?: number;
   riskShiftPpm?: number;
 }
 

@@ -66,8 +66,14 @@ test("the cause names the change, the probability and the link that answered, an
   assert.match(planned.why, /b −4\.0 pts: CHG7/);
 });
 
-test("a change that waits for approval counts by its risk alone, and says so", () => {
-  const planned = plan(at("10:00"), { risks: risks(0.28), pending: true });
+test("a change that waits for approval counts by its chance of being carried out, and by default is only told", () => {
+  const told = plan(at("10:00"), { risks: risks(0.9), pending: true });
+  assert.equal(weight(told, "pay-b"), 400_000);
+  assert.match(
+    told.targets[1]!.causes.find(({ kind }) => kind === "risk")!.text,
+    /90\.0 % \(model\), carried out with 0\.0 %/,
+  );
+  const planned = plan(at("10:00"), { risks: risks(0.56), pending: true, own: { pendingChance: 0.5 } });
   assert.equal(weight(planned, "pay-b"), 360_000);
   assert.match(planned.targets[1]!.causes.find(({ kind }) => kind === "risk")!.text, /which waits for approval/);
 });

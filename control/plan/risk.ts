@@ -14,7 +14,7 @@ export interface TargetRisk {
   shift: number;
 }
 
-type RiskPolicy = Pick<ServicePolicy, "leadTimeMs" | "returnAfterMs" | "riskFrom" | "riskShiftPpm">;
+type RiskPolicy = Pick<ServicePolicy, "leadTimeMs" | "returnAfterMs" | "riskFrom" | "riskShiftPpm" | "pendingChance">;
 
 /**
  * The riskiest change of a target now: from the lead time before its start until the time after its end in which a target
@@ -29,17 +29,17 @@ export function targetRisk(
 ): TargetRisk | null {
   if (risks === undefined) return null;
   const { riskFrom = 1, riskShiftPpm = 0 } = policy;
-  let worst: TargetRisk | null = null;
+  let worst: { found: TargetRisk; expected: number } | null = null;
   for (const { window, pending } of riskWindows(target)) {
     if (nowMs < window.startMs - policy.leadTimeMs || nowMs >= window.endMs + policy.returnAfterMs) continue;
     const risk = risks.get(riskKey(window.provenance.sysId, target.name));
     if (risk === undefined || !(risk.probability >= 0 && risk.probability <= 1)) continue;
-    const above = riskFrom < 1 ? Math.max(0, risk.probability - riskFrom) / (1 - riskFrom) : 0;
-    if (worst === null || risk.probability > worst.risk.probability) {
-      worst = { window, pending, risk, shift: (above * riskShiftPpm) / PPM };
-    }
+    const expected = risk.probability * (pending ? (policy.pendingChance ?? 0) : 1);
+    const above = riskFrom < 1 ? Math.max(0, expected - riskFrom) / (1 - riskFrom) : 0;
+    const shift = (above * riskShiftPpm) / PPM;
+    if (worst === null || expected > worst.expected) worst = { found: { window, pending, risk, shift }, expected };
   }
-  return worst;
+  return worst?.found ?? null;
 }
 
 /** Changes of a target that leave it in service. One that takes it out is the business of its window. */
@@ -88,7 +88,8 @@ export function riskText(
 ): string {
   const by = risk.source === "base_rate" ? "base rate" : risk.source;
   const waits = pending ? ", which waits for approval," : "";
-  const head = `${windowText(window, nowMs)}${waits} degrades it with ${percent(risk.probability * PPM)} (${by})`;
+  const chance = pending ? `, carried out with ${percent((policy.pendingChance ?? 0) * PPM)} (pendingChance)` : "";
+  const head = `${windowText(window, nowMs)}${waits} degrades it with ${percent(risk.probability * PPM)} (${by})${chance}`;
   const why = risk.fallbackReasons.length === 0 ? "" : `; fall-back from the model: ${risk.fallbackReasons.join("; ")}`;
   if (shift === 0) return `${head}, below the ${percent((policy.riskFrom ?? 1) * PPM)} that move anything${why}`;
   const wanted = `${percent(shift * PPM)} of its traffic should move`;
