@@ -125,7 +125,7 @@ function effectTable(data: Dataset, judged: readonly Judged[], base: readonly Ju
     ).map(([name, list]) => [name, planEffect(cases(list), 500_000)] as const),
   ].map(([name, { met, moved }]) => {
     const spared = off.met - met;
-    const ratio = moved === 0 ? "–" : ((spared / moved) * 1).toFixed(3);
+    const ratio = moved === 0 ? "–" : (spared / moved).toFixed(3);
     return [name, (100 * met).toFixed(3), (100 * moved).toFixed(3), ratio];
   });
   return [

@@ -1,5 +1,4 @@
 import type { EstateService, EstateTarget } from "../estate/estate.ts";
-import type { PlanInput, ServicePolicy } from "../plan/plan.ts";
 import type { TargetTelemetry, TelemetrySnapshot } from "../telemetry/telemetry.ts";
 import { type CapacityEstimate, CapacityEstimator } from "./estimator.ts";
 
@@ -44,7 +43,10 @@ export class CapacityBook {
   readonly #gathered = new Map<string, Gathered>();
   readonly #targets = new Map<string, { target: EstateTarget; latency: "p50Ms" | "p99Ms" }>();
 
-  constructor(services: PlanInput["services"], objectiveOf: (service: string) => PromisedLatency | undefined) {
+  constructor(
+    services: ReadonlyMap<string, { estate: EstateService }>,
+    objectiveOf: (service: string) => PromisedLatency | undefined,
+  ) {
     for (const [name, { estate }] of services) {
       const objective = objectiveOf(name);
       if (objective === undefined || objective.latencyMs === null) continue;
@@ -102,17 +104,17 @@ export class CapacityBook {
   }
 
   /** The services as a plan should see them. Those without an objective are handed through. */
-  apply(services: PlanInput["services"], nowMs: number): PlanInput["services"] {
+  apply<S extends { estate: EstateService }>(services: ReadonlyMap<string, S>, nowMs: number): ReadonlyMap<string, S> {
     if (this.#estimators.size === 0) return services;
-    const applied = new Map<string, { estate: EstateService; policy: ServicePolicy }>();
-    for (const [name, { estate, policy }] of services) {
-      const targets = estate.targets.map((target): EstateTarget => {
+    const applied = new Map<string, S>();
+    for (const [name, service] of services) {
+      const targets = service.estate.targets.map((target): EstateTarget => {
         const { rps, source, text } = this.used(target, nowMs);
         return source === "prior"
           ? target
           : { ...target, capacityRps: rps, capacitySource: text, capacityLearnt: true };
       });
-      applied.set(name, { estate: { ...estate, targets }, policy });
+      applied.set(name, { ...service, estate: { ...service.estate, targets } });
     }
     return applied;
   }
