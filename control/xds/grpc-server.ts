@@ -57,7 +57,7 @@ const LINGER_MS = 1_000;
 /**
  * Most bytes handed to a TLS connection at once. Node keeps a buffer of the largest write of each connection for as long as the
  * connection lives (NodeBIO), up to 16 KiB for writes below that size: a set of twenty tables in one write costs 28 KB more of
- * resident memory per connection than in pieces.
+ * resident memory per connection than in pieces (docs/decisions/0008-tls-of-the-fleet.md).
  */
 const TLS_PIECE_BYTES = 12 * 1024;
 
