@@ -51,7 +51,10 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
   }
   pinSelf();
   const tls = options.mtls ? await certificates() : undefined;
-  const server = startHelper<ServerCommand, ServerReport>(ENVOY_CORE, "fleet-server.ts");
+  const server = startHelper<ServerCommand, ServerReport>(ENVOY_CORE, "fleet-server.ts", [
+    // As `npm run ballast` starts the server.
+    "--max-semi-space-size=8",
+  ]);
   const clients = startHelper<ClientsCommand, ClientsReport>(OTHER_CORE, "fleet-clients.ts");
   const envoys: EnvoyProcess[] = [];
   try {

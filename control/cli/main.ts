@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
 import { ERROR_CODES } from "../../common/error-codes.ts";
 import { BallastError } from "../../common/errors.ts";
 import { type Command, endWhenUnread, type Io, processIo } from "./io.ts";
