@@ -31,6 +31,23 @@ async function ballast(...args: string[]): Promise<{ exit: number | string; out:
   }
 }
 
+test("models on the command line: status says what forecasts, and each action that cannot be says why", async () => {
+  const status = await ballast("model", "status");
+  assert.equal(status.exit, 0);
+  assert.match(status.out, /^active {5}[0-9a-f]{12} {2}demand, ready, of ballast\.yaml {2}models\/committed\/demand$/m);
+  assert.match(status.out, /^drift {6}warming \(policy warn\)$/m);
+  assert.match(status.out, /^candidate {2}none$/m);
+  const view = JSON.parse((await ballast("model", "status", "--json")).out);
+  assert.equal(view.candidate, null);
+  const refused = await ballast("model", "shadow", "models/committed/robot-shop", "--reason", "CHG9");
+  assert.equal(refused.exit, "MODEL_REFUSED");
+  assert.match(refused.out, /SCHEMA_MISMATCH: the manifest names no step_ms/);
+  assert.equal((await ballast("model", "promote")).exit, "USAGE");
+  assert.equal((await ballast("model", "shadow", "--reason", "x")).exit, "USAGE");
+  assert.equal((await ballast("model", "burn", "--reason", "x")).exit, "USAGE");
+  assert.match((await ballast("model", "rollback", "--reason", "x")).out, /no model was promoted/);
+});
+
 test("the life of a change on the command line: diff, apply, approve, status, history, show", async () => {
   const file = join(stand.dir, "change.yaml");
   await writeFile(file, "services:\n  ledger: { weights: { ledger-site-a: 90%, ledger-site-b: 10% } }\n");
