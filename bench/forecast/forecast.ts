@@ -1,6 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
+import { BASELINES } from "../../control/forecast/baselines/all.ts";
+import { baselineQuantiles } from "../../control/forecast/baselines/quantiles.ts";
+import { bankQuantiles } from "../../control/forecast/series/bank-forecast.ts";
 import { bootstrapInterval } from "../../control/forecast/series/bootstrap.ts";
 import { naive, seasonalNaive } from "../../control/forecast/series/naive.ts";
 import { ROOT } from "../lib/native-build.ts";
@@ -9,6 +12,8 @@ import type { BenchOptions } from "../main.ts";
 import { loadPublished, loadWindows, type PublishedRow, rankOf, score, TASK } from "./gift-eval.ts";
 import { coverage, GIFT_EVAL_LEVELS, mase, type Scored, weightedQuantileLoss } from "./metrics.ts";
 import { COMMITTED, scoreModel, trainRobotShop, WORK } from "./robot-shop-model.ts";
+import { SUITE_MODELS, type SuiteSummary, scoreSuite, summarise, trainSuite } from "./suite.ts";
+import { loadSuite } from "./suite-data.ts";
 
 /** What GIFT-Eval publishes for the two baselines; a scorer that does not give these is wrong, so the run ends there. */
 const ANCHORS = { naive: 3.763642, seasonalNaive: 2.24233 };
@@ -25,8 +30,9 @@ interface Row {
 }
 
 /**
- * Scores the committed model on the Robot-Shop task of GIFT-Eval and ranks it among the published rows. Without --quick the pipeline
- * first trains the model anew from the span before the test windows, and both are scored. A word names another model folder.
+ * Scores the committed model on the Robot-Shop task of GIFT-Eval, ranks it among the published rows, and scores the suite of request
+ * series with the models committed for it. Without --quick all are trained anew from the spans before the test windows, and scored too. A
+ * word names another model folder for the Robot-Shop task, and leaves the suite out.
  */
 export async function run({ quick, words }: BenchOptions): Promise<object> {
   const windows = loadWindows();
@@ -44,19 +50,52 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
     ),
   ];
   checkAnchors(rows[0]!.mase, rows[1]!.mase);
+  const shape = { season: TASK.season, horizon: TASK.horizon, levels: GIFT_EVAL_LEVELS };
+  for (const baseline of BASELINES.filter(({ name }) => !rows.some((row) => row.name === name)))
+    rows.push(
+      judgeRow(
+        baseline.name,
+        score(windows, (_series, past) => baselineQuantiles(baseline, past, shape)!),
+        published,
+      ),
+    );
+  rows.push(
+    judgeRow(
+      "combination",
+      score(windows, (_series, past) => bankQuantiles(past, shape)!),
+      published,
+    ),
+  );
   const model = judgeRow("model", await scoreModel(windows, words[0] ?? COMMITTED), published);
   rows.push(model);
-  if (!quick && words.length === 0) {
+  const whole = words.length === 0;
+  const progress = (text: string) => void process.stderr.write(`${text}\n`);
+  if (!quick && whole) {
     const outDir = join(ROOT, ".ballast/model/robot-shop");
     await rm(WORK, { recursive: true, force: true });
-    const progress = (text: string) => void process.stderr.write(`${text}\n`);
     await trainRobotShop(windows, { outDir, pipeline: "auto", seed: 1, progress });
     rows.push(judgeRow("model, trained anew", await scoreModel(windows, outDir), published));
   }
   const counts = `${windows.length / TASK.series.length} windows × ${TASK.series.length} series, ${published.length} published rows`;
-  process.stdout.write(`${TASK.name}: ${counts}\n\n${table(rows)}\n${peers(published)}\n`);
-  if (!quick && words.length === 0)
-    await writeResults("forecast", `${TASK.name}, ${counts}.\n\n\`\`\`text\n${table(rows)}\n${peers(published)}\`\`\``);
+  const sections = [`${TASK.name}: ${counts}`, `${table(rows)}\n${peers(published)}`];
+  process.stdout.write(`${sections.join("\n\n")}\n`);
+  let suite: SuiteSummary | null = null;
+  if (whole) {
+    const tasks = loadSuite();
+    let models = SUITE_MODELS;
+    if (!quick) {
+      models = join(ROOT, ".ballast/model/suite");
+      await trainSuite(tasks, { outDir: models, pipeline: "trees", progress });
+    }
+    suite = summarise(await scoreSuite(tasks, models));
+    sections.push(`requests of NAB, Nezha and World Cup 98, ${tasks.length} tasks`, suite.table, verdict(suite));
+    process.stdout.write(`${sections.slice(2).join("\n\n")}\n\n`);
+    if (!quick)
+      await writeResults(
+        "forecast",
+        sections.map((text) => (text.includes("\n") ? `\`\`\`text\n${text}\`\`\`` : text)).join("\n\n"),
+      );
+  }
   return {
     naive_mase: rows[0]!.mase,
     seasonal_naive_mase: rows[1]!.mase,
@@ -65,7 +104,23 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
     wql: model.wql,
     rank: model.rank,
     of: published.length,
+    ...(suite === null
+      ? {}
+      : {
+          suite: {
+            mase: suite.mase,
+            wql: suite.wql,
+            beats_baselines: suite.beatsBaselines,
+            worst_ratio: suite.worstRatio,
+            worst: suite.worstTask,
+          },
+        }),
   };
+}
+
+function verdict({ beatsBaselines, worstRatio, worstTask, noneMuchWorse }: SuiteSummary): string {
+  const mean = beatsBaselines ? "better than every baseline" : "not better than every baseline";
+  return `In the mean the answer is ${mean} on MASE and wQL; worst against seasonal naive: ${worstRatio.toFixed(3)} on ${worstTask}${noneMuchWorse ? "" : ", over 1.05"}.`;
 }
 
 function judgeRow(name: string, scored: readonly Scored[], published: readonly PublishedRow[]): Row {

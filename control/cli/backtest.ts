@@ -6,21 +6,11 @@ import { BallastError } from "../../common/errors.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
 import { environmentIsMade } from "../../models/tfx/environment.ts";
-import { HELD_OUT_SHARE } from "../features/series/training-examples.ts";
-import { BASELINES } from "../forecast/baselines/all.ts";
-import { baselineForecaster } from "../forecast/baselines/compare.ts";
-import { FallbackError } from "../forecast/reasons.ts";
 import { backtestPage } from "../forecast/series/backtest-page.ts";
-import { naive, seasonalNaive } from "../forecast/series/naive.ts";
+import { holdContest } from "../forecast/series/contest.ts";
 import { SeriesModel } from "../forecast/series/series-model.ts";
-import {
-  lastWindows,
-  scoreWindows,
-  type Window,
-  type WindowForecaster,
-  type WindowScores,
-} from "../forecast/series/window-backtest.ts";
-import { readSeriesCsv } from "../ingest/series-csv.ts";
+import type { WindowScores } from "../forecast/series/window-backtest.ts";
+import { type CsvSeries, readSeriesCsv } from "../ingest/series-csv.ts";
 import type { Io } from "./io.ts";
 
 const HELP = `usage: ballast backtest --csv FILE --time COL --value COL --season N --horizon H --windows W [flags]
@@ -37,12 +27,10 @@ GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQ
 --html FILE     write a page with the table and a plot of every window
 --seed N        the same seed, data and code give the same model (default 1)
 --json          only the RESULT line
-The model is asked only if it beats every baseline on the windows before the first one; else the best baseline there answers, as
-the server's fall-back chain would. The line \`answered by\` says which it was.`;
+Who answers is chosen on windows before the first one: the combination of simple forecasts, unless a baseline was clearly better there,
+and the model only if it was better than that one on a span that it had not seen. The line \`answered by\` says which it was.`;
 
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
-/** Windows before the test on which the model is held against the baselines; they lie in the span it was not fitted on. */
-const MAX_CHOICE_WINDOWS = 20;
 const repo = resolve(import.meta.dirname, "../..");
 
 export async function run(args: string[], io: Io): Promise<number> {
@@ -52,7 +40,7 @@ export async function run(args: string[], io: Io): Promise<number> {
     return 0;
   }
   const { season, horizon, count } = flags;
-  const series = await readSeriesCsv(flags.csv, { time: flags.time, value: flags.value });
+  const series = withoutLead(await readSeriesCsv(flags.csv, { time: flags.time, value: flags.value }));
   const firstTest = series.values.length - count * horizon;
   if (firstTest <= Math.max(season, horizon) + 1)
     throw new BallastError(
@@ -65,40 +53,22 @@ export async function run(args: string[], io: Io): Promise<number> {
     `${series.values.length} steps of ${series.stepMs / 1000} s${note}; ${count} windows of ${horizon} from step ${firstTest}`,
   );
 
-  const candidates = new Map<string, WindowForecaster>([
-    ["naive", (past) => naive(past, horizon, LEVELS)],
-    ["seasonal naive", (past) => seasonalNaive(past, horizon, LEVELS, season)],
-  ]);
   const history = series.values.subarray(0, firstTest);
-  const choosing = choiceWindows(history, season, horizon);
-  const shortest = Math.min(firstTest, ...choosing.map(({ past }) => past.length));
-  for (const baseline of BASELINES) {
-    // A baseline must have had its chance on the same windows as everybody else, or it may not answer.
-    if (candidates.has(baseline.name) || shortest < baseline.least({ season, horizon })) continue;
-    candidates.set(baseline.name, baselineForecaster(baseline, { season, horizon, levels: LEVELS }));
-  }
   const model = await openModel(flags, history, io);
   try {
-    let refused = 0;
-    if (model !== null)
-      candidates.set("model", async (past) => {
-        try {
-          const [quantiles] = await model.series.forecast([{ values: past }]);
-          return quantiles!;
-        } catch (error) {
-          if (!(error instanceof FallbackError)) throw error;
-          refused++;
-          return seasonalNaive(past, horizon, LEVELS, season);
-        }
-      });
-    const options = { season, levels: LEVELS };
-    const windows = lastWindows(series.values, horizon, count);
-    const rows: WindowScores[] = [];
-    for (const [name, forecaster] of candidates) rows.push(await scoreWindows(name, windows, forecaster, options));
-    const answered = await choose(candidates, choosing, options);
+    const contest = await holdContest(series.values, {
+      season,
+      horizon,
+      windows: count,
+      levels: LEVELS,
+      model: model?.series ?? null,
+    });
+    const { rows, answered, windows } = contest;
     const answer = rows.find(({ name }) => name === answered)!;
-    if (refused > 0)
-      io.err(`${refused} answers of the model were refused; the seasonal naive forecast stands in for them`);
+    if (contest.refused > 0)
+      io.err(
+        `${contest.refused} answers of the model were refused; the combination or seasonal naive stands in for them`,
+      );
     rows.sort((a, b) => a.mase - b.mase);
     if (!flags.json) {
       io.out(table(rows));
@@ -130,30 +100,16 @@ export async function run(args: string[], io: Io): Promise<number> {
   }
 }
 
-/** The windows before the test, at most in the share held out of the training: the span that no model was fitted or calibrated on. */
-function choiceWindows(history: Float64Array, season: number, horizon: number): Window[] {
-  const fit = Math.floor((HELD_OUT_SHARE * history.length) / horizon);
-  const room = Math.floor((history.length - season - 2) / horizon);
-  return lastWindows(history, horizon, Math.max(0, Math.min(MAX_CHOICE_WINDOWS, Math.max(2, fit), room)));
-}
-
-/** The model if nothing else had a lower MASE before the test; else the best of the rest. Without windows to choose on: seasonal naive. */
-async function choose(
-  candidates: ReadonlyMap<string, WindowForecaster>,
-  windows: readonly Window[],
-  options: { season: number; levels: readonly number[] },
-): Promise<string> {
-  let best = "seasonal naive";
-  let least = Number.POSITIVE_INFINITY;
-  if (windows.length === 0) return candidates.has("model") ? "model" : best;
-  for (const [name, forecaster] of candidates) {
-    const { mase } = await scoreWindows(name, windows, forecaster, options);
-    if (mase < least || (name === "model" && mase <= least)) {
-      best = name;
-      least = mase;
-    }
-  }
-  return best;
+/** A series begins with its first reading. */
+function withoutLead(series: CsvSeries): CsvSeries {
+  const first = series.values.findIndex((value) => Number.isFinite(value));
+  if (first <= 0) return series;
+  return {
+    ...series,
+    values: series.values.subarray(first),
+    startMs: series.startMs + first * series.stepMs,
+    missing: series.missing - first,
+  };
 }
 
 async function openModel(

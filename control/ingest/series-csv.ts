@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { BallastError } from "../../common/errors.ts";
+import { TimeReader } from "./series-time.ts";
 
 /** A regular series as it was found in a file. */
 export interface CsvSeries {
@@ -28,11 +29,29 @@ const JITTER = 0.35;
 const EMPTY = /^(|na|nan|null|none|-|\?)$/i;
 
 /**
- * Reads one column of a CSV file (RFC 4180 without line breaks in fields; comma, semicolon or tab) as a regular series. Times are ISO
- * (without a zone: UTC), `YYYY-MM-DD HH:MM:SS`, or seconds or milliseconds since 1970. The step is the most frequent distance of neighbours;
+ * Reads one column of a CSV file (RFC 4180 without line breaks in fields; comma, semicolon or tab) as a regular series. Times are those of
+ * `series-time.ts`. The step is the most frequent distance of neighbours;
  * steps without a row are gaps. Throws SERIES_INVALID with file, line and what was expected.
  */
 export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
+  const [dayFirst, monthFirst] = [new TimeReader(false), new TimeReader(true)];
+  const read = await readWith(dayFirst, file, options).catch((error: unknown) => error as Error);
+  if (!dayFirst.metSlashes) return orThrow(read);
+  // The file decides which of two readings is meant; where it cannot, nobody can.
+  const other = await readWith(monthFirst, file, options).catch((error: unknown) => error as Error);
+  if (!(read instanceof Error) && !(other instanceof Error))
+    throw new BallastError("SERIES_INVALID", "the times may begin with the day or with the month: write YYYY-MM-DD", {
+      position: { file },
+    });
+  return orThrow(read instanceof Error ? other : read);
+}
+
+function orThrow(read: CsvSeries | Error): CsvSeries {
+  if (read instanceof Error) throw read;
+  return read;
+}
+
+async function readWith(reader: TimeReader, file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
   const { time, value, maxFileBytes = 256 * 2 ** 20, maxRows = 2_000_000 } = options;
   const fail = (what: string, line?: number): never => {
     throw new BallastError("SERIES_INVALID", what, { position: line === undefined ? { file } : { file, line } });
@@ -43,14 +62,14 @@ export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Pr
   const times: number[] = [];
   const values: number[] = [];
   let line = 0;
-  for await (const text of createInterface({
+  for await (const row of createInterface({
     input: createReadStream(file, "utf8"),
     crlfDelay: Number.POSITIVE_INFINITY,
   })) {
     line++;
-    if (text.trim() === "") continue;
+    if (row.trim() === "") continue;
     if (columns === null) {
-      const header = text.replace(/^\ufeff/, "");
+      const header = row.replace(/^\ufeff/, "");
       const separator = [",", ";", "\t"].find((one) => splitLine(header, one).includes(value)) ?? ",";
       const names = splitLine(header, separator).map((name) => name.trim());
       for (const wanted of [time, value])
@@ -58,13 +77,21 @@ export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Pr
       columns = { time: names.indexOf(time), value: names.indexOf(value), separator };
       continue;
     }
-    const cells = splitLine(text, columns.separator);
-    const at = timeOf(cells[columns.time]?.trim() ?? "");
-    if (Number.isNaN(at)) fail(`${cells[columns.time]} is not a time`, line);
-    if (times.length > 0 && at <= times.at(-1)!) fail("times must ascend, each once", line);
+    const cells = splitLine(row, columns.separator);
+    const text = cells[columns.time]?.trim() ?? "";
+    const at = reader.read(text);
+    if (typeof at === "string") return fail(at, line);
+    const before = times.at(-1);
+    if (before !== undefined && at === before)
+      fail(
+        `${text} is there twice: times must ascend, each once (local times repeat an hour in autumn: write the offset)`,
+        line,
+      );
+    if (before !== undefined && at < before) fail(`${text} lies before the row above it: times must ascend`, line);
     const cell = cells[columns.value]?.trim() ?? "";
     const number = EMPTY.test(cell) ? Number.NaN : Number(cell);
-    if (Number.isNaN(number) && !EMPTY.test(cell)) fail(`${cell} is not a number`, line);
+    if (!Number.isFinite(number) && !EMPTY.test(cell))
+      fail(`${cell} is not a ${Number.isNaN(number) ? "" : "finite "}number`, line);
     if (times.length >= maxRows) fail(`more than ${maxRows} rows`, line);
     times.push(at);
     values.push(number);
@@ -98,17 +125,6 @@ function onGrid(times: readonly number[], values: readonly number[], fail: (what
   if (missing > steps / 2)
     fail(`${missing} of ${steps} steps of ${stepMs} ms have no value: the series is not regular`);
   return { values: grid, startMs: times[0]!, stepMs, missing };
-}
-
-function timeOf(text: string): number {
-  if (/^\d+(\.\d+)?$/.test(text)) {
-    const number = Number(text);
-    // Seconds until the year 5138; larger numbers are milliseconds.
-    return number < 1e11 ? number * 1000 : number;
-  }
-  const iso = text.replace(" ", "T");
-  if (/^\d{4}-\d{2}-\d{2}$/.test(iso)) return Date.parse(`${iso}T00:00:00Z`);
-  return Date.parse(/([zZ]|[+-]\d{2}:?\d{2})$/.test(iso) ? iso : `${iso}Z`);
 }
 
 function splitLine(line: string, separator: string): string[] {

@@ -42,10 +42,10 @@ export interface TrainingEffort {
 
 export const FULL_EFFORT: TrainingEffort = {
   trials: 6,
-  maxRounds: 200,
+  maxRounds: 120,
   maxEpochs: 10,
   // Never nought: what two different halves say together errs less where neither was calibrated.
-  blends: [0.1, 0.2, 0.3, 0.4, 0.5],
+  blends: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
   parityRows: 10_000,
 };
 /** For one series in a backtest: the settings that were found on other series, without a search. */
@@ -181,7 +181,7 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     features: columns,
     groups: [...(input.groups ?? [])],
     group_columns: columns.length - SERIES_FEATURES.length,
-    monotone: columns.map((name) => (/^(log_)?anchor_|_level$|^aligned$/.test(name) ? 1 : 0)),
+    monotone: columns.map((name) => (/^family_|_level$|^aligned$/.test(name) ? 1 : 0)),
     sequence: [near, SEQUENCE_CHANNELS.length],
     context: [shape.horizon, CONTEXT_CHANNELS.length + columns.length - SERIES_FEATURES.length],
     steps_per_origin: Math.min(options.stepsPerOrigin, shape.horizon),

@@ -23,6 +23,8 @@ export class AnchorBuilder {
   readonly #origin: number;
   readonly #scale: number;
   readonly #profiles = new Map<string, Omit<Continuation, "forecast">>();
+  /** Misfits of the cycles by the span of the comparison. */
+  readonly #misfits = new Map<number, Map<number, number>>();
 
   constructor(shape: SeriesShape, values: Float64Array, origin: number, scale: number) {
     this.#shape = shape;
@@ -33,12 +35,11 @@ export class AnchorBuilder {
   }
 
   continuation(variant: AnchorVariant): Continuation {
-    const key = `${variant.cycles} ${variant.decay} ${variant.tolerance} ${variant.compare}`;
-    let shared = this.#profiles.get(key);
-    if (shared === undefined) {
-      shared = this.#profile(variant);
-      this.#profiles.set(key, shared);
-    }
+    return { ...this.#shared(variant), forecast: this.forecast(variant) };
+  }
+
+  forecast(variant: AnchorVariant): Float64Array {
+    const shared = this.#shared(variant);
     const { back, stretch } = this.#spans;
     const { horizon } = this.#shape;
     const level = smoothed(shared.residual, variant.alpha);
@@ -49,7 +50,17 @@ export class AnchorBuilder {
       factor *= fade;
       forecast[h] = shared.profile[back + h]! + level * factor;
     }
-    return { ...shared, forecast };
+    return forecast;
+  }
+
+  #shared(variant: AnchorVariant): Omit<Continuation, "forecast"> {
+    const key = `${variant.cycles} ${variant.decay} ${variant.tolerance} ${variant.compare}`;
+    let shared = this.#profiles.get(key);
+    if (shared === undefined) {
+      shared = this.#profile(variant);
+      this.#profiles.set(key, shared);
+    }
+    return shared;
   }
 
   #profile(variant: AnchorVariant): Omit<Continuation, "forecast"> {
@@ -90,6 +101,20 @@ export class AnchorBuilder {
 
   /** Mean absolute difference between the last `span` steps and those before `at`, in units of the scale. */
   #misfit(at: number, span: number): number {
+    let known = this.#misfits.get(span);
+    if (known === undefined) {
+      known = new Map();
+      this.#misfits.set(span, known);
+    }
+    let misfit = known.get(at);
+    if (misfit === undefined) {
+      misfit = this.#compared(at, span);
+      known.set(at, misfit);
+    }
+    return misfit;
+  }
+
+  #compared(at: number, span: number): number {
     let sum = 0;
     for (let j = 1; j <= span; j++) sum += Math.abs(this.#values[this.#origin - j]! - this.#values[at - j]!);
     return sum / span / this.#scale;

@@ -1,12 +1,11 @@
 import { align } from "./alignment.ts";
 import { AnchorBuilder } from "./anchor.ts";
+import { type BankAnswer, ForecastBank } from "./forecast-bank.ts";
 import type { Past } from "./past.ts";
 import {
-  ADDITIVE_VARIANTS,
   BASE_ANCHOR,
   CONTEXT_CHANNELS,
   FIRST_RESIDUAL_WINDOWS,
-  LOG_VARIANTS,
   lagOf,
   minPastSteps,
   PROFILE_CYCLES,
@@ -37,13 +36,13 @@ export interface OriginInputs {
 const MAX_FEATURE = 60;
 const MAX_SEQUENCE = 8;
 const PROFILE_DECAY = 0.7;
-/** Of the recent mean, that every recent value must exceed for the multiplicative half of the anchor. */
-const LEAST_SHARE = 0.02;
 
 /** Inputs of the model at an origin: a pure function of the steps before it. */
 export class SeriesFeatureBuilder {
   readonly shape: SeriesShape;
   readonly spans: Spans;
+  /** What a bank learnt of a past is kept for the next origin of it. */
+  readonly #banks = new WeakMap<Past, ForecastBank>();
 
   constructor(shape: SeriesShape) {
     this.shape = shape;
@@ -67,12 +66,8 @@ export class SeriesFeatureBuilder {
     const scale = past.scale(origin);
     const anchors = new AnchorBuilder(this.shape, past.values, origin, scale);
     const base = anchors.continuation(BASE_ANCHOR);
-    const logs = new AnchorBuilder(this.shape, past.logs, origin, past.logScale(origin));
-    const multiplicative = LOG_VARIANTS.map((variant) => logs.continuation(variant).forecast.map(Math.exp));
-    const kept = multiplicative.at(-1)!;
-    const anchor = base.forecast.slice();
-    if (this.#isClearlyPositive(past.values, origin))
-      for (let h = 0; h < horizon; h++) anchor[h] = (anchor[h]! + kept[h]!) / 2;
+    const bank = this.#bankOf(past).at(origin);
+    const { anchor, disagreement } = bank;
     const recent = past.values.subarray(origin - back, origin);
     const cycles = this.#cycles(past.values, origin);
     const at = (profile: Float64Array, step: number): number => profile[back + edge + step]!;
@@ -114,7 +109,6 @@ export class SeriesFeatureBuilder {
       trend: tailMean(recent, three) - tailMean(recent.subarray(0, back - Math.min(back - three, 2 * three)), three),
       levels: rests.map((r) => tailMean(r, short)),
     };
-    const additive = ADDITIVE_VARIANTS.map((variant) => anchors.continuation(variant).forecast);
 
     const columns = SERIES_FEATURES.length;
     const features = new Float32Array(horizon * columns);
@@ -140,31 +134,31 @@ export class SeriesFeatureBuilder {
       put(aligned.offset);
       put(aligned.misfit / scale);
       put(aligned.misfitUnmoved / scale);
-      for (const forecast of additive) put((forecast[h]! - a) / scale);
-      for (const forecast of multiplicative) put((forecast[h]! - a) / scale);
+      for (const forecast of bank.families) put((forecast[h]! - a) / scale);
+      put(disagreement[h]! / scale);
+      put(bank.loss);
+      put(bank.leastLoss);
     }
     if (i !== features.length) throw new Error(`${i / horizon} columns were written, ${columns} are named`);
 
+    const seasonalNaive = Float32Array.from(anchor, (a, h) => (at(cycles[0]!, h) - a) / scale);
     return {
       features,
       sequence: this.#sequence(past.values, origin, base, level, scale),
-      context: contextOf({ ...base, forecast: anchor }, level, scale, back, horizon),
+      context: contextOf(base, bank, seasonalNaive, level, scale, back, horizon),
       anchor,
       scale,
-      seasonalNaive: Float32Array.from(anchor, (a, h) => (at(cycles[0]!, h) - a) / scale),
+      seasonalNaive,
     };
   }
 
-  /** Whether logarithms mean something here: a value at or near nought would pull a cycle's geometric mean there. */
-  #isClearlyPositive(values: Float64Array, origin: number): boolean {
-    const from = Math.max(0, origin - lagOf(this.shape, 2) - this.spans.back);
-    let least = Number.POSITIVE_INFINITY;
-    let sum = 0;
-    for (let i = from; i < origin; i++) {
-      least = Math.min(least, values[i]!);
-      sum += values[i]!;
+  #bankOf(past: Past): ForecastBank {
+    let bank = this.#banks.get(past);
+    if (bank === undefined) {
+      bank = new ForecastBank(this.shape, past);
+      this.#banks.set(past, bank);
     }
-    return least > LEAST_SHARE * (sum / (origin - from));
+    return bank;
   }
 
   /** The past cycles around the origin, each over [−back − edge, horizon + edge); at least one, at most PROFILE_CYCLES. */
@@ -217,17 +211,28 @@ export class SeriesFeatureBuilder {
 }
 
 function contextOf(
-  base: { profile: Float64Array; spread: Float64Array; forecast: Float64Array },
+  base: { profile: Float64Array; spread: Float64Array },
+  { anchor, disagreement, loss, families }: BankAnswer,
+  seasonalNaive: ArrayLike<number>,
   level: number,
   scale: number,
   back: number,
   horizon: number,
 ): Float32Array {
   const context = new Float32Array(horizon * CONTEXT_CHANNELS.length);
+  let i = 0;
   for (let h = 0; h < horizon; h++) {
-    context[3 * h] = clip((base.profile[back + h]! - base.profile[back - 1]!) / scale / 10, MAX_SEQUENCE);
-    context[3 * h + 1] = clip((base.forecast[h]! - level) / scale / 10, MAX_SEQUENCE);
-    context[3 * h + 2] = clip(base.spread[h]! / scale, MAX_SEQUENCE);
+    const row = [
+      (h + 1) / horizon,
+      (base.profile[back + h]! - base.profile[back - 1]!) / scale / 10,
+      (anchor[h]! - level) / scale / 10,
+      base.spread[h]! / scale,
+      disagreement[h]! / scale,
+      loss,
+      seasonalNaive[h]!,
+      ...families.map((family) => (family[h]! - anchor[h]!) / scale),
+    ];
+    for (const value of row) context[i++] = clip(value, MAX_SEQUENCE);
   }
   return context;
 }

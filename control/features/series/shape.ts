@@ -42,6 +42,16 @@ export function minPastSteps(shape: SeriesShape): number {
   return lagOf(shape, 1) + back + edge;
 }
 
+/** Steps before an origin that its inputs depend on at most, whatever came before them but for the scale. */
+export function reachOf(shape: SeriesShape): number {
+  const { back, near, edge } = spansOf(shape);
+  const variants = CYCLE_FAMILIES.flatMap(({ log, plain }) => [...log, ...plain]);
+  const cycles = Math.max(...variants.map((one) => one.cycles));
+  const compared = Math.max(...variants.map((one) => one.compare)) * near;
+  const memory = Math.max(MEMORY_HORIZONS * shape.horizon, back);
+  return lagOf(shape, cycles) + Math.max(compared, back) + edge + memory;
+}
+
 /**
  * A way to continue a series: the weighted mean of the past cycles, plus an exponentially smoothed residual that fades.
  * A cycle's weight is `decay^k · exp(−(misfit − least misfit) / tolerance)`.
@@ -62,30 +72,70 @@ function variant(cycles: number, decay: number, tolerance: number, compare: numb
   return { cycles, decay, tolerance, compare, alpha, fade } satisfies AnchorVariant;
 }
 
-/**
- * The forecast that the model corrects is the mean of this and of the last of LOG_VARIANTS: the first returns to the cycle, the second
- * keeps a changed level. These and the parameters below were chosen on validation spans only.
- */
+/** What residuals and the recurrent half are taken of. */
 export const BASE_ANCHOR: AnchorVariant = variant(8, 0.9, 0.3, 1, 0.3, 0.99);
 
-export const ADDITIVE_VARIANTS: readonly AnchorVariant[] = [
-  variant(8, 0.9, 0.3, 1, 0.3, 0.98),
-  variant(8, 0.9, 0.3, 1, 0.3, 1),
-  variant(5, 0.75, 0.3, 1, 0.6, 0.995),
-  variant(8, 0.9, 0.1, 6, 0.1, 0.995),
-  variant(8, 0.9, 1, 6, 0.1, 0.97),
-  variant(8, 0.9, 1, 1, 0.6, 1),
-  variant(2, 0.9, 1, 1, 0.3, 1),
-];
+/** Mean of up to 24 cycles as they were: a residual fades at once. */
+export const PROFILE_ONLY: AnchorVariant = variant(24, 1, Number.POSITIVE_INFINITY, 1, 1, 0);
 
-/** On logarithms: a level that changes by a factor changes the cycle with it. The third and fourth come near the theta method. */
-export const LOG_VARIANTS: readonly AnchorVariant[] = [
-  variant(8, 0.9, 1, 1, 0.6, 1),
-  variant(8, 0.9, 0.3, 1, 0.3, 0.99),
-  variant(20, 1, Number.POSITIVE_INFINITY, 1, 0.3, 1),
-  variant(20, 1, Number.POSITIVE_INFINITY, 1, 0.9, 1),
-  variant(12, 1, 1, 2, 0.6, 1),
+/** Ways to judge a past cycle: tolerance and span of the comparison. */
+const COMPARISONS: readonly (readonly [tolerance: number, compare: number])[] = [
+  [0.1, 1],
+  [0.3, 1],
+  [0.3, 6],
+  [1, 1],
 ];
+type Level = readonly [alpha: number, fade: number];
+function matched(choices: readonly (readonly [cycles: number, decay: number])[], levels: readonly Level[]) {
+  return choices.flatMap(([cycles, decay]) =>
+    COMPARISONS.flatMap(([tolerance, compare]) =>
+      levels.map(([alpha, fade]) => variant(cycles, decay, tolerance, compare, alpha, fade)),
+    ),
+  );
+}
+const averaged = (alphas: readonly number[]) =>
+  alphas.map((alpha) => variant(24, 1, Number.POSITIVE_INFINITY, 1, alpha, 1));
+const [NEAR, SOME, ALL] = [[3, 0.9] as const, [8, 0.9] as const, [24, 1] as const];
+
+/**
+ * Members of the forecast bank, by families that err alike; `log` are computed on logarithms. Their medians are combined into the anchor:
+ * see `ForecastBank`. The families and what is in them were chosen on validation spans only.
+ */
+export const CYCLE_FAMILIES: readonly {
+  name: string;
+  log: readonly AnchorVariant[];
+  plain: readonly AnchorVariant[];
+}[] = (() => {
+  const keeps: readonly Level[] = [0.1, 0.3, 0.6, 0.9].map((alpha) => [alpha, 1] as const);
+  const fading = matched([NEAR, SOME, ALL], [[0.3, 0.99]]);
+  const kept = matched([SOME, ALL], keeps);
+  const near = matched([NEAR], keeps.slice(1));
+  return [
+    { name: "fading", log: fading, plain: fading },
+    { name: "ratio_kept", log: kept, plain: [] },
+    { name: "level_kept", log: [], plain: kept },
+    { name: "all_cycles", log: averaged([0.3, 0.6, 0.9]), plain: averaged([0.3, 0.6, 0.9]) },
+    { name: "all_cycles_slow", log: averaged([0.1, 0.03]), plain: [...averaged([0.1, 0.03]), PROFILE_ONLY] },
+    { name: "near_cycles", log: near, plain: near },
+  ];
+})();
+
+/** Families that know no season: simple exponential smoothing by α per step (1 = the last value), means, and trends. */
+export const FLAT_FAMILIES = ["flat_fast", "flat", "flat_slow", "trend"] as const;
+export const SMOOTHING: Readonly<Record<(typeof FLAT_FAMILIES)[number], readonly number[]>> = {
+  flat_fast: [1, 0.6, 0.3],
+  flat: [0.15, 0.08, 0.04],
+  flat_slow: [0.02, 0.01],
+  trend: [],
+};
+/** They look back `SMOOTHING_SPANS` × `back` steps. */
+export const SMOOTHING_SPANS = 4;
+/** Damped trend (Holt) on the last `back` steps, in the family `trend` beside the lines through these steps and through all. */
+export const TREND = { alpha: 0.5, beta: 0.1, phi: 0.9 } as const;
+/** Horizons (at least `back` steps) over which the errors of families are remembered. */
+export const MEMORY_HORIZONS = 8;
+
+export const FAMILIES: readonly string[] = [...CYCLE_FAMILIES.map(({ name }) => name), ...FLAT_FAMILIES];
 
 /** Windows over which residuals are averaged, steps at a stretch of 1. */
 export const RESIDUAL_WINDOWS = [1, 3, 6, 12, 30, 60, 120] as const;
@@ -97,7 +147,7 @@ const profiles = ["1", "3", "5", "median"];
 
 /**
  * Columns of the trees, one row per horizon step. Everything but `step` and `offset` is in units of the series' own scale
- * (mean absolute difference to one season before, over its past) and relative to the base anchor, so size plays no part.
+ * (mean absolute difference to one season before, over its past) and relative to the anchor, so size plays no part.
  */
 export const SERIES_FEATURES: readonly string[] = [
   "step",
@@ -118,17 +168,28 @@ export const SERIES_FEATURES: readonly string[] = [
   "offset",
   "misfit",
   "misfit_unmoved",
-  ...ADDITIVE_VARIANTS.map((_, i) => `anchor_${i + 1}`),
-  ...LOG_VARIANTS.map((_, i) => `log_anchor_${i + 1}`),
+  ...FAMILIES.map((name) => `family_${name}`),
+  "disagreement",
+  "bank_loss",
+  "bank_least_loss",
 ];
 
 /** Channels of the recurrent half's sequence, one row per step of `near`. */
 export const SEQUENCE_CHANNELS: readonly string[] = ["residual", "level", "difference", "profile_difference"];
 /** What the recurrent half knows of each horizon step. */
-export const CONTEXT_CHANNELS: readonly string[] = ["profile_move", "anchor_level", "spread"];
+export const CONTEXT_CHANNELS: readonly string[] = [
+  "place",
+  "profile_move",
+  "anchor_level",
+  "spread",
+  "disagreement",
+  "bank_loss",
+  "seasonal_naive",
+  ...FAMILIES.map((name) => `family_${name}`),
+];
 
 /** Raised when a computation changes without its name changing. */
-const SERIES_SCHEMA_VERSION = 1;
+const SERIES_SCHEMA_VERSION = 2;
 
 /** Names the inputs of a series model of a shape; the manifest carries the hash that it was trained with. */
 export function seriesSchemaHash(shape: SeriesShape): string {
@@ -138,9 +199,10 @@ export function seriesSchemaHash(shape: SeriesShape): string {
     horizon: shape.horizon,
     spans: spansOf(shape),
     target: "(y-anchor)/scale",
-    anchors: ["mean of first and last", BASE_ANCHOR, ...ADDITIVE_VARIANTS, ...LOG_VARIANTS].map((v) =>
-      typeof v === "string" ? v : Object.values(v).map(String),
+    anchors: [BASE_ANCHOR, ...CYCLE_FAMILIES.flatMap(({ log, plain }) => [...log, ...plain])].map((v) =>
+      Object.values(v).map(String),
     ),
+    bank: [FAMILIES, SMOOTHING, SMOOTHING_SPANS, TREND, "lines", MEMORY_HORIZONS],
     features: SERIES_FEATURES,
     sequence: SEQUENCE_CHANNELS,
     context: CONTEXT_CHANNELS,

@@ -41,13 +41,13 @@ export function baselineQuantiles(baseline: Baseline, past: Float64Array, shape:
     const sorted = Float64Array.from(sample).sort();
     const point = fitted.at(past.length, h);
     for (const [k, level] of levels.entries())
-      rows[k]![h - 1] = point + offset(sorted, level) * spread(past.length + h - 1);
+      rows[k]![h - 1] = point + empiricalOffset(sorted, level) * spread(past.length + h - 1);
   }
   return rows;
 }
 
-/** Empirical quantile (type 7 of Hyndman & Fan 1996), exactly 0 at the median and never on the wrong side of it. */
-function offset(sorted: Float64Array, level: number): number {
+/** Empirical quantile (type 7 of Hyndman & Fan 1996) of ascending errors, exactly 0 at the median and never on the wrong side of it. */
+export function empiricalOffset(sorted: Float64Array, level: number): number {
   if (sorted.length === 0 || level === 0.5) return 0;
   const place = level * (sorted.length - 1);
   const below = sorted[Math.floor(place)]!;

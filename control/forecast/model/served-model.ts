@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
 import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import { FEATURE_HISTORY_STEPS, HORIZON_STEPS } from "../../features/schema.ts";
-import { LOG_VARIANTS, lagOf, minPastSteps, spansOf } from "../../features/series/shape.ts";
+import { minPastSteps, reachOf } from "../../features/series/shape.ts";
 import { MANIFEST_FILE, type Manifest, readModel } from "../manifest.ts";
 import { FallbackError } from "../reasons.ts";
 import { beatsSeasonalNaive, readSeriesModel, type SeriesManifest } from "../series/series-manifest.ts";
@@ -104,9 +104,6 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
     );
   if (!beatsSeasonalNaive(manifest))
     throw new FallbackError("MODEL_NOT_BETTER", "the gate in the manifest does not beat the seasonal-naive forecast");
-  const { near, edge } = spansOf(manifest);
-  const reach = Math.max(...LOG_VARIANTS.map(({ compare }) => compare)) * near + edge;
-  const cycles = Math.max(...LOG_VARIANTS.map((variant) => variant.cycles));
   const statistics = manifest.feature_statistics ?? null;
   const minHistorySteps = minPastSteps(manifest);
   return {
@@ -119,7 +116,7 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
     horizonSteps: horizon,
     stepMs,
     driftSpanSteps: Math.max(season, Math.round(WEEK_MS / stepMs)),
-    historySteps: Math.max(minHistorySteps, Math.min(MAX_HISTORY_STEPS, lagOf(manifest, cycles) + reach)),
+    historySteps: Math.max(minHistorySteps, Math.min(MAX_HISTORY_STEPS, reachOf(manifest))),
     minHistorySteps,
     statistics,
     coverage: manifest.gate.model.coverage,

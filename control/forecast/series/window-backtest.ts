@@ -11,14 +11,20 @@ export interface Window {
 
 /** The last `count` windows of `horizon` steps, without overlap. */
 export function lastWindows(values: Float64Array, horizon: number, count: number): Window[] {
-  return Array.from({ length: count }, (_, index) => {
-    const start = values.length - (count - index) * horizon;
-    return {
-      index,
-      past: new Past(values.subarray(0, start), 1).values,
-      actual: values.slice(start, start + horizon),
-    };
-  });
+  return windowsAt(
+    values,
+    horizon,
+    Array.from({ length: count }, (_, index) => values.length - (count - index) * horizon),
+  );
+}
+
+/** Windows that begin at the given steps; each must end within the series. */
+export function windowsAt(values: Float64Array, horizon: number, starts: readonly number[]): Window[] {
+  return starts.map((start, index) => ({
+    index,
+    past: new Past(values.subarray(0, start), 1).values,
+    actual: values.slice(start, start + horizon),
+  }));
 }
 
 /** Quantiles of one window, [level][step]. It gets a copy of the past and sees nothing else. */
@@ -29,6 +35,8 @@ export interface WindowScores extends Scores {
   /** 95 % bootstrap interval of the MASE over windows. */
   interval: [number, number];
   forecasts: Float64Array[][];
+  /** Per window: MASE, and mean pinball loss in units of the same scale. NaN where nothing was observed. */
+  single: { mase: number; loss: number }[];
 }
 
 /** MASE is scaled by the mean absolute seasonal difference of each window's own past, as GIFT-Eval does, and averaged over windows. */
@@ -40,28 +48,40 @@ export async function scoreWindows(
 ): Promise<WindowScores> {
   const { season, levels } = options;
   const whole = new ScoreBoard(levels);
-  const single: number[] = [];
+  const single: WindowScores["single"] = [];
   const forecasts: Float64Array[][] = [];
   for (const { index, past, actual } of windows) {
     const quantiles = await forecaster(past.slice());
-    const scale = seasonalScale(past, season);
+    const scale = scaleOf(past, season);
     const own = new ScoreBoard(levels);
     for (let h = 0; h < actual.length; h++) {
       const said = quantiles.map((level) => level[h]!);
       whole.add(String(index), scale, actual[h]!, said);
       own.add(String(index), scale, actual[h]!, said);
     }
-    const { mase } = own.scores();
-    if (Number.isFinite(mase)) single.push(mase);
+    const { mase, pinball } = own.scores();
+    single.push({ mase, loss: pinball.reduce((sum, loss) => sum + loss, 0) / levels.length / scale });
     forecasts.push(quantiles);
   }
   const mean = (sample: number[]): number => sample.reduce((sum, value) => sum + value, 0) / sample.length;
+  const observed = single.filter(({ mase }) => Number.isFinite(mase));
   const interval: [number, number] =
-    single.length === 0
+    observed.length === 0
       ? [Number.NaN, Number.NaN]
       : bootstrapInterval(
-          single.map((value) => [value]),
+          observed.map(({ mase }) => [mase]),
           mean,
         );
-  return { name, ...whole.scores(), interval, forecasts };
+  const scores = whole.scores();
+  // Nought of nought: a series of zeros that was forecast as such.
+  const wql = scores.pinball.every((loss) => loss === 0) ? 0 : scores.wql;
+  return { name, ...scores, wql, interval, forecasts, single };
+}
+
+/** The seasonal difference; of a past that only ever repeats itself, its mean size, and 1 where that is nought too. */
+function scaleOf(past: Float64Array, season: number): number {
+  const scale = seasonalScale(past, season);
+  if (scale > 0) return scale;
+  const size = past.reduce((sum, value) => sum + Math.abs(value), 0) / past.length;
+  return size > 0 ? size : 1;
 }

@@ -13,6 +13,10 @@ from pipeline.spec import Spec
 
 #: Added to a forecast's own width, in units of the scale, so that an offset means something where the width is nought.
 LEAST_WIDTH = 0.05
+#: Shares of the halves' own median that are tried. A correction of the anchor that was learnt on a few days must earn its place.
+CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: A larger correction is taken only for a loss that is smaller by this share.
+WORTH = 0.002
 
 
 @dataclass
@@ -23,6 +27,10 @@ class Ensemble:
     network: dict[str, np.ndarray] = field(default_factory=dict)
     #: Share of the recurrent half in the forecast.
     blend: float = 0.0
+    #: Share of the halves' median in the forecast; at nought the anchor is the median and the halves say how wide it is.
+    correction: float = 1.0
+    #: Least loss of the trees, of the network and of both on the span that they were blended on.
+    halves: dict[str, float] = field(default_factory=dict)
     #: Per level, in units of the forecast's own width.
     offsets: np.ndarray | None = None
 
@@ -31,7 +39,7 @@ class Ensemble:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trees.json").write_bytes(self.booster.save_raw("json"))
         np.savez(folder / "network.npz", **self.network)
-        about = {"settings": self.settings, "blend": self.blend, "offsets": [float(v) for v in self.offsets]}
+        about = {"settings": self.settings, "blend": self.blend, "correction": self.correction, "halves": self.halves, "offsets": [float(v) for v in self.offsets]}
         (folder / "ensemble.json").write_text(json.dumps(about))
 
     @staticmethod
@@ -42,7 +50,8 @@ class Ensemble:
         about = json.loads((folder / "ensemble.json").read_text())
         with np.load(folder / "network.npz") as arrays:
             network = {name: arrays[name] for name in arrays.files}
-        return Ensemble(booster, about["settings"], network, about["blend"], np.array(about["offsets"], np.float32))
+        offsets = np.array(about["offsets"], np.float32)
+        return Ensemble(booster, about["settings"], network, about["blend"], about["correction"], about["halves"], offsets)
 
 
 def at_steps(forecast: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -56,6 +65,11 @@ def mixed(of_trees: np.ndarray, of_network: np.ndarray | None, blend: float) -> 
         return of_trees
     share = np.float32(blend)
     return np.sort(of_trees * (np.float32(1) - share) + of_network * share, axis=-1)
+
+
+def corrected(forecast: np.ndarray, correction: float, spec: Spec) -> np.ndarray:
+    """Moves all levels towards the anchor (nought) until the median is this share of what it was."""
+    return forecast - forecast[..., spec.median, None] * (np.float32(1) - np.float32(correction))
 
 
 def calibrated(forecast: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -83,12 +97,22 @@ def pinball(forecast: np.ndarray, target: np.ndarray, levels: list[float]) -> np
     return np.maximum(q * error, (q - 1) * error).mean(axis=-1)
 
 
-def best_blend(of_trees: np.ndarray, of_network: np.ndarray | None, target: np.ndarray, spec: Spec) -> tuple[float, float]:
-    """The blend with the least pinball loss, and that loss."""
+def best_correction(forecast: np.ndarray, target: np.ndarray, spec: Spec) -> tuple[float, float]:
+    """The least correction whose loss is nearly the least, and that loss."""
+    best, least = 0.0, np.inf
+    for correction in CORRECTIONS:
+        loss = float(pinball(corrected(forecast, correction, spec), target, spec.levels).mean())
+        if loss < least * (1 - WORTH):
+            best, least = correction, loss
+    return best, least
+
+
+def best_blend(of_trees: np.ndarray, of_network: np.ndarray | None, target: np.ndarray, spec: Spec) -> tuple[float, float, float]:
+    """The blend with the least pinball loss, its correction, and that loss."""
     choices = [0.0] if of_network is None else spec.effort["blends"]
-    losses = [float(pinball(mixed(of_trees, of_network, blend), target, spec.levels).mean()) for blend in choices]
-    best = int(np.argmin(losses))
-    return choices[best], losses[best]
+    tried = [(*best_correction(mixed(of_trees, of_network, blend), target, spec), blend) for blend in choices]
+    correction, loss, blend = min(tried, key=lambda one: one[1])
+    return blend, correction, loss
 
 
 def fit(train: Examples, held_out: Examples, spec: Spec, settings: dict, with_network: bool, progress=lambda text: None) -> tuple[Ensemble, float]:
@@ -100,10 +124,13 @@ def fit(train: Examples, held_out: Examples, spec: Spec, settings: dict, with_ne
         model = recurrent.fit(train, spec, settings["recurrent"], spec.seed, progress)
         of_network = at_steps(recurrent.predict(model, held_out.sequence, held_out.context), held_out.features)
         network = recurrent.weights_of(model)
-    blend, loss = best_blend(of_trees, of_network, held_out.target, spec)
-    raw = mixed(of_trees, of_network, blend)
+    blend, correction, loss = best_blend(of_trees, of_network, held_out.target, spec)
+    halves = {"trees": best_correction(of_trees, held_out.target, spec)[1], "both": loss}
+    if of_network is not None:
+        halves["recurrent"] = best_correction(np.sort(of_network, axis=-1), held_out.target, spec)[1]
+    raw = corrected(mixed(of_trees, of_network, blend), correction, spec)
     offsets = conformal_offsets(raw, held_out.target, spec)
-    return Ensemble(booster, settings, network, blend, offsets), loss
+    return Ensemble(booster, settings, network, blend, correction, halves, offsets), loss
 
 
 def predict(ensemble: Ensemble, examples: Examples, spec: Spec) -> np.ndarray:
@@ -113,4 +140,5 @@ def predict(ensemble: Ensemble, examples: Examples, spec: Spec) -> np.ndarray:
     if ensemble.network:
         model = recurrent.from_weights(spec, ensemble.settings["recurrent"], ensemble.network)
         of_network = at_steps(recurrent.predict(model, examples.sequence, examples.context), examples.features)
-    return calibrated(mixed(of_trees, of_network, ensemble.blend), ensemble.offsets)
+    raw = corrected(mixed(of_trees, of_network, ensemble.blend), ensemble.correction, spec)
+    return calibrated(raw, ensemble.offsets)

@@ -71,7 +71,11 @@ def build(ensemble: Ensemble, spec: Spec, metadata: dict[str, str]) -> ModelProt
         g.node("Mul", [recurrent, g.constant("share_network", share, np.float32)], "part_network")
         said = g.node("Add", ["part_trees", "part_network"], "mixed")
 
-    g.sort(said, "ordered")
+    g.sort(said, "believed")
+    g.node("Gather", ["believed", g.constant("median_index", [spec.median], np.int64)], "median", axis=2)
+    rest = np.float32(1) - np.float32(ensemble.correction)
+    g.node("Mul", ["median", g.constant("rest", rest, np.float32)], "withdrawn")
+    g.node("Sub", ["believed", "withdrawn"], "ordered")
     for name, index in (("lowest", 0), ("highest", levels - 1)):
         g.node("Gather", ["ordered", g.constant(f"{name}_index", [index], np.int64)], name, axis=2)
     g.node("Sub", ["highest", "lowest"], "spread")
@@ -98,15 +102,15 @@ def _network(g: _Graph, weights: dict[str, np.ndarray], spec: Spec) -> str:
     b = g.constant("lstm_b", np.concatenate([bias, np.zeros_like(bias)])[None], np.float32)
     g.nodes.append(helper.make_node("LSTM", [by_time, w, r, b], ["", "last_state"], hidden_size=units))
     state = g.node("Squeeze", ["last_state", g.constant("first_axis", [0], np.int64)], "state")
-    flat = g.node("Flatten", ["context"], "flat_context", axis=1)
-    joined = g.node("Concat", [state, flat], "joined", axis=1)
-    for layer, source in (("dense", joined), ("head", "dense_on")):
-        kernel = g.constant(f"{layer}_kernel", weights[f"{layer}_kernel"], np.float32)
-        g.node("Gemm", [source, kernel, g.constant(f"{layer}_bias", weights[f"{layer}_bias"], np.float32)], f"{layer}_out")
+    one = g.node("Unsqueeze", [state, g.constant("second_axis", [1], np.int64)], "one_state")
+    repeated = g.node("Expand", [one, g.constant("every_horizon_step", [1, spec.horizon, 1], np.int64)], "states")
+    source = g.node("Concat", [repeated, "context"], "joined", axis=2)
+    for layer in ("dense", "head"):
+        product = g.node("MatMul", [source, g.constant(f"{layer}_kernel", weights[f"{layer}_kernel"], np.float32)], f"{layer}_product")
+        source = g.node("Add", [product, g.constant(f"{layer}_bias", weights[f"{layer}_bias"], np.float32)], f"{layer}_out")
         if layer == "dense":
-            g.node("Relu", ["dense_out"], "dense_on")
-    g.node("Reshape", ["head_out", g.constant("by_step", [-1, spec.horizon, len(spec.levels)], np.int64)], "every_step")
+            source = g.node("Relu", [source], "dense_on")
     column = g.node("Gather", ["features", g.constant("step_column", [0], np.int64)], "step_values", axis=2)
     whole = g.node("Cast", [column], "step_numbers", to=TensorProto.INT64)
     index = g.node("Sub", [whole, g.constant("one", 1, np.int64)], "step_index")
-    return g.node("GatherND", ["every_step", index], "network", batch_dims=1)
+    return g.node("GatherND", ["head_out", index], "network", batch_dims=1)

@@ -83,6 +83,8 @@ def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipelin
             "seed": spec.seed,
             "settings": settings,
             "recurrent_share": ensemble.blend,
+            "correction": ensemble.correction,
+            "halves": {name: round(loss, 6) for name, loss in ensemble.halves.items()},
             "conformal_offsets": [round(float(v), 6) for v in ensemble.offsets],
             "parity_rows": exported["parity_rows"],
             "parity_max_abs_diff": exported["parity_max_abs_diff"],
@@ -126,8 +128,9 @@ def card(about: dict, spec: Spec) -> str:
 
 Quantiles ({", ".join(map(str, spec.levels))}) of the next {spec.horizon} steps of a regular series with a season of {spec.season} steps.
 {" and ".join(parts)}
-correct an anchor forecast that the feature builder computes; blend, sorting of the quantiles and conformal
-offsets are in the graph. Written by the training pipeline ({training["pipeline"]}); the manifest beside this page is what is checked.
+correct an anchor forecast that the feature builder computes (the weighted median of a bank of simple forecasts); {100 * training["correction"]:.0f} % of
+their own median is believed, the rest of the correction is how wide the forecast is. Blend, sorting of the quantiles and conformal
+offsets are in the graph. Pinball loss where they were blended: {", ".join(f"{name} {loss:.4f}" for name, loss in training["halves"].items())}. Written by the training pipeline ({training["pipeline"]}); the manifest beside this page is what is checked.
 
 ## Made from
 {names}: steps {spans["train"][0]} to {spans["train"][1]} fitted, to {spans["eval"][1]} tuned and calibrated, to {spans["gate"][1]} judged

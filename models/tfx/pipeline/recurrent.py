@@ -1,4 +1,4 @@
-"""The recurrent half: an LSTM over the recent past and a dense head that says every level of every horizon step."""
+"""The recurrent half: an LSTM over the recent past and one dense head, the same for every horizon step, that says every level of it."""
 
 import numpy as np
 
@@ -18,13 +18,14 @@ def network(spec: Spec, settings: dict):
     context = keras.Input(spec.context, name="context")
     # use_cudnn=False: the cell is the plain one, whatever the machine has.
     state = keras.layers.LSTM(settings["units"], use_cudnn=False)(sequence)
-    joined = keras.layers.Concatenate()([state, keras.layers.Flatten()(context)])
+    # One head for all steps: what it knows of a step is its context, so it has a few thousand weights instead of one set per step.
+    repeated = keras.layers.RepeatVector(spec.horizon)(state)
+    joined = keras.layers.Concatenate(axis=-1)([repeated, context])
     hidden = keras.layers.Dropout(settings["dropout"])(joined)
     hidden = keras.layers.Dense(settings["dense"], "relu")(hidden)
     hidden = keras.layers.Dropout(settings["dropout"])(hidden)
     # Nought at the start: an untrained network says the anchor.
-    out = keras.layers.Dense(spec.horizon * len(spec.levels), kernel_initializer="zeros")(hidden)
-    return keras.Model([sequence, context], keras.layers.Reshape((spec.horizon, len(spec.levels)))(out))
+    return keras.Model([sequence, context], keras.layers.Dense(len(spec.levels), kernel_initializer="zeros")(hidden))
 
 
 def quantile_loss(levels: list[float]):

@@ -19,10 +19,10 @@ def space(hp: keras_tuner.HyperParameters, effort: dict) -> dict:
     return {
         "trees": trees.DEFAULTS
         | {
-            "rounds": hp.Int("rounds", min(60, rounds), rounds, step=20, default=min(100, rounds)),
-            "depth": hp.Int("depth", 3, 6, default=4),
+            "rounds": hp.Int("rounds", min(40, rounds), rounds, step=20, default=min(60, rounds)),
+            "depth": hp.Int("depth", 2, 4, default=3),
             "eta": hp.Float("eta", 0.04, 0.14, step=0.02, default=0.08),
-            "min_child_weight": hp.Choice("min_child_weight", [50, 100, 200, 400], default=100),
+            "min_child_weight": hp.Choice("min_child_weight", [100, 200, 400, 800], default=100),
             "monotone": hp.Boolean("monotone", default=False),
         },
         "recurrent": recurrent.DEFAULTS
@@ -30,7 +30,7 @@ def space(hp: keras_tuner.HyperParameters, effort: dict) -> dict:
             "units": hp.Choice("units", [16, 24, 32], default=24),
             "dropout": hp.Float("dropout", 0.1, 0.4, step=0.1, default=0.2),
             "rate": hp.Choice("rate", [1e-3, 3e-3], default=3e-3),
-            "epochs": hp.Int("epochs", min(4, epochs), epochs, step=2, default=min(8, epochs)),
+            "epochs": hp.Int("epochs", min(4, epochs), epochs, step=2, default=min(10, epochs)),
         },
     }
 

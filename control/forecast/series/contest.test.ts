@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { SeededRandom } from "../../features/seeded-random.ts";
+import { bankQuantiles, leastPast } from "./bank-forecast.ts";
+import { choiceWindows, chooseByLoss } from "./choose-forecaster.ts";
+import { COMBINATION, holdContest } from "./contest.ts";
+
+const levels = [0.1, 0.5, 0.9];
+const shape = { season: 24, horizon: 12, levels };
+const random = new SeededRandom(3);
+const rhythm = (t: number) => 100 + 30 * Math.sin((2 * Math.PI * t) / 24);
+const of = (steps: number, value: (t: number) => number) => Float64Array.from({ length: steps }, (_, t) => value(t));
+
+describe("a choice of who answers", () => {
+  test("takes the least loss, but leaves the preferred one only for more than luck", () => {
+    const losses = new Map([
+      ["a", [1, 1, 1, 1]],
+      ["b", [0.9, 1.05, 0.95, 1.05]],
+      ["c", [0.5, 0.6, 0.5, 0.6]],
+    ]);
+    assert.equal(chooseByLoss(losses), "c");
+    assert.equal(chooseByLoss(losses, "a"), "c");
+    losses.delete("c");
+    assert.equal(chooseByLoss(losses), "b");
+    assert.equal(chooseByLoss(losses, "a"), "a", "b is better by 0.0125, its standard error is three times that");
+    assert.equal(chooseByLoss(new Map([["a", []]])), null);
+  });
+
+  test("looks at windows within its span only, each with enough past", () => {
+    const history = of(300, rhythm);
+    const windows = choiceWindows(history, 12, 60, 100);
+    assert.equal(windows[0]!.past.length, 240);
+    assert.equal(windows.at(-1)!.past.length, 288);
+    assert.ok(windows.every(({ past, actual }) => actual.length === 12 && actual[0] === history[past.length]));
+    assert.deepEqual(choiceWindows(history, 12, 60, 290), []);
+  });
+
+  test("sees nothing of the test windows", async () => {
+    const values = of(500, (t) => rhythm(t) + 4 * random.normal());
+    const other = values.map((value, t) => (t < 500 - 48 ? value : 1e6 * (t % 7)));
+    const options = { ...shape, windows: 4, model: null };
+    const [one, two] = [await holdContest(values, options), await holdContest(other, options)];
+    assert.equal(one.answered, two.answered);
+    assert.notDeepEqual(one.rows[0]!.mase, two.rows[0]!.mase);
+  });
+});
+
+describe("the answer on series of every shape", () => {
+  const walk = of(500, () => 0);
+  for (let t = 1; t < 500; t++) walk[t] = walk[t - 1]! + random.normal();
+  const shapes: Record<string, Float64Array> = {
+    rhythm: of(500, (t) => rhythm(t) + 4 * random.normal()),
+    trend: of(500, (t) => rhythm(t) + t + 4 * random.normal()),
+    level: of(500, (t) => rhythm(t) + (t > 350 ? 200 : 0) + 4 * random.normal()),
+    growth: of(500, (t) => Math.exp(t / 80) * rhythm(t)),
+    noise: of(500, () => 10 + random.normal()),
+    negative: of(500, (t) => -rhythm(t) + 4 * random.normal()),
+    walk,
+    zeros: of(500, () => 0),
+    constant: of(500, () => 5),
+    "no more rhythm": of(500, (t) => (t < 300 ? rhythm(t) : 100)),
+    gaps: of(500, (t) => (t % 9 === 0 || (t > 200 && t < 240) ? Number.NaN : rhythm(t) + 4 * random.normal())),
+    "gap at the end": of(500, (t) => (t > 460 ? Number.NaN : rhythm(t))),
+  };
+  for (const [name, values] of Object.entries(shapes))
+    test(`${name}: is finite, ordered, and not much worse than seasonal naive`, async () => {
+      const { rows, answered } = await holdContest(values, { ...shape, windows: 4, model: null });
+      const [answer, naive] = [answered, "seasonal naive"].map((one) => rows.find((row) => row.name === one)!);
+      for (const window of answer!.forecasts)
+        for (let h = 0; h < 12; h++) {
+          assert.ok(window.every((level) => Number.isFinite(level[h]!)));
+          assert.ok(window[0]![h]! <= window[1]![h]! && window[1]![h]! <= window[2]![h]!);
+        }
+      assert.ok(answer!.mase <= 1.1 * naive!.mase + 1e-9, `${answered}: ${answer!.mase} against ${naive!.mase}`);
+    });
+
+  test("is a baseline where the past is too short for the combination", async () => {
+    const values = of(40, (t) => rhythm(t));
+    const { rows, answered } = await holdContest(values, { ...shape, windows: 1, model: null });
+    assert.ok(rows.every(({ name }) => name !== COMBINATION));
+    assert.ok(rows.some(({ name }) => name === answered));
+  });
+
+  test("covers what its levels say", () => {
+    const values = of(1_500, (t) => rhythm(t) + 10 * random.normal());
+    let inside = 0;
+    let steps = 0;
+    for (let origin = 1_000; origin + 12 <= 1_500; origin += 12) {
+      const [low, , high] = bankQuantiles(values.subarray(0, origin), shape)!;
+      for (let h = 0; h < 12; h++, steps++)
+        if (values[origin + h]! >= low![h]! && values[origin + h]! <= high![h]!) inside++;
+    }
+    assert.ok(Math.abs(inside / steps - 0.8) < 0.06, `${inside} of ${steps}`);
+    assert.equal(bankQuantiles(values.subarray(0, leastPast(shape) - 1), shape), null);
+  });
+});
