@@ -12,7 +12,7 @@ import type { BenchOptions } from "../main.ts";
 import { loadPublished, loadWindows, type PublishedRow, rankOf, score, TASK } from "./gift-eval.ts";
 import { coverage, GIFT_EVAL_LEVELS, mase, type Scored, weightedQuantileLoss } from "./metrics.ts";
 import { COMMITTED, scoreModel, trainRobotShop, WORK } from "./robot-shop-model.ts";
-import { SUITE_MODELS, type SuiteSummary, scoreSuite, summarise, trainSuite } from "./suite.ts";
+import { type SuiteSummary, scoreSuite, summarise, trainSuite } from "./suite.ts";
 import { loadSuite } from "./suite-data.ts";
 
 /** What GIFT-Eval publishes for the two baselines; a scorer that does not give these is wrong, so the run ends there. */
@@ -30,9 +30,9 @@ interface Row {
 }
 
 /**
- * Scores the committed model on the Robot-Shop task of GIFT-Eval, ranks it among the published rows, and scores the suite of request
- * series with the models committed for it. Without --quick all are trained anew from the spans before the test windows, and scored too. A
- * word names another model folder for the Robot-Shop task, and leaves the suite out.
+ * Scores the committed model on the Robot-Shop task of GIFT-Eval and ranks it among the published rows. Without --quick the pipeline
+ * trains it anew from the span before the test windows, and models for the suite of request series (their tree halves) from the spans
+ * before theirs, and all are scored. A word names another model folder for the Robot-Shop task, and leaves the rest out.
  */
 export async function run({ quick, words }: BenchOptions): Promise<object> {
   const windows = loadWindows();
@@ -80,21 +80,14 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
   const sections = [`${TASK.name}: ${counts}`, `${table(rows)}\n${peers(published)}`];
   process.stdout.write(`${sections.join("\n\n")}\n`);
   let suite: SuiteSummary | null = null;
-  if (whole) {
+  if (!quick && whole) {
     const tasks = loadSuite();
-    let models = SUITE_MODELS;
-    if (!quick) {
-      models = join(ROOT, ".ballast/model/suite");
-      await trainSuite(tasks, { outDir: models, pipeline: "trees", progress });
-    }
+    const models = join(ROOT, ".ballast/model/suite");
+    await trainSuite(tasks, { outDir: models, pipeline: "trees", progress });
     suite = summarise(await scoreSuite(tasks, models));
     sections.push(`requests of NAB, Nezha and World Cup 98, ${tasks.length} tasks`, suite.table, verdict(suite));
     process.stdout.write(`${sections.slice(2).join("\n\n")}\n\n`);
-    if (!quick)
-      await writeResults(
-        "forecast",
-        sections.map((text) => (text.includes("\n") ? `\`\`\`text\n${text}\`\`\`` : text)).join("\n\n"),
-      );
+    await writeResults("forecast", resultsOf(sections));
   }
   return {
     naive_mase: rows[0]!.mase,
@@ -118,7 +111,12 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
   };
 }
 
-function verdict({ beatsBaselines, worstRatio, worstTask, noneMuchWorse }: SuiteSummary): string {
+/** Tables as blocks, sentences as they are. */
+export function resultsOf(sections: readonly string[]): string {
+  return sections.map((text) => (text.includes("\n") ? `\`\`\`text\n${text.trimEnd()}\n\`\`\`` : text)).join("\n\n");
+}
+
+export function verdict({ beatsBaselines, worstRatio, worstTask, noneMuchWorse }: SuiteSummary): string {
   const mean = beatsBaselines ? "better than every baseline" : "not better than every baseline";
   return `In the mean the answer is ${mean} on MASE and wQL; worst against seasonal naive: ${worstRatio.toFixed(3)} on ${worstTask}${noneMuchWorse ? "" : ", over 1.05"}.`;
 }

@@ -9,8 +9,6 @@ import { ROOT } from "../lib/native-build.ts";
 import { GIFT_EVAL_LEVELS } from "./metrics.ts";
 import { HORIZON_MINUTES, type SuiteTask } from "./suite-data.ts";
 
-/** Models of the suite, one per group and horizon: `nab-15` and so on. */
-export const SUITE_MODELS = join(ROOT, "models/committed/suite");
 /** What is chosen per series without a look at the test windows: see `holdContest`. */
 const ANSWER = "answer";
 /** How much worse than seasonal naive the answer may be on one series. */

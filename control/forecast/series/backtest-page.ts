@@ -4,8 +4,9 @@ const WIDTH = 460;
 const HEIGHT = 180;
 /** Windows drawn at most; more make a page that no browser likes. */
 const MAX_WINDOWS = 60;
+const MARGIN = 8;
 
-/** One HTML page without scripts: the table, and each window with the forecast's median and its outer quantiles. */
+/** One HTML page without scripts: the table, and each window with the forecast's median, its outer quantiles and seasonal naive. */
 export function backtestPage(
   title: string,
   rows: readonly WindowScores[],
@@ -14,36 +15,53 @@ export function backtestPage(
 ): string {
   const cells = rows.map(
     (row) =>
-      `<tr><td>${escapeHtml(row.name)}</td>${[row.mase, ...row.interval, row.wql].map((n) => `<td>${n.toFixed(4)}</td>`).join("")}</tr>`,
+      `<tr${row === shown ? ' class="shown"' : ""}><td>${escapeHtml(row.name)}</td>${[row.mase, ...row.interval, row.wql].map((n) => `<td>${n.toFixed(4)}</td>`).join("")}</tr>`,
   );
-  const plots = windows.slice(0, MAX_WINDOWS).map((window, i) => plot(window, shown.forecasts[i]!));
+  const reference = rows.find((row) => row.name === "seasonal naive" && row !== shown);
+  const plots = windows
+    .slice(0, MAX_WINDOWS)
+    .map((window, i) => plot(window, shown.forecasts[i]!, shown.single[i]!.mase, reference?.forecasts[i]));
+  const left = windows.length - plots.length;
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
 <style>
 :root { color-scheme: light dark; --line: #1f6feb; --band: #1f6feb33; --seen: currentColor; }
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; } td:first-child { text-align: left; }
+tr.shown { font-weight: 600; } text { font-size: 11px; fill: currentColor; opacity: .7; } .other { opacity: .6; stroke-dasharray: 4 3; }
+.key { display: inline-block; width: 1.6em; border-top: 2px solid; vertical-align: middle; } .key.band { border-top: .8em solid var(--band); }
 figure { display: inline-block; margin: .5rem; } svg { width: ${WIDTH}px; max-width: 92vw; border: 1px solid #8885; }
 </style>
 <h1>${escapeHtml(title)}</h1>
 <table><tr><th></th><th>MASE</th><th colspan="2">95 % interval</th><th>wQL</th></tr>${cells.join("")}</table>
-<p>Observed in the text colour; median of “${escapeHtml(shown.name)}” as a line, its lowest to highest level as a band. The last steps of the past come first.</p>
+<p><span class="key"></span> observed, its last steps before the window first
+<span class="key" style="border-color: var(--line)"></span> median of “${escapeHtml(shown.name)}”, who answers
+<span class="key band"></span> its lowest to highest level
+${reference === undefined ? "" : '<span class="key" style="border-top-style: dashed; opacity: .6"></span> seasonal naive'}</p>
 ${plots.join("\n")}
+${left > 0 ? `<p>${left} more windows are in the table, not drawn.</p>` : ""}
 </html>
 `;
 }
 
-function plot({ index, past, actual }: Window, quantiles: readonly Float64Array[]): string {
+function plot(
+  { index, past, actual }: Window,
+  quantiles: readonly Float64Array[],
+  mase: number,
+  reference: readonly Float64Array[] | undefined,
+): string {
   const before = past.subarray(Math.max(0, past.length - actual.length));
   const low = quantiles[0]!;
   const high = quantiles.at(-1)!;
   const median = quantiles[quantiles.length >> 1]!;
-  const all = [...before, ...actual, ...low, ...high].filter(Number.isFinite);
+  const other = reference?.[reference.length >> 1];
+  const all = [...before, ...actual, ...low, ...high, ...(other ?? [])].filter(Number.isFinite);
   const least = Math.min(...all);
-  const range = Math.max(...all) - least || 1;
+  const most = Math.max(...all);
+  const range = most - least || 1;
   const total = before.length + actual.length;
   const x = (step: number) => ((step / Math.max(1, total - 1)) * WIDTH).toFixed(1);
-  const y = (value: number) => (HEIGHT - 8 - ((value - least) / range) * (HEIGHT - 16)).toFixed(1);
+  const y = (value: number) => (HEIGHT - MARGIN - ((value - least) / range) * (HEIGHT - 2 * MARGIN)).toFixed(1);
   const line = (values: ArrayLike<number>, from: number): string => {
     let path = "";
     let pen = "M";
@@ -59,9 +77,20 @@ function plot({ index, past, actual }: Window, quantiles: readonly Float64Array[
   };
   const back = Array.from(low, (_, i) => low.length - 1 - i);
   const band = `${line(high, before.length)}${back.map((i) => `L${x(before.length + i)} ${y(low[i]!)}`).join("")}Z`;
-  return `<figure><figcaption>window ${index + 1}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="window ${index + 1}">
-<path d="${band}" fill="var(--band)"/><path d="${line([...before, ...actual], 0)}" fill="none" stroke="var(--seen)"/>
-<path d="${line(median, before.length)}" fill="none" stroke="var(--line)" stroke-width="2"/></svg></figure>`;
+  const dashed =
+    other === undefined
+      ? ""
+      : `<path class="other" d="${line(other, before.length)}" fill="none" stroke="var(--seen)"/>`;
+  const edge = x(before.length);
+  const scale = `<text x="3" y="12">${short(most)}</text><text x="3" y="${HEIGHT - 3}">${short(least)}</text>`;
+  const caption = `window ${index + 1}${Number.isFinite(mase) ? `, MASE ${mase.toFixed(3)}` : ""}`;
+  return `<figure><figcaption>${caption}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="window ${index + 1}">
+<path d="M${edge} 0V${HEIGHT}" stroke="#8886"/><path d="${band}" fill="var(--band)"/>${dashed}<path d="${line([...before, ...actual], 0)}" fill="none" stroke="var(--seen)"/>
+<path d="${line(median, before.length)}" fill="none" stroke="var(--line)" stroke-width="2"/>${scale}</svg></figure>`;
+}
+
+function short(value: number): string {
+  return Number(value.toPrecision(4)).toString();
 }
 
 function escapeHtml(text: string): string {
