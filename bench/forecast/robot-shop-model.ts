@@ -10,7 +10,7 @@ import { GIFT_EVAL_LEVELS, type Scored, seasonalError } from "./metrics.ts";
 export const COMMITTED = join(ROOT, "models/committed/robot-shop");
 
 /** Where training leaves its files; one that was interrupted goes on from them. */
-export const WORK = join(ROOT, ".ballast/train-robot-shop-h");
+export const WORK = join(ROOT, ".ballast/train-robot-shop");
 const SHAPE = { season: TASK.season, horizon: TASK.horizon };
 
 /** What may be learnt from: of each series the steps before the first test window, and nothing else. */
