@@ -128,7 +128,7 @@ def card(about: dict, spec: Spec) -> str:
 
 Quantiles ({", ".join(map(str, spec.levels))}) of the next {spec.horizon} steps of a regular series with a season of {spec.season} steps.
 {" and ".join(parts)}
-correct an anchor forecast that the feature builder computes (the weighted median of a bank of simple forecasts); {100 * training["correction"]:.0f} % of
+correct an anchor forecast that the feature builder computes (families of simple forecasts, weighed by their recent errors); {100 * training["correction"]:.0f} % of
 their own median is believed, the rest of the correction is how wide the forecast is. Blend, sorting of the quantiles and conformal
 offsets are in the graph. Pinball loss where they were blended: {", ".join(f"{name} {loss:.4f}" for name, loss in training["halves"].items())}. Written by the training pipeline ({training["pipeline"]}); the manifest beside this page is what is checked.
 
