@@ -47,8 +47,9 @@ def DriftAndSkew(
     threshold: Parameter[float],
 ):
     """
-    Compares the distribution of each input in training with the span that is judged (drift) and, where the server left a sample of
-    the inputs that it asked its model with, with those (skew). Found ones are reported; a drifted input alone does not stop a model that the gate finds better.
+    Compares the distribution of each input on the span that is judged, the newest, with the one before it (drift) and, where the server
+    left a sample of the inputs that it asked its model with, with those (skew). The training copies have level shifts injected: against
+    them every ordinary day has moved. Found ones are reported; a drifted input alone does not stop a model that the gate finds better.
     """
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -63,10 +64,9 @@ def DriftAndSkew(
         return tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb"))
 
     asked = drift.served_statistics(served, Spec.load(spec_path)) if served else None
-    moved = drift.moved(tfdv.validate_statistics(load("gate"), described, previous_statistics=load("train")), "drift")
+    moved = drift.moved(tfdv.validate_statistics(load("gate"), described, previous_statistics=load("eval")), "drift")
     if asked is not None:
-        # Serving is compared with training: what the model learnt from is what it is to be asked.
-        moved |= drift.moved(tfdv.validate_statistics(load("train"), described, serving_statistics=asked), "skew")
+        moved |= drift.moved(tfdv.validate_statistics(load("gate"), described, serving_statistics=asked), "skew")
     folder = Path(anomalies.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "moved.json").write_text(json.dumps(moved, indent=1, sort_keys=True))

@@ -149,7 +149,7 @@ On the last span, which nothing was fitted, tuned or calibrated on. Errors in un
 {slices}
 ''' if slices else ""}
 
-{f"Inputs whose distribution moved against training: {', '.join(sorted(about['moved_inputs'])) or 'none'}." if training["pipeline"] == "tfx" else "Whether inputs moved was not looked at: that is done by the whole pipeline."}
+{f"Inputs whose distribution moved before the judged span, or between it and what the server asked: {', '.join(sorted(about['moved_inputs'])) or 'none'}." if training["pipeline"] == "tfx" else "Whether inputs moved was not looked at: that is done by the whole pipeline."}
 
 ## Limits
 {"Knows nothing but the past of the series." if not spec.groups else "Its feature groups are told what they are made of, or the fall-back answers."} Needs one season and {max(2 * spec.horizon, round(spec.season / 3))} steps of past; a gap counts as the last reading.
