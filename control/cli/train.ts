@@ -41,7 +41,7 @@ Feature groups beside the series' own past (tfx, trees; docs/reference/features.
 --groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
                 data, or \`none\`
 --holidays FILE, --signals FILE, --access-log [SERVICE=]FILE…, --time-zone ZONE   what groups are made of
---served DIR    inputs that the server was asked with: those whose distribution moved against training are reported (tfx)
+--served DIR    inputs that the server was asked with: those whose distribution moved are reported (tfx)
 --work DIR      intermediate files (default .ballast/train-series); an interrupted tfx run goes on from them
 --quick         one trial and few rounds: shows in two minutes that all of it runs here; not a model to use (tfx, trees)
 --config FILE, --json

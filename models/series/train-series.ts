@@ -43,7 +43,7 @@ export interface TrainSeriesOptions {
   source?: InputSource;
   /** Feature groups beside the series' own past, and the world that they look at (its `loads` say when the series begin). */
   groups?: { chosen: readonly FeatureGroup[]; world: World };
-  /** Folder of the inputs that the server was asked with (`ServedInputs`); those that moved against training are reported (tfx). */
+  /** Folder of the inputs that the server was asked with (`ServedInputs`); those that moved are reported (tfx). */
   served?: string;
   progress: (text: string) => void;
 }
