@@ -27,15 +27,15 @@ import { readServiceNow } from "../ingest/servicenow.ts";
 import { readConfiguredHistory } from "../serve/inputs.ts";
 import type { Io } from "./io.ts";
 
-const HELP = `usage: ballast train [--estate DIR] [--history FILE…] [--out DIR] [--pipeline demand|tfx|trees] [--seed N] [flags]
+const HELP = `usage: ballast train [--estate DIR] [--history FILE…] [--out DIR] [--pipeline tfx|trees|demand] [--seed N] [flags]
 
 Trains a demand model on a load history and judges it on the end of the history, which it has not seen.
 --history FILE  load histories: CSV \`time,SERVICE,…\`, or .parquet; several files hold several services (default: history.csv of
                 the configuration). \`ballast import-history\` makes one from Prometheus or access logs
 --estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it (tfx, trees)
---out DIR       where the model, its manifest and its card go (default .ballast/model/demand, or .ballast/model/series)
---pipeline P    demand (default): the tree model that the server runs, at least four weeks of five-minute steps;
-                tfx: LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without TFX
+--out DIR       where the model, its manifest and its card go (default .ballast/model/series, or .ballast/model/demand)
+--pipeline P    tfx (default): LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without
+                TFX; demand: a small tree model of its own, which the demo runs, at least four weeks of five-minute steps
 --seed N        the same seed, data and code give the same model (default 1)
 Feature groups beside the series' own past (tfx, trees; docs/reference/features.md):
 --groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
@@ -66,7 +66,7 @@ export async function run(args: string[], io: Io): Promise<number> {
   if (!Number.isSafeInteger(seed) || seed < 0 || seed >= 2 ** 31)
     throw new BallastError("USAGE", `--seed ${values.seed}: expected a whole number from 0 to 2147483647`);
   if (!["demand", "tfx", "trees"].includes(values.pipeline))
-    throw new BallastError("USAGE", `--pipeline ${values.pipeline}: expected demand, tfx or trees`);
+    throw new BallastError("USAGE", `--pipeline ${values.pipeline}: expected tfx, trees or demand`);
   const history = await readHistory(values);
   const startedMs = performance.now();
   const progress = (text: string): void =>
@@ -231,7 +231,7 @@ function parse(args: string[]): Flags {
         config: { type: "string", default: "demo/ballast.yaml" },
         estate: { type: "string" },
         history: { type: "string", multiple: true },
-        pipeline: { type: "string", default: "demand" },
+        pipeline: { type: "string", default: "tfx" },
         groups: { type: "string", default: "default" },
         holidays: { type: "string" },
         signals: { type: "string" },
