@@ -256,7 +256,7 @@ export const ERROR_CODES = {
   TRAIN_FAILED: { exit: 5, hint: "Nothing was replaced; the model in use is as before. The last lines above say why." },
   TRAIN_HISTORY_TOO_SHORT: {
     exit: 2,
-    hint: "Training needs four weeks of five-minute steps for at least one service: three to learn from, one to be judged on.",
+    hint: "A load model needs four weeks of five-minute steps for at least one service; change risk needs 20 degraded targets (incidents with caused_by) in each span.",
   },
   TRAIN_LEAK: {
     exit: 5,
