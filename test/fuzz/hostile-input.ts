@@ -3,8 +3,6 @@ import type { Seeded } from "../race/seeded.ts";
 import { activation, response, stage, weightTable } from "./messages.ts";
 import { mutate } from "./mutate.ts";
 
-/** Numbers stay below this, so that a later good epoch exists. */
-export const MOST_EPOCH = 1n << 40n;
 const PREFIX_BYTES = 5;
 
 export interface HostileInput {
