@@ -9,8 +9,16 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
+
 import { APPLICATION_ID, FROM_LAYOUT_1, LAYOUT, type LeaseRow, leaseSum, SCHEMA } from "./sqlite-schema.ts";
-import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "./store.ts";
+import {
+  type CheckpointStore,
+  type Head,
+  type HistoryQuery,
+  LEADER_LEASE,
+  type LeaseAnswer,
+  type LeaseRequest,
+} from "./store.ts";
 
 export interface SqliteStoreOptions {
   /** File; its folder is made when missing. Must be on a local disk: WAL does not work over network file systems. */
@@ -188,7 +196,7 @@ export class SqliteStore implements CheckpointStore {
     });
   }
 
-  async lease(name: string, by: { holder: string; ttlMs: number; token?: number }): Promise<LeaseAnswer> {
+  async lease(name: string, by: LeaseRequest): Promise<LeaseAnswer> {
     return this.#write(() => {
       const now = this.#wallMs();
       const expiresAtMs = now + by.ttlMs;
@@ -202,7 +210,7 @@ export class SqliteStore implements CheckpointStore {
       }
       // A renewal may come late: as long as nobody else took the lease, it is still this holder's under the same token.
       const renews = by.token === row.token && by.holder === row.holder;
-      const free = row.expires <= now || row.holder === by.holder;
+      const free = row.expires <= now || row.expires === by.unrenewedMs || row.holder === by.holder;
       if (!renews && (by.token !== undefined || !free)) {
         return { granted: false, holder: row.holder, expiresAtMs: row.expires };
       }

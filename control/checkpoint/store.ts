@@ -23,6 +23,17 @@ export type LeaseAnswer =
   | { granted: true; token: number; expiresAtMs: number }
   | { granted: false; holder: string; expiresAtMs: number };
 
+export interface LeaseRequest {
+  holder: string;
+  ttlMs: number;
+  token?: number;
+  /**
+   * The caller has watched the lease with this `expiresAtMs` for longer than its holder would take to renew it: if it still
+   * stands so, it is free. Ends a lease that a server whose clock ran ahead took before it died.
+   */
+  unrenewedMs?: number;
+}
+
 export interface HistoryQuery {
   /** First sequence number (or, newest first, the last); default the beginning (the end). */
   fromSeq?: number;
@@ -69,9 +80,9 @@ export interface CheckpointStore {
 
   /**
    * Takes, renews or asks for a lease. With the `token` of a lease still held it is renewed; without, a lease that is free,
-   * expired or held by the same `holder` is given under a higher token.
+   * expired, held by the same `holder` or not renewed is given under a higher token.
    */
-  lease(name: string, by: { holder: string; ttlMs: number; token?: number }): Promise<LeaseAnswer>;
+  lease(name: string, by: LeaseRequest): Promise<LeaseAnswer>;
 
   /** Stored tables by digest; digests that are not stored are absent. Bytes are verified: STORE_CORRUPT. */
   tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>>;

@@ -102,17 +102,29 @@ export async function lead(options: LeadershipOptions): Promise<Leadership> {
   };
 }
 
+/** A holder renews three times per lease; one that did not for so many leases is gone. */
+const UNRENEWED_LEASES = 2;
+
 async function firstLease(
   { store, holder, ttlMs, waiting, onWaiting }: LeadershipOptions,
   beforeAsking: () => void,
 ): Promise<{ token: number }> {
+  // Its end is stamped by the holder's wall clock, which may have run ahead: what is never renewed is over too.
+  let watched = { expiresAtMs: Number.NaN, sinceMs: 0 };
   for (;;) {
     beforeAsking();
     let leader: string | null = null;
     try {
-      const answer = await store.lease(LEADER_LEASE, { holder, ttlMs });
+      const unrenewed = performance.now() - watched.sinceMs >= UNRENEWED_LEASES * ttlMs;
+      const answer = await store.lease(LEADER_LEASE, {
+        holder,
+        ttlMs,
+        ...(unrenewed ? { unrenewedMs: watched.expiresAtMs } : {}),
+      });
       if (answer.granted) return answer;
       leader = answer.holder;
+      if (answer.expiresAtMs !== watched.expiresAtMs)
+        watched = { expiresAtMs: answer.expiresAtMs, sinceMs: performance.now() };
       if (waiting?.aborted !== false) {
         const until = new Date(answer.expiresAtMs).toISOString();
         throw new BallastError("STORE_FENCED", `${leader} leads with this store until ${until}`);

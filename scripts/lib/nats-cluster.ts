@@ -21,6 +21,10 @@ export interface NatsClusterOptions {
   tls?: { certFile: string; keyFile: string; caFile: string };
   /** Where the data lies; default a fresh folder under the system's temporary one. Deleted by stop() either way. */
   folder?: string;
+  /** Address for clients and monitoring. Default 127.0.0.1; the servers among themselves stay on loopback. */
+  host?: string;
+  /** Where JetStream's data lies, when not in `folder`; left there by stop(). */
+  dataFolder?: string;
 }
 
 interface Node {
@@ -35,6 +39,7 @@ interface Node {
 /** Longest time until all servers run and JetStream has its leader; about a second on an idle machine. */
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 5_000;
+const LOOPBACK = "127.0.0.1";
 
 /** Real nats-servers with JetStream on loopback, for tests, benchmarks and the rig. Every process is ended by its own id. */
 export class NatsCluster {
@@ -42,8 +47,10 @@ export class NatsCluster {
   readonly #binary: string;
   readonly #nodes: Node[];
   readonly #scheme: "nats" | "tls";
+  readonly #host: string;
 
-  private constructor(folder: string, binary: string, nodes: Node[], scheme: "nats" | "tls") {
+  private constructor(folder: string, binary: string, nodes: Node[], scheme: "nats" | "tls", host: string) {
+    this.#host = host;
     this.#scheme = scheme;
     this.folder = folder;
     this.#binary = binary;
@@ -55,6 +62,8 @@ export class NatsCluster {
     const { size = 3, syncAlways = true, maxPayloadBytes = 1024 * 1024, maxStoreBytes = 1024 ** 3 } = options;
     const binary = await fetchNats();
     const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "ballast-nats-")));
+    const host = options.host ?? LOOPBACK;
+    const dataFolder = options.dataFolder ?? folder;
     const ports = await freePorts(size * 3);
     const routes = Array.from({ length: size }, (_, i) => `nats://127.0.0.1:${ports[i * 3 + 2]}`);
     const nodes: Node[] = [];
@@ -66,15 +75,15 @@ export class NatsCluster {
         size === 1
           ? ""
           : `cluster { name: ballast, listen: "127.0.0.1:${routePort}", routes: ${JSON.stringify(routes)} }\n`;
-      await mkdir(join(folder, name), { recursive: true });
+      await mkdir(join(dataFolder, name), { recursive: true });
       await writeFile(
         configPath,
-        `server_name: ${name}\nlisten: "127.0.0.1:${clientPort}"\n${tlsSection(options.tls)}http: "127.0.0.1:${monitorPort}"\nmax_payload: ${maxPayloadBytes}\n` +
-          `jetstream { store_dir: ${JSON.stringify(join(folder, name))}, max_file_store: ${maxStoreBytes}${syncAlways ? ", sync_interval: always" : ""} }\n${cluster}`,
+        `server_name: ${name}\nlisten: "${host}:${clientPort}"\n${tlsSection(options.tls)}http: "${host}:${monitorPort}"\nmax_payload: ${maxPayloadBytes}\n` +
+          `jetstream { store_dir: ${JSON.stringify(join(dataFolder, name))}, max_file_store: ${maxStoreBytes}${syncAlways ? ", sync_interval: always" : ""} }\n${cluster}`,
       );
       nodes.push({ name, clientPort, monitorPort, configPath, logPath: join(folder, `${name}.log`), process: null });
     }
-    const started = new NatsCluster(folder, binary, nodes, options.tls === undefined ? "nats" : "tls");
+    const started = new NatsCluster(folder, binary, nodes, options.tls === undefined ? "nats" : "tls", host);
     try {
       for (const node of nodes) started.#spawn(node);
       await started.ready();
@@ -88,12 +97,12 @@ export class NatsCluster {
   /** Client addresses of all servers, also of those that do not run. */
   get servers(): string[] {
     // A certificate is checked by name: the client has no check for an address.
-    const host = this.#scheme === "tls" ? "localhost" : "127.0.0.1";
+    const host = this.#scheme === "tls" ? "localhost" : this.#host;
     return this.#nodes.map((node) => `${this.#scheme}://${host}:${node.clientPort}`);
   }
 
   get monitors(): string[] {
-    return this.#nodes.map((node) => `http://127.0.0.1:${node.monitorPort}`);
+    return this.#nodes.map((node) => `http://${this.#host}:${node.monitorPort}`);
   }
 
   get names(): string[] {
@@ -161,12 +170,12 @@ export class NatsCluster {
 
   async #isReady(node: Node): Promise<boolean> {
     try {
-      const answer = await fetch(`http://127.0.0.1:${node.monitorPort}/healthz`, {
+      const answer = await fetch(`http://${this.#host}:${node.monitorPort}/healthz`, {
         signal: AbortSignal.timeout(1_000),
       });
       if (!answer.ok) return false;
       if (this.#nodes.length === 1) return true;
-      const jsz = await fetch(`http://127.0.0.1:${node.monitorPort}/jsz`, { signal: AbortSignal.timeout(1_000) });
+      const jsz = await fetch(`http://${this.#host}:${node.monitorPort}/jsz`, { signal: AbortSignal.timeout(1_000) });
       const { meta_cluster: meta } = (await jsz.json()) as {
         meta_cluster?: { leader?: string; cluster_size?: number };
       };

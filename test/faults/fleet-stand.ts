@@ -5,8 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { parse, stringify } from "yaml";
 import { openStore } from "../../control/checkpoint/open-store.ts";
+import type { CheckpointRecord } from "../../control/checkpoint/record.ts";
 import type { CheckpointStore } from "../../control/checkpoint/store.ts";
 import { loadConfig } from "../../control/config/load-config.ts";
+import { testAuthority } from "../../control/xds/test-certificates.ts";
+import type { ControlTls } from "../../envoy/render/clusters.ts";
 import { NatsCluster } from "../../scripts/lib/nats-cluster.ts";
 import { connectionManager, type RunningEnvoy, startEnvoy } from "../e2e/fixture/envoy.ts";
 import { freePorts } from "../e2e/fixture/ports.ts";
@@ -14,7 +17,9 @@ import type { Requirements } from "../e2e/fixture/requirements.ts";
 import { Rig } from "../e2e/fixture/rig.ts";
 import { startUpstreams, type Upstreams } from "../e2e/fixture/upstreams.ts";
 import { until } from "../e2e/fixture/wait.ts";
+import { TRAP_HEADER } from "../envoy/fixture/trapping-filter.ts";
 import { assertServed, type Outage, soundHistory } from "./invariants.ts";
+import type { Namespace } from "./namespace.ts";
 import { ServerProcess } from "./server-process.ts";
 import { DEBUG_HEADER, WatchedLoad } from "./watched-load.ts";
 
@@ -35,11 +40,14 @@ export interface StandOptions {
   envoys?: number;
   /** Added to the servers' environment. */
   env?: Readonly<Record<string, string>>;
+  /** The same for one server, by its index. */
+  envOf?: (index: number) => Readonly<Record<string, string>>;
+  /** The first server runs in it: link 0 leads to the NATS servers, link 1 to the Envoys. */
+  namespace?: Namespace;
   /** Another build of the filter. */
   wasmPath?: string;
-  /** Where the SQLite file lies; default the rig's folder. */
+  /** Where the SQLite file, or the data of the NATS servers, lies; default a folder of its own. */
   storeFolder?: string;
-  maxStoreBytes?: number;
 }
 
 interface Edge {
@@ -63,6 +71,7 @@ export class FleetStand {
   readonly #targets: ReadonlyMap<string, readonly string[]>;
   #store: CheckpointStore | null = null;
   #flips = 0;
+  #tls: ((nodeId: string) => ControlTls) | null = null;
 
   private constructor(
     rig: Rig,
@@ -82,11 +91,13 @@ export class FleetStand {
   static async start(options: StandOptions): Promise<FleetStand> {
     const rig = await Rig.open();
     try {
-      const { maxStoreBytes } = options;
       const cluster =
         options.store === "sqlite"
           ? null
-          : await NatsCluster.start(maxStoreBytes === undefined ? {} : { maxStoreBytes });
+          : await NatsCluster.start({
+              ...(options.storeFolder === undefined ? {} : { dataFolder: options.storeFolder }),
+              ...(options.namespace === undefined ? {} : { host: options.namespace.links[0]!.here }),
+            });
       rig.later(() => cluster?.stop());
       const count = options.servers ?? 2;
       const envoys = options.envoys ?? 2;
@@ -98,6 +109,8 @@ export class FleetStand {
       for (const section of ["clock", "history", "model"]) delete yaml[section];
       yaml.estate.servicenow = join(ROOT, yaml.estate.servicenow);
       yaml.envoy.admin = adminPorts.map((port) => `http://127.0.0.1:${port}`);
+      // An admin endpoint is on a loopback that a server elsewhere does not have: without telemetry then.
+      if (options.namespace !== undefined) delete yaml.envoy;
       yaml.policy = { ...yaml.policy, stepLimit: "100%", telemetryMaxAge: "1m" };
       // One step with a short bake; whether an Envoy that was killed takes a change back is for the rollout's own tests.
       yaml.rollout = {
@@ -110,7 +123,15 @@ export class FleetStand {
       yaml.store =
         cluster === null
           ? { sqlite: join(options.storeFolder ?? rig.folder, "ballast.db") }
-          : { nats: { servers: cluster.servers, monitor: cluster.monitors, name: "faults", timeout: "3s" } };
+          : {
+              nats: {
+                servers: cluster.servers,
+                monitor: cluster.monitors,
+                name: "faults",
+                timeout: "3s",
+                ...(options.namespace === undefined ? {} : { allowClearText: true }),
+              },
+            };
       const base: Record<string, Record<string, number>> = {};
       for (const [service, { targets }] of Object.entries<{ targets: Record<string, { base: string }> }>(
         yaml.services,
@@ -120,18 +141,31 @@ export class FleetStand {
           base[service][target] = Number.parseFloat(share) * 10_000;
         }
       }
+      const certificates = options.namespace === undefined ? null : await issue(rig, envoys);
+      const xdsTls = certificates === null ? {} : { xdsTls: certificates.server };
       const servers: ServerProcess[] = [];
       for (let i = 0; i < count; i++) {
         const [xdsPort, apiPort] = ports.splice(0, 2) as [number, number];
-        yaml.server = { xds: `127.0.0.1:${xdsPort}`, api: `127.0.0.1:${apiPort}`, lease: LEASE };
+        const apart = i === 0 ? options.namespace : undefined;
+        const xdsHost = apart === undefined ? "127.0.0.1" : apart.links[1]!.there;
+        yaml.server = { xds: `${xdsHost}:${xdsPort}`, api: `127.0.0.1:${apiPort}`, lease: LEASE, ...xdsTls };
         const name = `control-${i + 1}`;
         const configPath = join(rig.folder, `${name}.yaml`);
         await writeFile(configPath, stringify(yaml));
         servers.push(
-          new ServerProcess(rig, { name, configPath, xdsPort, apiPort, ...(options.env ? { env: options.env } : {}) }),
+          new ServerProcess(rig, {
+            name,
+            configPath,
+            xdsHost,
+            xdsPort,
+            apiPort,
+            ...(apart === undefined ? {} : { wrapper: apart.wrapper }),
+            env: { ...options.env, ...options.envOf?.(i) },
+          }),
         );
       }
       const stand = new FleetStand(rig, cluster, servers, await startUpstreams(rig, base), options);
+      stand.#tls = certificates?.node ?? null;
       for (const [i, adminPort] of adminPorts.entries()) await stand.#addEdge(`edge-${i + 1}`, adminPort);
       for (const server of servers) await server.start();
       await stand.leader();
@@ -153,7 +187,8 @@ export class FleetStand {
       requirements: this.#options.requirements,
       ...(this.#options.wasmPath === undefined ? {} : { wasmPath: this.#options.wasmPath }),
       services: this.#upstreams.services,
-      xdsPort: this.servers.map((server) => server.xdsPort),
+      xdsPort: this.servers.map((server) => ({ host: server.xdsHost, port: server.xdsPort })),
+      ...(this.#tls === null ? {} : { controlTls: this.#tls(nodeId) }),
       fleet: FLEET,
       nodeId,
       adminPort,
@@ -172,6 +207,15 @@ export class FleetStand {
     const envoy = await this.#launch(nodeId, adminPort);
     const load = new WatchedLoad(this.rig, { port: envoy.port, services: [...this.#targets.keys()], rps: RPS });
     this.edges.push({ envoy, load, outages: [] });
+  }
+
+  /** Traps the VM of the worker that gets the request. Envoy answers 503 to what is under way in that VM at this moment. */
+  async trap(index: number): Promise<void> {
+    const { envoy, outages } = this.edges[index]!;
+    const fromMs = performance.now();
+    const { status } = await fetch(`http://127.0.0.1:${envoy.port}/payments`, { headers: { [TRAP_HEADER]: "1" } });
+    outages.push([fromMs, performance.now()]);
+    if (status === 200) throw new Error("the VM did not trap");
   }
 
   /** SIGKILL of an Envoy; the returned function starts it again at the same place. Its requests are lost in between, by nature. */
@@ -203,7 +247,7 @@ export class FleetStand {
 
   /** Asks for the next epoch and returns what came of it: its number, or why not. Which targets it names depends on its turn alone. */
   async tryFlip(server: ServerProcess): Promise<number | string> {
-    const turn = ++this.#flips;
+    const turn = this.#flips + 1;
     const services = [...this.#targets].map(([name, targets]) => ({
       name,
       weightsPpm: { [targets[turn % targets.length]!]: 1_000_000 },
@@ -215,9 +259,20 @@ export class FleetStand {
         reason: `turn ${turn}`,
       });
       const { state, epoch, code, message } = body as Record<string, string | number | undefined>;
+      // It holds already: a call whose answer was lost had been carried out.
+      if (status === 200 || code === "CHANGE_EMPTY") this.#flips = turn;
       return status === 200 && state === "active" ? Number(epoch) : `${status} ${state ?? code} ${message ?? ""}`;
     } catch (error) {
       return String((error as Error).cause ?? error);
+    }
+  }
+
+  /** As `tryFlip`, tried again while the server has another change in flight, or has this one already. */
+  async flipOnce(server: ServerProcess): Promise<number | string> {
+    for (;;) {
+      const made = await this.tryFlip(server);
+      if (typeof made === "number" || !/IN_FLIGHT|CHANGE_EMPTY/.test(made)) return made;
+      await sleep(50);
     }
   }
 
@@ -261,13 +316,23 @@ export class FleetStand {
     }
   }
 
-  /** Everything that must hold after a fault. Returns what was looked at. */
-  async check(): Promise<{ requests: number; steered: number; committed: number }> {
-    const committed = await soundHistory(await this.store());
+  /** Closes our own look at the store, whose file is about to be replaced. */
+  async forgetStore(): Promise<void> {
+    await this.#store?.close();
+    this.#store = null;
+  }
+
+  /** Everything that must hold after a fault; `before`: what was committed in a log that was lost. Returns what was looked at. */
+  async check(
+    before: ReadonlyMap<number, CheckpointRecord> = new Map(),
+  ): Promise<{ requests: number; steered: number; committed: number }> {
+    // Before the log is read: what they were steered by is in it then.
+    const answers = this.edges.map(({ load }) => load.seen.splice(0));
+    const committed = new Map([...before, ...(await soundHistory(await this.store()))]);
     let requests = 0;
     let steered = 0;
-    for (const [i, { load, outages }] of this.edges.entries()) {
-      const seen = load.seen.splice(0);
+    for (const [i, { outages }] of this.edges.entries()) {
+      const seen = answers[i]!;
       requests += seen.length;
       steered += assertServed(`edge-${i + 1}`, seen, committed, outages as readonly Outage[]).steered;
     }
@@ -283,4 +348,27 @@ export class FleetStand {
     const exit = await new Promise<number | null>((resolve) => child.once("close", resolve));
     return { exit, text };
   }
+}
+
+/** Certificates for the servers and for each Envoy as a node of the fleet. */
+async function issue(rig: Rig, envoys: number) {
+  const authority = testAuthority();
+  const at = (name: string) => join(rig.folder, name);
+  await writeFile(at("ca.pem"), authority.cert);
+  const write = async (name: string, names: readonly string[]) => {
+    const { cert, key } = authority.issue(name, names);
+    await writeFile(at(`${name}.pem`), cert);
+    await writeFile(at(`${name}.key`), key);
+  };
+  await write("control", ["DNS:control"]);
+  for (let i = 1; i <= envoys; i++) await write(`edge-${i}`, [`URI:spiffe://test/fleet/${FLEET}/node/edge-${i}`]);
+  return {
+    server: { cert: at("control.pem"), key: at("control.key"), clientCa: at("ca.pem") },
+    node: (nodeId: string): ControlTls => ({
+      caFile: at("ca.pem"),
+      certFile: at(`${nodeId}.pem`),
+      keyFile: at(`${nodeId}.key`),
+      serverName: "control",
+    }),
+  };
 }

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Step } from "../../control/serve/steps.ts";
 import type { Process } from "../../demo/processes.ts";
 import type { Rig } from "../e2e/fixture/rig.ts";
@@ -16,6 +18,7 @@ export interface Paused {
 export class ServerProcess {
   readonly name: string;
   readonly configPath: string;
+  readonly xdsHost: string;
   readonly xdsPort: number;
   readonly apiPort: number;
   /** Epochs in the order in which it told them, over all its lives. */
@@ -37,6 +40,7 @@ export class ServerProcess {
     at: {
       name: string;
       configPath: string;
+      xdsHost: string;
       xdsPort: number;
       apiPort: number;
       env?: Readonly<Record<string, string>>;
@@ -46,6 +50,7 @@ export class ServerProcess {
     this.#rig = rig;
     this.name = at.name;
     this.configPath = at.configPath;
+    this.xdsHost = at.xdsHost;
     this.xdsPort = at.xdsPort;
     this.apiPort = at.apiPort;
     this.#env = at.env ?? {};
@@ -117,12 +122,30 @@ export class ServerProcess {
     body?: object,
     timeoutMs = 30_000,
   ): Promise<{ status: number; body: unknown }> {
+    if (this.#wrapper.length > 0) return this.#apiInside(method, path, body, timeoutMs);
     const response = await fetch(`http://127.0.0.1:${this.apiPort}${path}`, {
       method,
       signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
     return { status: response.status, body: await response.json() };
+  }
+
+  /** From within its own network, whose loopback is not ours. */
+  async #apiInside(
+    method: string,
+    path: string,
+    body: object | undefined,
+    timeoutMs: number,
+  ): Promise<{ status: number; body: unknown }> {
+    const content = { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    const options = { method, ...(body === undefined ? {} : content) };
+    const script =
+      `const r = await fetch("http://127.0.0.1:${this.apiPort}${path}", ${JSON.stringify(options)});` +
+      "console.log(JSON.stringify({ status: r.status, body: await r.json() }))";
+    const [file, ...args] = [...this.#wrapper, process.execPath, "--input-type=module", "-e", script];
+    const { stdout } = await promisify(execFile)(file!, args, { timeout: timeoutMs + 2_000 });
+    return JSON.parse(stdout) as { status: number; body: unknown };
   }
 
   leads(): Promise<unknown> {

@@ -31,7 +31,10 @@ export class WatchedLoad {
   #stopped = false;
   #open = 0;
 
-  constructor(rig: Rig, options: { port: number; host?: string; services: readonly string[]; rps: number }) {
+  constructor(
+    rig: Pick<Rig, "later">,
+    options: { port: number; host?: string; services: readonly string[]; rps: number },
+  ) {
     this.#port = options.port;
     this.#host = options.host ?? "127.0.0.1";
     rig.later(() => this.#agent.destroy());

@@ -1,6 +1,6 @@
 import { nuid } from "@nats-io/transport-node";
 import { BallastError } from "../../../common/errors.ts";
-import type { LeaseAnswer } from "../store.ts";
+import type { LeaseAnswer, LeaseRequest } from "../store.ts";
 import type { Deadline } from "./deadline.ts";
 import { isConflict, isTransient, jsErrorCode, NATS_HINT, storeError } from "./nats-errors.ts";
 import type { NatsSession } from "./nats-session.ts";
@@ -11,12 +11,6 @@ interface StoredLease {
   expiresAtMs: number;
   /** Names the call that wrote it: to find out whether one without an answer was stored. */
   call: string;
-}
-
-export interface LeaseRequest {
-  holder: string;
-  ttlMs: number;
-  token?: number;
 }
 
 /**
@@ -43,7 +37,7 @@ export async function takeLease(
     const now = clock.wallMs();
     renewed = row !== null && by.token === row.token && by.holder === row.holder;
     if (row !== null && !renewed) {
-      const free = row.expiresAtMs <= now || row.holder === by.holder;
+      const free = row.expiresAtMs <= now || row.expiresAtMs === by.unrenewedMs || row.holder === by.holder;
       if (by.token !== undefined || !free) {
         return { granted: false, holder: row.holder, expiresAtMs: row.expiresAtMs, renewed };
       }

@@ -3,11 +3,18 @@ import type { EncodedTable } from "../../table/table.ts";
 import type { Entry, EntryBody } from "../chain.ts";
 import { checkCommit } from "../commit-gate.ts";
 import type { Checkpoint } from "../moves.ts";
-import { type CheckpointStore, type Head, type HistoryQuery, LEADER_LEASE, type LeaseAnswer } from "../store.ts";
+import {
+  type CheckpointStore,
+  type Head,
+  type HistoryQuery,
+  LEADER_LEASE,
+  type LeaseAnswer,
+  type LeaseRequest,
+} from "../store.ts";
 import { Deadline } from "./deadline.ts";
 import { type HeadChange, headTransaction, type Written } from "./head-transaction.ts";
 import { LogReader } from "./log-reader.ts";
-import { type LeaseRequest, takeLease } from "./nats-lease.ts";
+import { takeLease } from "./nats-lease.ts";
 import { type NatsSettings, type NatsStoreOptions, natsSettings } from "./nats-options.ts";
 import { NatsSession } from "./nats-session.ts";
 import { mapPool } from "./pool.ts";
