@@ -14,7 +14,9 @@ import { soundHistory } from "./invariants.ts";
 import type { ServerProcess } from "./server-process.ts";
 
 const requirements = await requireEnvoy();
-const noNats = (await findNats()) === null && "no nats-server: npm test fetches one";
+const noNats =
+  ((await findNats()) === null && "no nats-server: npm test fetches one") ||
+  (process.env.BALLAST_FAULTS !== "all" && "half a minute long: BALLAST_FAULTS=all, as in npm run faults");
 
 /** A file system of its own on a few megabytes of memory, or why there is none. */
 async function smallDisk(megabytes: number): Promise<{ folder: string; unmount: () => Promise<void> } | string> {

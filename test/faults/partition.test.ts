@@ -8,7 +8,10 @@ import { FleetStand } from "./fleet-stand.ts";
 import { Namespace } from "./namespace.ts";
 
 const requirements = await requireEnvoy();
-const skip = requirements.skip || ((await findNats()) === null && "no nats-server: npm test fetches one");
+const skip =
+  requirements.skip ||
+  ((await findNats()) === null && "no nats-server: npm test fetches one") ||
+  (process.env.BALLAST_FAULTS !== "all" && "a minute long: BALLAST_FAULTS=all, as in npm run faults");
 const TO_NATS = 0;
 const TO_ENVOYS = 1;
 
