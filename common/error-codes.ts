@@ -171,6 +171,10 @@ export const ERROR_CODES = {
     hint: "Start it with `ballast serve` (or `ballast up`), or name its address with --server HOST:PORT.",
   },
   SET_TOO_LARGE: { exit: 3, hint: "Serve fewer services with one fleet, or shorten their names." },
+  STEER_MISMATCH: {
+    exit: 3,
+    hint: "Compare the weights of the service's route with those it had; print its snippet anew (`ballast envoy snippet --form header-name`), then take the kill switch back.",
+  },
   STORE_CONFLICT: { exit: 3, hint: "Another server changed the store in between; read the head and plan again." },
   STORE_CORRUPT: {
     exit: 5,

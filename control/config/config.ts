@@ -91,6 +91,8 @@ export interface ServiceConfig {
   ci: string;
   ciPosition: Position;
   mode: "observe" | "steer";
+  /** How this service's picks become clusters in Envoy (envoy/README.md); `header_name` is watched for a route that was edited. */
+  steering: "header_route" | "exact_routes" | "header_name";
   sessions: { moveBeforeMs: number } | null;
   capacity: { rpsPerCore: number; referenceMhz: number };
   /** What a rollout is held against. `latencyMs` is real time, whatever the planning clock does. */

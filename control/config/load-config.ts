@@ -55,7 +55,7 @@ export const FIELDS = {
   ...ROLLOUT_FIELDS,
   ...TICKETS_FIELDS,
   ...ACCESS_FIELDS,
-  service: ["ci", "mode", "sessions", "capacity", "objective", "policy", "targets"],
+  service: ["ci", "mode", "steering", "sessions", "capacity", "objective", "policy", "targets"],
   sessions: ["moveBefore"],
   capacity: ["rpsPerCore", "referenceMhz"],
   target: ["ci", "base", "capacityRps"],
@@ -256,6 +256,7 @@ function readService(
 ): ServiceConfig | undefined {
   const ci = section.value("ci", v.text("the name or sys_id of a CI", 256), REQUIRED);
   const mode = section.value("mode", v.oneOf("observe", "steer"), "observe");
+  const steering = section.value("steering", v.oneOf("header_route", "exact_routes", "header_name"), "header_route");
   const objective = readObjective(section);
   const ownPolicy = section.section("policy", FIELDS.policy);
   const policy = readPolicy(ownPolicy, base);
@@ -281,7 +282,8 @@ function readService(
     });
   }
   const { rpsPerCore: perCore, referenceMhz } = capacity;
-  if (ci === undefined || mode === undefined || targets === undefined || !isComplete(policy)) return undefined;
+  if (ci === undefined || mode === undefined || steering === undefined || targets === undefined || !isComplete(policy))
+    return undefined;
   if (perCore === undefined || referenceMhz === undefined || objective === undefined) return undefined;
   if (section.has("sessions") && moveBeforeMs === undefined) return undefined;
   return {
@@ -289,6 +291,7 @@ function readService(
     ci,
     ciPosition: section.positionOf("ci"),
     mode,
+    steering,
     sessions: moveBeforeMs === undefined ? null : { moveBeforeMs },
     capacity: { rpsPerCore: perCore, referenceMhz },
     objective,

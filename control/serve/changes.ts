@@ -304,13 +304,14 @@ export class Changes {
   /**
    * On: every Envoy goes by its own static weights at once, and the planner holds. Off: steering again is a normal change.
    */
-  async killSwitch(request: { on: boolean; author: string; reason: string }): Promise<ChangeAnswer> {
+  async killSwitch(request: { on: boolean; author: string | Actor; reason: string }): Promise<ChangeAnswer> {
     const { writer, desk, config } = this.#options;
     return writer.exclusively(request.on, async () => {
       const inForce = this.#inForce();
       const mode = request.on ? "passthrough" : "steer";
       if (inForce.record.mode === mode) throw new BallastError("CHANGE_EMPTY", `the fleet's mode is ${mode} already`);
-      const author: Actor = { kind: "person", name: request.author };
+      const author: Actor =
+        typeof request.author === "string" ? { kind: "person", name: request.author } : request.author;
       const why = `kill switch ${request.on ? "on" : "off"}: ${request.reason}`;
       // What only a part of the fleet has yet is taken back: it would be everywhere when the switch goes off.
       const baseline = this.#options.rollouts.baseline(inForce);

@@ -153,6 +153,11 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
       type: "counter",
       samples: [{ value: counts.automaticRollbacks }],
     },
+    gauge(
+      "ballast_steer_mismatches",
+      "Services whose requests do not go where their set says.",
+      ports.steerGuard.mismatches.length,
+    ),
     gauge("ballast_alarms", "Alarms that need a person.", alarmsOf(ports).length),
     {
       name: "ballast_target_share",

@@ -26,27 +26,36 @@ export class Stand {
   readonly dir: string;
   readonly configPath: string;
   readonly healthy: Map<string, boolean>;
+  /** Requests that each target has answered; a test adds to them. */
+  readonly completed: Map<string, number>;
   /** What change control takes for the wall clock is this much ahead, ms. */
   wallAheadMs = 0;
   server!: Serving;
   filter!: SimulatedFilter;
   readonly #stopAdmin: () => void;
 
-  private constructor(dir: string, configPath: string, healthy: Map<string, boolean>, stopAdmin: () => void) {
+  private constructor(
+    dir: string,
+    configPath: string,
+    { healthy, completed }: Pick<Stand, "healthy" | "completed">,
+    stopAdmin: () => void,
+  ) {
     this.dir = dir;
     this.configPath = configPath;
     this.healthy = healthy;
+    this.completed = completed;
     this.#stopAdmin = stopAdmin;
   }
 
   static async start(options: StandOptions = {}): Promise<Stand> {
     const dir = await mkdtemp(join(tmpdir(), "ballast-stand-"));
     const healthy = new Map<string, boolean>();
+    const completed = new Map<string, number>();
     const admin = createServer((request, response) => {
       response.setHeader("content-type", "application/json");
       if (request.url?.startsWith("/ready")) return response.end("LIVE");
       if (request.url?.startsWith("/server_info")) return response.end(JSON.stringify({ node: { id: "edge-1" } }));
-      response.end(JSON.stringify(request.url?.startsWith("/clusters") ? clusters(healthy) : { stats: [] }));
+      response.end(JSON.stringify(request.url?.startsWith("/clusters") ? clusters(healthy) : stats(completed)));
     });
     await new Promise<void>((resolve) => admin.listen(0, "127.0.0.1", resolve));
     const { port } = admin.address() as { port: number };
@@ -64,7 +73,7 @@ export class Stand {
     }
     const configPath = join(dir, "ballast.yaml");
     await writeFile(configPath, stringify(yaml));
-    const stand = new Stand(dir, configPath, healthy, () => {
+    const stand = new Stand(dir, configPath, { healthy, completed }, () => {
       admin.closeAllConnections();
       admin.close();
     });
@@ -175,5 +184,11 @@ function clusters(healthy: ReadonlyMap<string, boolean>): object {
         },
       ],
     })),
+  };
+}
+
+function stats(completed: ReadonlyMap<string, number>): object {
+  return {
+    stats: [...completed].map(([name, value]) => ({ name: `cluster.${name}.upstream_rq_completed`, value })),
   };
 }

@@ -33,6 +33,7 @@ import { ModelDesk } from "./model-desk.ts";
 import { ModelFiles } from "./model-files.ts";
 import { Rollouts, restoreRollouts } from "./rollouts.ts";
 import { notLeading, type StandbyView, standbyRoutes } from "./standby.ts";
+import { SteerGuard } from "./steer-guard.ts";
 import { type StepHook, stepFleet, stepStore } from "./steps.ts";
 import { noteAbandoned } from "./take-over.ts";
 
@@ -270,13 +271,27 @@ export async function serve(options: ServeOptions): Promise<Serving> {
         options.onError?.(error);
       },
     });
+    const steerGuard = new SteerGuard({
+      config,
+      inForce: () => writer.inForce,
+      nodes: () => xds.fleet.nodes(),
+      killSwitch: (request) => changes.killSwitch(request),
+      onError: (error) => {
+        log.error({ err: error }, error.message);
+        options.onError?.(error);
+      },
+    });
     const poller = pollTelemetry({
       urls: config.envoy.admin,
       intervalMs: POLL_INTERVAL_MS,
-      onAnswers: (answers) => meter.add(answers),
+      onAnswers: (answers) => {
+        meter.add(answers);
+        steerGuard.add(answers, clock.monotonicMs());
+      },
       onSnapshot: (snapshot) => loop.observe(snapshot),
       clock,
     });
+    undo.push(() => steerGuard.stop());
     undo.push(() => poller.stop());
     undo.push(() => loop.stop());
 
@@ -296,6 +311,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       models,
       store,
       xds,
+      steerGuard,
       term,
       tickets,
       confirmedAgoMs: () => leadership.confirmedAgoMs(),

@@ -19,6 +19,7 @@ import type { ControlLoop } from "./control-loop.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
 import type { ModelDesk } from "./model-desk.ts";
 import type { Rollouts } from "./rollouts.ts";
+import { mismatchText, STEER_MISMATCH, STEER_RULE, type SteerGuard } from "./steer-guard.ts";
 
 /** What status, metrics and readiness look at. */
 export interface StatusPorts {
@@ -36,6 +37,7 @@ export interface StatusPorts {
   risks: Pick<RiskBook, "status"> | null;
   models: ModelDesk;
   xds: Pick<XdsServer, "fleet" | "streams">;
+  steerGuard: Pick<SteerGuard, "mismatches">;
   term: number;
   tickets: Pick<TicketFollower, "status" | "demandApproved"> | null;
 }
@@ -153,7 +155,7 @@ function capacityView(
 }
 
 /** What needs a person now. */
-export function alarmsOf({ desk, loop, writer, rollouts, xds, models, wallMs }: StatusPorts): string[] {
+export function alarmsOf({ desk, loop, writer, rollouts, xds, models, steerGuard, wallMs }: StatusPorts): string[] {
   const alarms: string[] = [];
   for (const { service, reason, epoch, holds } of rollouts.state.blocks)
     if (holds) alarms.push(`ROLLED_BACK: ${service}: epoch ${epoch}: ${reason}`);
@@ -170,7 +172,13 @@ export function alarmsOf({ desk, loop, writer, rollouts, xds, models, wallMs }: 
   for (const [name, { alarm }] of loop.planned) if (alarm !== undefined) alarms.push(`PLAN: ${name}: ${alarm}`);
   alarms.push(...models.alarms());
   if (writer.failed !== null) alarms.push(`NOT_RELEASED: ${writer.failed.reason}`);
-  if (writer.inForce?.record.mode === "passthrough") alarms.push("PASSTHROUGH: the kill switch is on");
+  for (const mismatch of steerGuard.mismatches) alarms.push(`${STEER_MISMATCH}: ${mismatchText(mismatch)}`);
+  const record = writer.inForce?.record;
+  if (record?.mode === "passthrough") {
+    alarms.push("PASSTHROUGH: the kill switch is on");
+    if (record.author.kind === STEER_RULE.kind && record.author.name === STEER_RULE.name)
+      alarms.push(`${STEER_MISMATCH}: ${record.why}`);
+  }
   const { state, reason } = xds.fleet.status();
   if (state !== "serving") alarms.push(`XDS: ${state}: ${reason}`);
   return alarms;
