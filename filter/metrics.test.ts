@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { makeSet } from "../control/table/set.ts";
 import { deploy, set, settle, splitSet, start, table } from "../test/host/fixtures.ts";
+import { MODE } from "../test/host/xds-peer.ts";
 
 test("requests without a table are counted by route, whichever worker saw them", () => {
   const { envoy, peer } = start({ workers: 2 });
@@ -69,6 +70,40 @@ test("the age of the set in use is told in seconds, and begins anew with every a
   assert.ok(age >= 59 && age <= 61, `${age}`);
   deploy(envoy, peer, 2, set({ payments: { order: { a: 256 } } }));
   assert.ok(Number(envoy.metrics.value("ballast.set_age_seconds")) <= 1);
+});
+
+test("epochs, mode, services and sticky requests are told; with a worker that is stuck, the epochs of the slowest", () => {
+  const { envoy, peer } = start({ workers: 2, config: { session_from: { cookie: "sid" } } });
+  const value = (name: string) => Number(envoy.metrics.value(`ballast.${name}`));
+  settle(envoy);
+  assert.deepEqual(["epoch_staged", "epoch_active", "mode", "services"].map(value), [0, 0, 0, 0]);
+  const two = { payments: { order: { a: 256 } }, quotes: { order: { a: 256 } } };
+  const split = { order: { a: 128, b: 128 } };
+  deploy(envoy, peer, 5, set({ ...two, payments: split }));
+  assert.deepEqual(["epoch_staged", "epoch_active", "mode", "services"].map(value), [5, 5, 1, 2]);
+  envoy.request(0, { route: "payments", headers: { cookie: "sid=1" } });
+  envoy.request(1, { route: "payments", headers: { cookie: "sid=2" } });
+  envoy.request(1, { route: "payments" });
+  envoy.advance(200);
+  assert.deepEqual(["requests_steered", "requests_sticky"].map(value), [3, 2]);
+
+  const follower = envoy.workers.find((vm) => vm !== peer.stream.root.vm)!;
+  follower.paused = true;
+  const next = set(two);
+  peer.stage(6, next);
+  // It counts as a member until its beat has stood still for a second.
+  envoy.advance(500);
+  assert.deepEqual(["epoch_staged", "epoch_active"].map(value), [5, 5]);
+  follower.paused = false;
+  envoy.advance(500);
+  assert.deepEqual(["epoch_staged", "epoch_active"].map(value), [6, 5]);
+  follower.paused = true;
+  peer.activate(6, next.digest, { mode: MODE.observe });
+  envoy.advance(500);
+  assert.deepEqual(["epoch_staged", "epoch_active"].map(value), [6, 5]);
+  follower.paused = false;
+  envoy.advance(500);
+  assert.deepEqual(["epoch_staged", "epoch_active", "mode", "services"].map(value), [6, 6, 2, 2]);
 });
 
 function byRoute(names: readonly string[]): string[] {

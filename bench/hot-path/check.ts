@@ -2,7 +2,7 @@ import { PARALLEL, type Rig, SESSIONS } from "./rig.ts";
 import type { Row } from "./rows.ts";
 
 const PICKS = 2 * SESSIONS;
-/** 70 % of 2,048 picks: an honest random split lies within 61 of it 99.99 times in 100; 80 leaves room for a hash of few keys. */
+/** 70 % of 2,048 picks: an honest random split lies within 61 of it 99.99 times in 100; 160 leaves room for a hash of few keys. */
 const EXPECTED_SHARE = 0.7;
 const MAX_OFF = 160;
 

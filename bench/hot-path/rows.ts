@@ -66,7 +66,7 @@ function luaSource(job: Job): string {
     .replace("@SESSION@", String(job.session));
 }
 
-/** The filter's plugin configuration; design and reference: docs/reference of the filter. */
+/** The filter's plugin configuration (docs/reference/filter.md). */
 export function ballastConfiguration(job: Job, service = SERVICE, more: object = {}): string {
   const from = { header: { header: "x-service" }, fixed: { fixed: service }, route: "route_name" }[job.service];
   return JSON.stringify({

@@ -35,7 +35,7 @@ export function splitReport(results: {
     results.versions,
     `One worker, eight targets with ${base.weights.join(", ")} of ${SLOTS} slots, every pick seen in the answer of its upstream. Without sessions: ${plan.picks} picks one at a time; with: ${plan.sessions} sessions, one request each.`,
     "### Deviation from quota",
-    "The largest distance over the targets, in requests, between what N requests in a row brought and N times the share; mean and worst over up to 2,000 windows along the picks.",
+    `The largest distance over the targets, in requests, between what N requests in a row brought and N times the share; mean and worst over up to 2,000 windows along the picks. Rows with one session per request have ${plan.sessions} picks, so longer windows are empty there: a session's target is a matter of its hash alone, and more of them only show chance.`,
     formatTable(
       ["row", ...plan.lengths.flatMap((length) => [`mean ${short(length)}`, `worst ${short(length)}`]), "what"],
       rows.map((row) => [

@@ -46,17 +46,33 @@ for (const version of [VERSIONS[0]!, VERSIONS.at(-1)!]) {
       await stand.client.askInTurn("payments", 20);
     });
 
-    test("an update under load loses no request and no weight, and the new configuration holds", async () => {
+    test("an update under load, with an epoch in flight, loses no request and no weight, and the new configuration holds", async () => {
       const load = new Load(stand.rig, { port: stand.envoy.port, services: ["payments"], rps: 200 });
       const before = await ecds("config_reload");
       const was = Math.max(...stand.fleet.xds.fleet.nodes().map((node) => node.connectedAtMs));
       const sticky = { "payments-a": 50, "payments-b": 50 };
+      // One epoch after the other, so that one is in flight whenever Envoy takes the update.
+      let pushing = true;
+      const sinceEpoch = stand.fleet.epoch;
+      const pushes = (async () => {
+        for (let i = 0; pushing; i++) {
+          const a = 40 + 10 * (i % 3);
+          await stand.fleet.release({ payments: { weights: { "payments-a": a, "payments-b": 100 - a } } });
+        }
+      })();
+      // A failure is reported where `pushes` is awaited.
+      pushes.catch(() => {});
+      await until("epochs go out", () => stand.fleet.epoch > sinceEpoch + 2);
       await stand.discover({ sessionFrom: { header: "x-session" } });
       await until("Envoy takes the file", async () => (await ecds("config_reload")) > before);
       // The stream died with the old root, without a word, and the server sees its successor of the same node.
       await until("the new root's stream", () =>
         stand.fleet.xds.fleet.nodes().some((node) => node.connectedAtMs > was),
       );
+      const atUpdate = stand.fleet.epoch;
+      await until("epochs go on", () => stand.fleet.epoch >= atUpdate + 3);
+      pushing = false;
+      await pushes;
       await stand.fleet.release({ payments: { weights: { "payments-a": 100, "payments-b": 0 }, sticky } });
       await load.stop();
       assert.deepEqual(load.failed, []);

@@ -4,11 +4,13 @@ import { STEER_HEADER } from "../../envoy/demo.ts";
 import type { FilterOptions } from "../../envoy/render/filter.ts";
 import { FORMS, type SteeringForm } from "../../envoy/render/routes.ts";
 import { type Answer, countServed } from "../e2e/fixture/client.ts";
-import { requireEnvoy } from "../e2e/fixture/requirements.ts";
 import { SLOTS, Stand } from "./fixture/stand.ts";
+import { requireVersion, VERSIONS } from "./fixture/versions.ts";
 
-const requirements = await requireEnvoy();
-const { skip } = requirements;
+/** The oldest and the newest line; `matrix.test.ts` runs one form on every line. */
+const ENVOYS = await Promise.all(
+  [VERSIONS[0]!, VERSIONS.at(-1)!].map(async (version) => ({ version, requirements: await requireVersion(version) })),
+);
 
 /** Every form with another source of the service and of the session, so that each source is run, and each form with a session or without. */
 const CASES: { form: SteeringForm; filter: Omit<FilterOptions, "wasmPath">; headers?: Record<string, string> }[] = [
@@ -36,9 +38,10 @@ const FORGERIES: Record<string, string | string[]>[] = [
   { [STEER_HEADER]: "" },
 ];
 
-for (const { form, filter, headers = {} } of CASES) {
-  describe(`${form}, service from ${JSON.stringify(filter.serviceFrom)}, session from ${JSON.stringify(filter.sessionFrom)}`, {
-    skip,
+const RUNS = ENVOYS.flatMap((envoy) => CASES.map((one) => ({ ...envoy, ...one })));
+for (const { version, requirements, form, filter, headers = {} } of RUNS) {
+  describe(`Envoy ${version}, ${form}, service from ${JSON.stringify(filter.serviceFrom)}, session from ${JSON.stringify(filter.sessionFrom)}`, {
+    skip: requirements.skip,
   }, () => {
     let stand: Stand;
     before(async () => {
@@ -104,6 +107,27 @@ for (const { form, filter, headers = {} } of CASES) {
           payments: { weights: { "payments-a": 20, "payments-b": 80 }, sticky: { "payments-a": 50, "payments-b": 50 } },
         });
         assert.deepEqual(await where(), before);
+      });
+
+      test("a draining target keeps its old sessions and gets no request without one", async () => {
+        const half = { "payments-a": 50, "payments-b": 50 };
+        await stand.fleet.release({ payments: { weights: half } });
+        const keys = Array.from({ length: 30 }, (_, i) => `old-${i}`);
+        const where = async (): Promise<(string | null)[]> => {
+          const targets: (string | null)[] = [];
+          for (const key of keys)
+            targets.push((await stand.client.ask("payments", { ...headers, ...session(key) })).servedBy);
+          return targets;
+        };
+        const before = await where();
+        assert.equal(new Set(before).size, 2);
+        const built = await stand.fleet.release({
+          payments: { weights: { "payments-a": 0, "payments-b": 100 }, sticky: half, draining: ["payments-a"] },
+        });
+        const [a] = built.get("payments")!.table.targets;
+        assert.deepEqual([a!.draining, a!.orderQuota, a!.stickyQuota], [true, 0, SLOTS / 2]);
+        assert.deepEqual(await where(), before);
+        assert.deepEqual(countServed(await ask(SLOTS)), { "payments-b": SLOTS });
       });
     }
 

@@ -9,6 +9,7 @@ const FIELDS = new Set([
   "service_from",
   "session_from",
   "steer_header",
+  "debug_header",
   "values",
   "max_services",
   "max_set_bytes",
@@ -19,6 +20,7 @@ const GOOD = [
   { control_cluster: "c", service_from: { header: "x-service" }, session_from: { header: "x-session-id" } },
   { control_cluster: "c", service_from: { fixed: "payments" }, steer_header: "x-target", max_services: 16 },
   { control_cluster: "c", values: { payments: { a: "0", b: "60" }, quotes: {} }, max_set_bytes: 65_536 },
+  { control_cluster: "c", debug_header: "x-ballast-debug", values: { payments: { a: "" }, quotes: { a: "", b: "b" } } },
 ];
 const PIECES = [
   '"',

@@ -62,6 +62,22 @@ test("a set of exactly max_services and just below max_set_bytes is taken", () =
   assert.match(envoy.request(0, { route: "service-0058" }).steer!, /^service-0058-/);
 });
 
+test("a VM takes the memory that docs/reference/filter.md promises, and 10.8 MiB with the defaults", () => {
+  const mib = (config: Record<string, number>): number => {
+    const { envoy } = start({ workers: 1, config });
+    settle(envoy);
+    return envoy.workers[0]!.memoryBytes / (1 << 20);
+  };
+  assert.equal(mib({}).toFixed(1), "10.8");
+  for (const max_services of [1, 1_024, 4_096]) {
+    for (const max_set_bytes of [65_536, 4 << 20, 16 << 20]) {
+      const promised = 1.5 + (2.25 * max_set_bytes + 300 * max_services) / (1 << 20);
+      const taken = mib({ max_services, max_set_bytes });
+      assert.ok(taken <= promised && taken > promised - 0.2, `${taken} of ${promised} MiB`);
+    }
+  }
+});
+
 test("tables of the most targets fill their allowance without a fault", () => {
   const { envoy, peer } = start({ workers: 1, config: { max_services: 64, max_set_bytes: 4 << 20 } });
   peer.tablesPerResponse = 1;
