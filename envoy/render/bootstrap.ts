@@ -42,12 +42,14 @@ export function bootstrap(options: BootstrapOptions): Json {
     },
     {
       node:
-        "[ballast] Who this Envoy is. `cluster` is the fleet: all Envoys with the same one share one set of weights, so it must\n" +
-        "equal `fleet` in ballast.yaml. `id` must differ between Envoys.",
+        "[ballast, optional] Who this Envoy is. `cluster` is the fleet: all Envoys with the same one share one set of weights, so it\n" +
+        "must equal `fleet` in ballast.yaml. `id` must differ between Envoys. Instead of it, or where yours says something else, name\n" +
+        "`fleet` and `node` in the filter's configuration below.",
       admin:
         "The admin endpoint on loopback: Ballast reads health, requests and latency there (envoy.admin in ballast.yaml).",
       stats_flush_interval:
-        "[ballast] Latency histograms are merged at each flush; the control server reads them every second.",
+        "[ballast, optional] Latency histograms are merged at each flush, every 5 s by default, and the control server reads them twice\n" +
+        "a second. Without it latencies are some seconds old; requests, failures and health are not.",
       layered_runtime: explainRuntime(`${admin.host}:${admin.port}`),
     },
   );
@@ -65,9 +67,9 @@ export function runtimeLayers(): Json {
 
 export function explainRuntime(admin: string): string {
   return (
-    "[ballast] The kill switch is a runtime key; the admin layer lets you set it without a restart:\n" +
+    "[ballast, optional] The kill switch of this Envoy is a runtime key; the admin layer lets you set it without a restart:\n" +
     `  curl -X POST 'http://${admin}/runtime_modify?${KILL_SWITCH_KEY}=100'   all traffic on the static routes\n` +
     `  curl -X POST 'http://${admin}/runtime_modify?${KILL_SWITCH_KEY}='      back to Ballast\n` +
-    "An RTDS or disk layer does as well."
+    "An RTDS or disk layer does as well. Without any, there is only the fleet's: `ballast kill-switch on --reason TEXT`."
   );
 }

@@ -22,7 +22,8 @@ const ECDS_PATH = "/etc/envoy/ecds-filter.yaml";
 
 const COPY = (file: string, what: string): string =>
   `${what}
-A complete bootstrap that runs as it is. The parts marked [ballast] are what you copy; the rest stands for what you have already.
+A complete bootstrap that runs as it is. The parts marked [ballast] are what you copy, those marked
+[ballast, optional] too if you want what they say; the rest stands for what you have already.
 
   1. Build the filter (npm run build:filter) and put build/filter/ballast.wasm where Envoy can read it.
   2. Copy the [ballast] parts; put your own names in place of payments, payments-site-a and payments-site-b. The routes' name is

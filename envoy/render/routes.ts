@@ -130,7 +130,8 @@ function steeredRoutes(service: SteeredService, form: SteeringForm, route: MakeR
         explain(route({}, byValue(weights, policy), "static"), {
           name:
             "Your own route. [ballast] header_name is all that was added: the filter writes a number in a target's interval of the\n" +
-            "weights. Without one Envoy draws by the weights. Changed weights move the intervals: print the snippet anew.",
+            "weights. Without one Envoy draws by the weights. Changed weights move the intervals: print the snippet anew.\n" +
+            "With `steering: header_name` in ballast.yaml the control server notices weights that were changed without it.",
         }),
       ];
     }

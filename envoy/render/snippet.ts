@@ -57,7 +57,7 @@ export function renderSnippet(options: SnippetOptions): Snippet {
 /** As YAML documents, one per place. */
 export function snippetYaml(snippet: Snippet, ecdsPath?: string): string {
   const parts: [string, Json | null][] = [
-    ["In the bootstrap, unless you have a runtime layer that can be written.", snippet.bootstrap],
+    ["In the bootstrap, optional: not needed where you have a runtime layer that can be written.", snippet.bootstrap],
     ["Under static_resources, or from your CDS.", snippet.cluster],
     ["In the HttpConnectionManager. The filters stand before envoy.filters.http.router.", snippet.manager],
     ["In its route_config.", snippet.routeConfig],
