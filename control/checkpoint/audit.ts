@@ -60,10 +60,9 @@ export function auditVerify(path: string, anchor: Anchor | null = null): AuditRe
     const sound = db.prepare("PRAGMA integrity_check(10)").all() as { integrity_check: string }[];
     for (const { integrity_check: text } of sound) if (text !== "ok") fault(`SQLite: ${text}`);
     verifySchema(db, fault);
-    if (verifyLog(db, anchor, report, fault)) {
-      verifyEntries(db, fault);
-      report.tables = verifyTables(db, fault);
-    }
+    const term = verifyLog(db, anchor, report, fault) ? verifyEntries(db, fault) : 0;
+    report.tables = verifyTables(db, fault);
+    verifyLeases(db, term, fault);
   } catch (error) {
     // A damaged page ends the reading; what was found before it is still worth reporting.
     fault(`reading stopped: ${error instanceof Error ? error.message : String(error)}`);
@@ -104,17 +103,21 @@ function verifySchema(db: DatabaseSync, fault: Fault): void {
   fresh.close();
 }
 
-/** False when the chain is broken, so that nothing behind it can be judged. */
+/** False when the chain is broken: what follows is then only held against its own hashes. */
 function verifyLog(db: DatabaseSync, anchor: Anchor | null, report: AuditReport, fault: Fault): boolean {
   const chain = verifyChain(logRows(db), anchor);
   report.entries = chain.entries;
   report.tip = chain.tip;
-  if (chain.fault !== null) fault(chain.fault.what, chain.fault.seq);
-  return chain.fault === null;
+  if (chain.fault === null) return true;
+  fault(chain.fault.what, chain.fault.seq);
+  const from = chain.fault.seq ?? Number.POSITIVE_INFINITY;
+  for (const { seq, line, hash } of logRows(db))
+    if (seq > from && sha256Hex(line) !== hash) fault("its text does not hash to its hash", seq);
+  return false;
 }
 
-/** The columns, the moves and the head. The chain is known to be sound. */
-function verifyEntries(db: DatabaseSync, fault: Fault): void {
+/** The columns, the moves and the head; the last term. The chain is known to be sound. */
+function verifyEntries(db: DatabaseSync, fault: Fault): number {
   const states = new Map<number, string>();
   let reserved = 0;
   let term = 0;
@@ -155,7 +158,7 @@ function verifyEntries(db: DatabaseSync, fault: Fault): void {
     fault(`the head names epoch ${head.epoch} at entry ${head.seq}, the log ${committed.epoch} at ${committed.seq}`);
   }
   if (head.reserved !== reserved) fault(`the head says ${head.reserved} epochs are reserved, the log ${reserved}`);
-  verifyLeases(db, term, fault);
+  return term;
 }
 
 function verifyLeases(db: DatabaseSync, term: number, fault: Fault): void {

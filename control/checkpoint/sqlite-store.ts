@@ -18,6 +18,7 @@ import {
   LEADER_LEASE,
   type LeaseAnswer,
   type LeaseRequest,
+  type StandingLease,
 } from "./store.ts";
 
 export interface SqliteStoreOptions {
@@ -224,6 +225,18 @@ export class SqliteStore implements CheckpointStore {
         name,
       );
       return { granted: true, token, expiresAtMs };
+    });
+  }
+
+  async readLease(name: string): Promise<StandingLease | null> {
+    return this.#read(() => {
+      const row = this.#get("SELECT name, holder, token, expires_ms, sum FROM lease WHERE name = ?", name) as
+        | LeaseRow
+        | undefined;
+      if (row === undefined) return null;
+      if (leaseSum(row) !== row.sum)
+        throw new BallastError("STORE_CORRUPT", `lease ${name}: its fields do not make its sum`);
+      return { holder: row.holder, token: row.token, expiresAtMs: row.expires_ms };
     });
   }
 

@@ -23,6 +23,12 @@ export type LeaseAnswer =
   | { granted: true; token: number; expiresAtMs: number }
   | { granted: false; holder: string; expiresAtMs: number };
 
+export interface StandingLease {
+  holder: string;
+  token: number;
+  expiresAtMs: number;
+}
+
 export interface LeaseRequest {
   holder: string;
   ttlMs: number;
@@ -83,6 +89,9 @@ export interface CheckpointStore {
    * expired, held by the same `holder` or not renewed is given under a higher token.
    */
   lease(name: string, by: LeaseRequest): Promise<LeaseAnswer>;
+
+  /** A lease as it stands, for an audit; null when it was never given. Changes nothing. STORE_CORRUPT when its bytes do not make its sum. */
+  readLease(name: string): Promise<StandingLease | null>;
 
   /** Stored tables by digest; digests that are not stored are absent. Bytes are verified: STORE_CORRUPT. */
   tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>>;

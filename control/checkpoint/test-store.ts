@@ -3,7 +3,7 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
-import type { CheckpointStore, Head, HistoryQuery, LeaseAnswer } from "./store.ts";
+import type { CheckpointStore, Head, HistoryQuery, LeaseAnswer, StandingLease } from "./store.ts";
 
 /** A store of arrays for tests that run thousands of epochs: refuses what the adapters refuse, and forgets all with the test. */
 export class TestStore implements CheckpointStore {
@@ -75,6 +75,10 @@ export class TestStore implements CheckpointStore {
   async lease(): Promise<LeaseAnswer> {
     this.#term += 1;
     return { granted: true, token: this.#term, expiresAtMs: 0 };
+  }
+
+  async readLease(): Promise<StandingLease> {
+    return { holder: "test", token: this.#term, expiresAtMs: 0 };
   }
 
   async tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>> {

@@ -15,8 +15,8 @@ import type { Command, Io } from "./io.ts";
 
 const USAGE = `usage: ballast audit verify [--export FILE] [--expect SEQ:HASH] | export | show EPOCH   [--config FILE | --store FILE] [--json]
 
-verify  every byte of the store: hashes, links, moves, tables, head, leases. Exit 0 when all is sound, 5 (AUDIT_FAILED) with every
-        fault named.
+verify  hashes, links, moves, tables, head, leases of the store. Exit 0 when all is sound, 5 (AUDIT_FAILED) with the faults, at most
+        100. Behind a broken entry each later one is held against its own hash; what it means is not judged.
         --export FILE       the lines of an exported log instead, without any store
         --expect SEQ:HASH   also, that entry SEQ is there and has this hash: write down what an earlier verify printed, elsewhere, and
                             a log that was cut off at its end or made anew is found
@@ -123,10 +123,10 @@ function judge(report: AuditReport, json: boolean, io: Io): number {
   else if (report.ok)
     io.out(`sound: ${report.entries} entries, ${report.tables} tables; --expect ${report.entries}:${report.tip}`);
   if (report.ok) return 0;
-  const faults = report.faults.map(({ seq, what }) => `  ${seq === null ? "" : `entry ${seq} `}${what}`);
+  const named = report.faults.map(({ seq, what }) => `  ${seq === null ? "" : `entry ${seq} `}${what}`);
   throw new BallastError(
     "AUDIT_FAILED",
-    [`${report.faults.length} faults after ${report.entries} sound entries`, ...faults].join("\n"),
+    [`${report.faults.length} faults; sound up to entry ${report.entries}`, ...named].join("\n"),
   );
 }
 

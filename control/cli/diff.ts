@@ -9,8 +9,8 @@ import { serverAddress } from "./server-address.ts";
 
 const USAGE = `usage: ballast diff FILE | --service NAME [--weights LIST] [--mode MODE] [--config FILE | --server HOST:PORT] [--json]
 
-Shows what a change would do against what is in force: weights, slots, sessions, whether it would be approved by rule, and in which steps it
-would go.
+Shows what a change would do against what is in force: weights, slots, share of sessions that change their target, whether it
+would be approved by rule, and in which steps it would go.
 ${CHANGE_USAGE}
 Exit 0 when it would go out by rule, 1 when it needs an approver or is frozen.`;
 

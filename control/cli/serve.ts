@@ -46,6 +46,11 @@ export const run: Command = async (args, io) => {
   };
   const log = pino({ level: values["log-level"] }, pino.destination(2));
   const atStep = pauseHook(process.env.BALLAST_PAUSE_FILE, emit);
+  if (atStep !== undefined)
+    log.warn(
+      { file: process.env.BALLAST_PAUSE_FILE },
+      "BALLAST_PAUSE_FILE is set: epochs stop at the step that the file names",
+    );
   const options = {
     configPath: values.config,
     log,

@@ -35,12 +35,12 @@ export class Deadline {
   }
 
   /** Repeats work that may be done twice (a read, a creation) while its failures may pass. STORE_UNREADABLE at the end. */
-  async retry<T>(where: string, work: () => Promise<T>): Promise<T> {
+  async retry<T>(where: string, work: () => Promise<T>, mayPass = isTransient): Promise<T> {
     for (;;) {
       try {
         return await work();
       } catch (error) {
-        if (!isTransient(error) || this.over) throw storeError(error, where);
+        if (!mayPass(error) || this.over) throw storeError(error, where);
       }
       await this.pause();
     }

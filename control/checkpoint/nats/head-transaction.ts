@@ -1,14 +1,15 @@
 import { nuid } from "@nats-io/transport-node";
 import { BallastError } from "../../../common/errors.ts";
 import { type Entry, type EntryBody, seal, unseal } from "../chain.ts";
+import { sha256Hex } from "../record.ts";
 import type { Head } from "../store.ts";
 import { type BatchMessage, publishBatch } from "./atomic-batch.ts";
 import { splitChunks } from "./chunks.ts";
 import type { Deadline } from "./deadline.ts";
-import { CHUNKS_HEADER, ENTRY_HASH_HEADER, type LogReader } from "./log-reader.ts";
+import { CHUNKS_HEADER, type LogReader } from "./log-reader.ts";
 import { isTransient, NATS_HINT } from "./nats-errors.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { encodeHead, type StoredHead, WRITER_HEADER } from "./stored-head.ts";
+import { encodeHead, HASH_HEADER, type StoredHead, WRITER_HEADER } from "./stored-head.ts";
 import type { StreamLayout } from "./stream-layout.ts";
 
 /** What a write makes of the head it found: the fields that change, and the entry, if it adds one. */
@@ -95,14 +96,15 @@ function batchOf(
       messages.push({
         subject: layout.entrySubject(entry.seq, entry.body, i),
         payload,
-        headers: i === 0 ? { [ENTRY_HASH_HEADER]: entry.hash, [CHUNKS_HEADER]: `${chunks.length}` } : {},
+        headers: i === 0 ? { [HASH_HEADER]: entry.hash, [CHUNKS_HEADER]: `${chunks.length}` } : {},
       });
     }
   }
+  const payload = encodeHead(head, fleet);
   messages.push({
     subject: layout.headSubject,
-    payload: encodeHead(head, fleet),
-    headers: { [WRITER_HEADER]: writer },
+    payload,
+    headers: { [WRITER_HEADER]: writer, [HASH_HEADER]: sha256Hex(payload) },
   });
   return messages;
 }

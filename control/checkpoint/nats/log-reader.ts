@@ -4,11 +4,10 @@ import { type Entry, type EntryBody, unseal } from "../chain.ts";
 import { sha256Hex } from "../record.ts";
 import type { Deadline } from "./deadline.ts";
 import type { NatsSession } from "./nats-session.ts";
-import { decodeHead, EMPTY_HEAD, type StoredHead, WRITER_HEADER } from "./stored-head.ts";
+import { decodeHead, EMPTY_HEAD, HASH_HEADER, type StoredHead, WRITER_HEADER } from "./stored-head.ts";
 import type { StreamLayout } from "./stream-layout.ts";
 
-/** Headers of an entry's first chunk. */
-export const ENTRY_HASH_HEADER = "Ballast-Hash";
+/** Header of the first chunk of an entry or a table. */
 export const CHUNKS_HEADER = "Ballast-Chunks";
 
 /** A server whose part of the stream ends before what was read already: an old leader that does not know it yet. */
@@ -69,7 +68,7 @@ export class LogReader {
     });
     if (first === null) throw corrupt(seq, "is missing");
     const line = await this.#text(session, seq, first, deadline);
-    const hash = first.header.get(ENTRY_HASH_HEADER);
+    const hash = first.header.get(HASH_HEADER);
     if (sha256Hex(line) !== hash) throw corrupt(seq, "does not hash to its hash");
     const entry = unseal(line, hash);
     if (entry.seq !== seq) throw corrupt(seq, `says of itself that it is number ${entry.seq}`);

@@ -1,6 +1,7 @@
 import { nuid } from "@nats-io/transport-node";
 import { BallastError } from "../../../common/errors.ts";
-import type { LeaseAnswer, LeaseRequest } from "../store.ts";
+import { sha256Hex } from "../record.ts";
+import type { LeaseAnswer, LeaseRequest, StandingLease } from "../store.ts";
 import type { Deadline } from "./deadline.ts";
 import { isConflict, isTransient, jsErrorCode, NATS_HINT, storeError } from "./nats-errors.ts";
 import type { NatsSession } from "./nats-session.ts";
@@ -11,6 +12,24 @@ interface StoredLease {
   expiresAtMs: number;
   /** Names the call that wrote it: to find out whether one without an answer was stored. */
   call: string;
+  /** Of the other fields: a lease changes in place and is no part of the chain, so this is what finds a changed byte. */
+  sum: string;
+}
+
+function sumOf(name: string, { holder, token, expiresAtMs, call }: Omit<StoredLease, "sum">): string {
+  return sha256Hex(JSON.stringify([name, holder, token, expiresAtMs, call]));
+}
+
+/** The lease as it stands; null when it was never given. */
+export async function standingLease(
+  { leases }: NatsSession,
+  deadline: Deadline,
+  name: string,
+): Promise<StandingLease | null> {
+  const found = await deadline.retry("reading a lease", () => leases.get(name));
+  if (found === null || found.operation !== "PUT") return null;
+  const { holder, token, expiresAtMs } = decodeLease(name, found.string());
+  return { holder, token, expiresAtMs };
 }
 
 /**
@@ -43,7 +62,8 @@ export async function takeLease(
       }
     }
     const token = renewed ? row!.token : Math.max(row?.token ?? 0, clock.aboveToken) + 1;
-    const next: StoredLease = { holder: by.holder, token, expiresAtMs: now + by.ttlMs, call };
+    const fields = { holder: by.holder, token, expiresAtMs: now + by.ttlMs, call };
+    const next: StoredLease = { ...fields, sum: sumOf(name, fields) };
     try {
       const text = JSON.stringify(next);
       await (found === null ? leases.create(name, text) : leases.update(name, text, found.revision));
@@ -64,11 +84,10 @@ export async function takeLease(
 function decodeLease(name: string, text: string): StoredLease {
   try {
     const lease = JSON.parse(text) as StoredLease;
-    if (typeof lease.holder === "string" && Number.isSafeInteger(lease.token) && Number.isFinite(lease.expiresAtMs)) {
+    if (Number.isSafeInteger(lease.token) && JSON.stringify(lease) === text && sumOf(name, lease) === lease.sum)
       return lease;
-    }
   } catch {
-    // Reported below, as any other text that is not a lease.
+    // Reported below, as any other text that is no lease.
   }
-  throw new BallastError("STORE_CORRUPT", `the lease ${name} is not one`);
+  throw new BallastError("STORE_CORRUPT", `lease ${name}: its fields do not make its sum`);
 }

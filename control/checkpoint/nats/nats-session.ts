@@ -4,7 +4,7 @@ import { type KV, Kvm } from "@nats-io/kv";
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { BallastError } from "../../../common/errors.ts";
 import { type Deadline, MAX_TRY_MS } from "./deadline.ts";
-import { JS_ERROR, jsErrorCode, NATS_HINT, storeError } from "./nats-errors.ts";
+import { isTransient, JS_ERROR, jsErrorCode, NATS_HINT, storeError } from "./nats-errors.ts";
 import { MIN_REPLICAS, type NatsSettings } from "./nats-options.ts";
 import { checkMonitors, checkReplicas, checkServer } from "./server-guard.ts";
 import { checkStream, type StreamLayout } from "./stream-layout.ts";
@@ -39,7 +39,12 @@ export class NatsSession {
       checkServer(nc.info!);
       await checkMonitors(settings);
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: tryMs });
-      checkStream(await deadline.retry("opening the stream", () => ensureStream(jsm, layout, settings)), settings);
+      const config = await deadline.retry(
+        "opening the stream",
+        () => ensureStream(jsm, layout, settings),
+        isTransientOrNotThere,
+      );
+      checkStream(config, settings);
       const leases = await deadline.retry("opening the leases", () =>
         new Kvm(jetstream(nc, { timeout: tryMs })).create(layout.leaseBucket, {
           history: 1,
@@ -47,7 +52,7 @@ export class NatsSession {
           allow_direct: false,
         } as Parameters<Kvm["create"]>[1]),
       );
-      const { replicas } = await leases.status();
+      const { replicas } = await deadline.retry("opening the leases", () => leases.status(), isTransientOrNotThere);
       if (replicas < Math.min(MIN_REPLICAS, settings.replicas)) {
         throw new BallastError("STORE_UNSAFE", `the bucket ${layout.leaseBucket} has ${replicas} replicas`);
       }
@@ -73,6 +78,11 @@ export class NatsSession {
   async close(): Promise<void> {
     await this.nc.close();
   }
+}
+
+/** What was made a moment ago, by this or another control server, may be unknown yet to the server that answers. */
+function isTransientOrNotThere(error: unknown): boolean {
+  return isTransient(error) || jsErrorCode(error) === JS_ERROR.streamNotFound;
 }
 
 async function dial(settings: NatsSettings, deadline: Deadline): Promise<NatsConnection> {

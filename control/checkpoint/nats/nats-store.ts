@@ -10,11 +10,12 @@ import {
   LEADER_LEASE,
   type LeaseAnswer,
   type LeaseRequest,
+  type StandingLease,
 } from "../store.ts";
 import { Deadline } from "./deadline.ts";
 import { type HeadChange, headTransaction, type Written } from "./head-transaction.ts";
 import { LogReader } from "./log-reader.ts";
-import { takeLease } from "./nats-lease.ts";
+import { standingLease, takeLease } from "./nats-lease.ts";
 import { type NatsSettings, type NatsStoreOptions, natsSettings } from "./nats-options.ts";
 import { NatsSession } from "./nats-session.ts";
 import { mapPool } from "./pool.ts";
@@ -174,6 +175,11 @@ export class NatsStore implements CheckpointStore {
       return { head: { term: Math.max(head.term, answer.token) } };
     }, deadline);
     return overtaken ? { granted: false, holder: "another server", expiresAtMs: answer.expiresAtMs } : answer;
+  }
+
+  async readLease(name: string): Promise<StandingLease | null> {
+    const deadline = this.#deadline();
+    return standingLease(await this.#connected(deadline), deadline, name);
   }
 
   async tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>> {
