@@ -1,4 +1,4 @@
-import type { ChangeType, ModelChange, Verdict } from "../checkpoint/record.ts";
+import type { ChangeType, CheckpointRecord, ModelChange, Verdict } from "../checkpoint/record.ts";
 import { feasibleBounds } from "../plan/bounds.ts";
 import { type PlannedService, type PlannedTarget, PPM, type ServicePolicy } from "../plan/plan.ts";
 
@@ -73,6 +73,16 @@ export function withModel(judgement: Judgement, { from, to }: ModelChange): Judg
   const changeType = judgement.changeType === "emergency" ? "emergency" : "normal";
   return { ...judgement, verdicts: [...judgement.verdicts, verdict], changeType };
 }
+
+/** No bound covers steering again after the kill switch: a person must approve it. */
+export function withFleetMode(judgement: Judgement, from: FleetMode, to: FleetMode): Judgement {
+  if (from === to || to !== "steer") return judgement;
+  const verdict: Verdict = { rule: "fleet_mode", ok: false, text: `the fleet: ${from} → ${to}` };
+  const changeType = judgement.changeType === "emergency" ? "emergency" : "normal";
+  return { ...judgement, verdicts: [...judgement.verdicts, verdict], changeType };
+}
+
+type FleetMode = CheckpointRecord["mode"];
 
 function soundness(service: PlannedService, policy: ServicePolicy | undefined): Verdict[] {
   const { name, targets } = service;

@@ -195,3 +195,41 @@ test("a token is random, and its line admits its hash", async () => {
   assert.equal(one.line, `alice operator,viewer ${createHash("sha256").update(one.token).digest("hex")}`);
   assert.ok((await readFile("docs/reference/ballast-yaml.md", "utf8")).includes("`ballast token`"));
 });
+
+test("a change that waits is refused; a rollback and the kill switch are in force at once, and owe an approval", async () => {
+  const apply = ["apply", "--service", "ledger", "--weights", "ledger-site-a=10,ledger-site-b=90"];
+  const applied = await ballast(...apply, "--reason", "CHG3", "--author", "alice");
+  assert.equal(applied.exit, 0, applied.out);
+  const waiting = /change (\d+) waits/.exec(applied.out)![1]!;
+  const refused = await ballast("refuse", waiting, "--by", "bob", "--reason", "not today");
+  assert.deepEqual(refused, { exit: 0, out: `change ${waiting} is refused` });
+  assert.doesNotMatch((await ballast("status")).out, /waits for approval/);
+  assert.equal((await ballast("refuse", waiting, "--by", "bob", "--reason", "again")).exit, "CHANGE_NOT_FOUND");
+
+  const before = (await stand.status()).epoch;
+  const rolledBack = await ballast("rollback", "--to", "1", "--reason", "INC7", "--author", "carol");
+  assert.equal(rolledBack.exit, 0, rolledBack.out);
+  const [, epoch, tablesOf] =
+    /^epoch (\d+) is active with the tables of epoch (\d+); the planner holds until `ballast resume`$/.exec(
+      rolledBack.out,
+    )!;
+  assert.ok(Number(epoch) > before);
+  assert.equal(tablesOf, "1");
+  const owing = await ballast("status");
+  assert.equal(owing.exit, 1);
+  assert.match(owing.out, new RegExp(`epoch ${epoch} \\(rollback\\) owes an approval by .*: INC7`));
+  assert.equal((await ballast("approve", epoch!, "--by", "bob")).exit, 0);
+
+  const on = await ballast("kill-switch", "on", "--reason", "INC8", "--author", "carol");
+  assert.equal(on.exit, 0, on.out);
+  const passthrough = /^epoch (\d+) is active \(emergency change\)$/m.exec(on.out)![1]!;
+  assert.equal((await stand.status()).mode, "passthrough");
+  assert.match((await ballast("status")).out, /PASSTHROUGH/);
+  assert.equal((await ballast("approve", passthrough, "--by", "bob")).exit, 0);
+  const off = await ballast("kill-switch", "off", "--reason", "over", "--author", "carol");
+  assert.equal(off.exit, 0, off.out);
+  const back = /^change (\d+) waits for an approver until /.exec(off.out)![1]!;
+  assert.match((await ballast("approve", back, "--by", "bob")).out, /is active \(normal change\)/);
+  assert.equal((await stand.status()).mode, "steer");
+  assert.deepEqual(await ballast("resume", "--author", "carol"), { exit: 0, out: "the planner acts again" });
+});

@@ -1,7 +1,7 @@
 import { BallastError } from "../../common/errors.ts";
 import { awaiting, expired, notFrozen, otherThanAuthor, roomFor, stillApplies } from "../change/approvals.ts";
 import type { FreezeVerdict } from "../change/freeze.ts";
-import { changes, type Judgement, withModel } from "../change/judge.ts";
+import { changes, type Judgement, withFleetMode, withModel } from "../change/judge.ts";
 import { type PendingChange, type PendingService, TOPIC } from "../change/ledger.ts";
 import { type Checkpoint, draft as draftCheckpoint, move } from "../checkpoint/moves.ts";
 import type { Actor, Approval, CheckpointRecord, ModelChange, Verdict } from "../checkpoint/record.ts";
@@ -319,8 +319,7 @@ export class Changes {
       const draft = draftSet(services, request.on ? baseline.tables : inForce.tables, config.tables.slots);
       if (!request.on) {
         roomFor(desk.state, [], config.changeControl.normal.maxPending);
-        const verdicts = [{ rule: "fleet_mode", ok: false, text: `the fleet: ${inForce.record.mode} → steer` }];
-        const judgement: Judgement = { verdicts, sound: true, changeType: "normal" };
+        const judgement = withFleetMode({ verdicts: [], sound: true, changeType: "normal" }, inForce.record.mode, mode);
         return this.#wait({ plans: [], draft, judgement, author, why, trigger: "operator", mode });
       }
       const written = await writer.mustWrite({

@@ -1,6 +1,6 @@
 import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
-import { changes, type Judgement, judge, withModel } from "../change/judge.ts";
+import { changes, type Judgement, judge, withFleetMode, withModel } from "../change/judge.ts";
 import type { Approval, Verdict } from "../checkpoint/record.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import type { BallastConfig } from "../config/config.ts";
@@ -130,8 +130,9 @@ export class EpochWriter {
     }
   }
 
-  judge(draft: Pick<Draft, "services" | "emergency" | "trigger" | "modelChange">): Judgement {
-    const judgement = judge({
+  judge(draft: Pick<Draft, "services" | "emergency" | "trigger" | "modelChange" | "mode">): Judgement {
+    const mode = this.#inForce?.record.mode ?? "steer";
+    const bounds = judge({
       services: draft.services,
       before: this.plansInForce(),
       policies: this.policies,
@@ -139,6 +140,7 @@ export class EpochWriter {
       by: draft.trigger === "operator" ? "person" : "planner",
       emergency: draft.emergency,
     });
+    const judgement = withFleetMode(bounds, mode, draft.mode ?? mode);
     return draft.modelChange === undefined ? judgement : withModel(judgement, draft.modelChange);
   }
 
