@@ -7,6 +7,7 @@ import { systemClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { EMPTY_LEDGER } from "../change/ledger.ts";
 import { auditVerify } from "../checkpoint/audit.ts";
+import type { RoundSummary } from "../checkpoint/record.ts";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
 import { type CheckpointStore, LEADER_LEASE, presentCheckpoint } from "../checkpoint/store.ts";
 import type { PlannedService } from "../plan/plan.ts";
@@ -35,6 +36,8 @@ class FakeFleet {
   /** Set: a stage is open until `finish` is called. */
   open: { finish: (outcome: RoundOutcome) => void } | null = null;
   keepOpen = false;
+  /** What the next activations measure. */
+  activation: Partial<RoundOutcome> = {};
   aborted: string[] = [];
   restored: FleetMemory[] = [];
 
@@ -49,7 +52,7 @@ class FakeFleet {
     const failure = this.failActivation;
     this.failActivation = null;
     if (failure !== null) throw failure;
-    return outcome("activate", true, "");
+    return { ...outcome("activate", true, ""), ...this.activation };
   }
 
   abort(reason: string): void {
@@ -79,6 +82,7 @@ function outcome(kind: "stage" | "activate", ok: boolean, reason: string): Round
 }
 
 let fleet: FakeFleet;
+let skews: (number | null)[];
 let store: CheckpointStore;
 let failing: { commit: "before" | "after" | null };
 let writer: EpochWriter;
@@ -107,6 +111,7 @@ beforeEach(async () => {
   const lease = await store.lease(LEADER_LEASE, { holder: "test", ttlMs: 60_000 });
   assert.ok(lease.granted);
   fleet = new FakeFleet();
+  skews = [];
   const { config, estate, services } = inputs;
   const desk = new ChangeDesk({ store, term: lease.token, state: EMPTY_LEDGER, windows: [], nowMs: systemClock.nowMs });
   const rollouts = new Rollouts({
@@ -137,6 +142,7 @@ beforeEach(async () => {
     desk,
     model: () => null,
     log: { info() {}, warn() {} },
+    onEpoch: ({ skewMs }) => void skews.push(skewMs),
   });
 });
 
@@ -200,6 +206,33 @@ test("after the commit there is only forward: a fleet that cannot be told now is
   const [note] = (await store.history({ epoch: 2, kind: "note" })).map(({ body }) => body);
   assert.equal(note?.kind === "note" && (note.detail as { result: string }).result, "aborted");
   await writer.write(draft(700_000));
+  await sound();
+});
+
+test("the skew of every epoch is in the log: when the first and when the last node acknowledged its activation", async () => {
+  for (const [siteAPpm, firstAckMs, lastAckMs] of [
+    [600_000, 3, 41],
+    [650_000, 7, 7],
+  ] as const) {
+    fleet.activation = { tookMs: 50, firstAckMs, lastAckMs, acks: 2 };
+    await writer.write(draft(siteAPpm));
+  }
+  fleet.activation = { firstAckMs: null, lastAckMs: null };
+  await writer.write(draft(700_000));
+  const notes = (await store.history({ kind: "note" })).flatMap(({ body }) =>
+    body.kind === "note" && body.topic === "activation"
+      ? [{ epoch: body.epoch, ...(body.detail as RoundSummary) }]
+      : [],
+  );
+  assert.deepEqual(
+    notes.map(({ epoch, firstAckMs, lastAckMs }) => [epoch, firstAckMs, lastAckMs]),
+    [
+      [1, 3, 41],
+      [2, 7, 7],
+      [3, null, null],
+    ],
+  );
+  assert.deepEqual(skews, [38, 0, null], "and told with the epoch");
   await sound();
 });
 
