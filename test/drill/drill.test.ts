@@ -7,9 +7,11 @@ import { systemClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { digestHex } from "../../common/xxh64.ts";
 import { auditVerify } from "../../control/checkpoint/audit.ts";
+import { auditLog } from "../../control/checkpoint/audit-log.ts";
+import { NatsStore } from "../../control/checkpoint/nats/nats-store.ts";
 import { type CheckpointRecord, tableRefs } from "../../control/checkpoint/record.ts";
 import { SqliteStore } from "../../control/checkpoint/sqlite-store.ts";
-import { LEADER_LEASE } from "../../control/checkpoint/store.ts";
+import { type CheckpointStore, LEADER_LEASE } from "../../control/checkpoint/store.ts";
 import { activeCheckpoint, testRecord } from "../../control/checkpoint/test-records.ts";
 import { loadConfig } from "../../control/config/load-config.ts";
 import { restoreInForce } from "../../control/serve/in-force.ts";
@@ -20,6 +22,8 @@ import { makeSet, setDigest } from "../../control/table/set.ts";
 import type { EncodedTable, TableSet } from "../../control/table/table.ts";
 import { startXdsServer } from "../../control/xds/server.ts";
 import { SimulatedFilter } from "../../control/xds/simulated-filter.ts";
+import { findNats } from "../../scripts/fetch-nats.ts";
+import { NatsCluster } from "../../scripts/lib/nats-cluster.ts";
 import { deploy, settle, splitSet, start, table } from "../host/fixtures.ts";
 
 /**
@@ -45,6 +49,9 @@ function forge(change: (bytes: Uint8Array, view: DataView) => Uint8Array | undef
 function named(tables: readonly EncodedTable[]): TableSet {
   return { digest: setDigest(tables), tables };
 }
+
+/** The first power of two whose two arrays alone have more bytes than any table may have. */
+const OVERSIZE_SLOTS = 2 ** Math.ceil(Math.log2((MAX_TABLE_BYTES + 1) / 2));
 
 const target = (name: string, ppm: number) => ({ name, basePpm: ppm, weightPpm: ppm, stickyPpm: ppm, draining: false });
 const input = (more: Partial<TableInput>): TableInput => ({
@@ -82,12 +89,7 @@ interface Case {
 const CASES: Case[] = [
   {
     what: "an oversize table",
-    producer: () =>
-      buildTable(
-        input({
-          targets: Array.from({ length: 256 }, (_, i) => target(`t${i}`, i === 0 ? 1_000_000 - 255 * 3906 : 3906)),
-        }),
-      ),
+    producer: () => buildTable(input({ slots: OVERSIZE_SLOTS })),
     producerCode: "TABLE_WEIGHTS_INVALID",
     set: forge((bytes, view) => {
       const large = new Uint8Array(MAX_TABLE_BYTES + 1);
@@ -97,6 +99,19 @@ const CASES: Case[] = [
     }),
     storeCode: "TABLE_INVALID",
     filterCode: "TABLE_LENGTH",
+  },
+  {
+    what: "more targets than an index can name",
+    producer: () =>
+      buildTable(
+        input({
+          targets: Array.from({ length: 256 }, (_, i) => target(`t${i}`, i === 0 ? 1_000_000 - 255 * 3906 : 3906)),
+        }),
+      ),
+    producerCode: "TABLE_WEIGHTS_INVALID",
+    set: forge((_, view) => view.setUint16(10, 256, true) as undefined),
+    storeCode: "TABLE_INVALID",
+    filterCode: "TABLE_TARGETS",
   },
   {
     what: "a weight that is no number",
@@ -165,15 +180,14 @@ const CASES: Case[] = [
     filterCode: "SET_ORDER",
   },
   {
-    what: "blank fields",
+    what: "a blank name",
     producer: () => buildTable(input({ targets: [target("", 400_000), target("b", 600_000)] })),
     producerCode: "TABLE_INVALID",
     set: forge((bytes) => {
       bytes[FIRST_TARGET + 2] = " ".charCodeAt(0);
       return bytes;
     }),
-    record: (record) => ({ ...record, author: { kind: "planner", name: " " } }),
-    storeCode: "CHECKPOINT_INVALID",
+    storeCode: "TABLE_INVALID",
     filterCode: "TABLE_NAME",
   },
 ];
@@ -184,23 +198,71 @@ describe("the producer refuses", () => {
   }
 });
 
-describe("the store refuses", () => {
-  let dir = "";
-  let store: SqliteStore;
+/** A store of its own for the drill. */
+interface Kept {
+  store: CheckpointStore;
+  /** What an audit of the store, closed by then, finds. */
+  faults(): Promise<readonly unknown[]>;
+  remove(): Promise<void>;
+}
+
+async function onSqlite(): Promise<Kept> {
+  const dir = await mkdtemp(join(tmpdir(), "ballast-drill-"));
+  const path = join(dir, "store.db");
+  return {
+    store: SqliteStore.open({ path }),
+    faults: async () => auditVerify(path).faults,
+    remove: () => rm(dir, { recursive: true }),
+  };
+}
+
+async function onNats(): Promise<Kept> {
+  const cluster = await NatsCluster.start();
+  const open = () =>
+    NatsStore.open({ servers: cluster.servers, monitors: cluster.monitors, name: "drill", timeoutMs: 20_000 });
+  return {
+    store: await open(),
+    faults: async () => {
+      const again = await open();
+      try {
+        return (await auditLog(again)).faults;
+      } finally {
+        await again.close();
+      }
+    },
+    remove: () => cluster.stop(),
+  };
+}
+
+const hasNats = (await findNats()) !== null;
+if (!hasNats && (process.env.CI ?? "") !== "") throw new Error("no nats-server: the drill of the NATS store needs one");
+storeRefuses("SQLite", onSqlite, false);
+storeRefuses("NATS", onNats, !hasNats && "no nats-server: npm test fetches one");
+
+function storeRefuses(adapter: string, begin: () => Promise<Kept>, skip: string | false): void {
+  describe(`the store on ${adapter} refuses`, { skip }, () => refusalsOf(begin));
+}
+
+function refusalsOf(begin: () => Promise<Kept>): void {
+  let kept: Kept;
+  let store: CheckpointStore;
   let term = 0;
   before(async () => {
-    dir = await mkdtemp(join(tmpdir(), "ballast-drill-"));
-    store = SqliteStore.open({ path: join(dir, "store.db") });
+    kept = await begin();
+    store = kept.store;
     const lease = await store.lease(LEADER_LEASE, { holder: "drill", ttlMs: 60_000 });
     assert.ok(lease.granted);
     term = lease.token;
     await commit(named([GOOD]), (record) => record);
   });
   after(async () => {
-    await store.close();
-    const report = auditVerify(join(dir, "store.db"));
-    await rm(dir, { recursive: true });
-    assert.deepEqual(report.faults, [], "what was refused left no trace but its reserved epoch");
+    if (kept === undefined) return;
+    try {
+      await store.close();
+      assert.deepEqual(await kept.faults(), [], "what was refused left no trace but its reserved epoch");
+    } finally {
+      await kept.remove();
+    }
   });
 
   async function commit(set: TableSet, change: (record: CheckpointRecord) => CheckpointRecord): Promise<void> {
@@ -227,6 +289,9 @@ describe("the store refuses", () => {
     test(`${what} as ${storeCode}`, () => refused(storeCode, set, record ?? ((same) => same)));
   }
 
+  test("a blank author, whose table is sound, as CHECKPOINT_INVALID", () =>
+    refused("CHECKPOINT_INVALID", named([GOOD]), (record) => ({ ...record, author: { kind: "planner", name: " " } })));
+
   test("a lower epoch as STORE_CONFLICT", async () => {
     await commit(splitSet("payments", 200), (record) => record);
     await refused("STORE_CONFLICT", named([GOOD]), (record) => ({ ...record, epoch: 1 }));
@@ -234,7 +299,7 @@ describe("the store refuses", () => {
 
   test("a foreign fleet as FLEET_MISMATCH", () =>
     refused("FLEET_MISMATCH", named([GOOD]), (record) => ({ ...record, fleet: "another" })));
-});
+}
 
 describe("the filter refuses", () => {
   for (const { what, set, sent = set, filterCode } of CASES) {
