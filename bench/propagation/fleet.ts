@@ -86,6 +86,8 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
       timed.push({ ...pushed, skewP50Ms: account.skewMs.p50, skewP99Ms: account.skewMs.p99 });
     }
     const storm = await clients.ask<"stormed">({ do: "storm" });
+    // Throws when a node is not back with what was active before.
+    await server.ask({ do: "wait", nodes: options.nodes + options.envoys });
     await server.ask({ do: "stop" });
     return { ...options, connectMs, first, timed, storm: { ms: storm.ms, refused: storm.refused } };
   } finally {

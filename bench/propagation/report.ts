@@ -24,11 +24,12 @@ export function fleetReport(all: readonly FleetFigures[], versions: string): str
       `${Math.round(Math.max(...figures.timed.map((round) => round.rssBytes)) / 1e6)}`,
       ms(figures.first.totalMs),
       ms(figures.storm.ms),
+      String(figures.storm.refused),
     ];
   };
   return [
     versions,
-    "Server alone on one core, all clients (one connection and one stream each) and the real Envoys on the other. Medians with quartiles over epochs that change one table (M = 1024) of 20. Stage: from the call to the last proof; activate: to the last acknowledgement; both: one after the other with nothing between. Skew: how long after the first node half and 99 % of the nodes had read the activation, by the clients' clock. CPU: of the whole server process per node and epoch. Memory: the highest resident size so far, with the first epoch (all 20 tables to all nodes) in it. Storm: all nodes break off and come back at once, until all are in; the server lets them in at a bounded rate.",
+    "Server alone on one core, all clients (one connection and one stream each) and the real Envoys on the other. Medians with quartiles over epochs that change one table (M = 1024) of 20. Stage: from the call to the last proof; activate: to the last acknowledgement; both: one after the other with nothing between. Skew: how long after the first node half and 99 % of the nodes had read the activation, by the clients' clock. CPU: of the whole server process per node and epoch. Memory: the highest resident size so far, with the first epoch (all 20 tables to all nodes) in it. Storm: all nodes break off and come back at once, until all are in; the server lets them in at a bounded rate, and each refusal is followed by another try.",
     formatTable(
       [
         "nodes",
@@ -42,6 +43,7 @@ export function fleetReport(all: readonly FleetFigures[], versions: string): str
         "peak MB",
         "first epoch ms",
         "storm ms",
+        "storm refused",
       ],
       all.map(row),
     ),
