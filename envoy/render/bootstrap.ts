@@ -44,7 +44,7 @@ export function bootstrap(options: BootstrapOptions): Json {
       node:
         "[ballast, optional] Who this Envoy is. `cluster` is the fleet: all Envoys with the same one share one set of weights, so it\n" +
         "must equal `fleet` in ballast.yaml. `id` must differ between Envoys. Instead of it, or where yours says something else, name\n" +
-        "`fleet` and `node` in the filter's configuration below.",
+        "`fleet` and `node` in the filter's configuration below; telemetry goes by `id`, so keep that the same if you can.",
       admin:
         "The admin endpoint on loopback: Ballast reads health, requests and latency there (envoy.admin in ballast.yaml).",
       stats_flush_interval:
