@@ -49,7 +49,7 @@ test("an edited header_name route takes the fleet to passthrough, raises STEER_M
     sending = false;
     await traffic;
     assert.ok(
-      view.alarms.some((alarm) => /^STEER_MISMATCH: .*payments: payments-site-[ab] got .* %/.test(alarm)),
+      view.alarms.some((alarm) => /^STEER_MISMATCH: .*payments: at edge-1 payments-site-[ab] got .* %/.test(alarm)),
       view.alarms.join("\n"),
     );
     assert.ok(view.held, "the planner holds");

@@ -49,9 +49,10 @@ export class SteerGuard {
     );
     this.#watch.add(answers, inForce?.epoch ?? 0, intended, (node) => following.has(node));
     const found = this.#watch.mismatches();
+    const key = ({ service, node }: Mismatch) => `${service} ${node}`;
     for (const one of found)
-      if (!this.#told.has(one.service)) onError(new BallastError(STEER_MISMATCH, mismatchText(one)));
-    this.#told = new Set(found.map(({ service }) => service));
+      if (!this.#told.has(key(one))) onError(new BallastError(STEER_MISMATCH, mismatchText(one)));
+    this.#told = new Set(found.map(key));
     const stop = found.find(({ sessions }) => !sessions);
     if (stop !== undefined && this.#pulling === null && nowMonotonicMs >= this.#notBeforeMs) {
       this.#notBeforeMs = nowMonotonicMs + RETRY_MS;
@@ -59,8 +60,15 @@ export class SteerGuard {
     }
   }
 
+  /** One for each service: the first Envoy that is off. */
   get mismatches(): readonly Mismatch[] {
-    return this.#watch.mismatches();
+    const first = new Map(
+      this.#watch
+        .mismatches()
+        .reverse()
+        .map((one) => [one.service, one]),
+    );
+    return [...first.values()].reverse();
   }
 
   /** Resolves when no switch is being pulled. */
@@ -79,9 +87,9 @@ export class SteerGuard {
   }
 }
 
-export function mismatchText({ service, target, intended, observed, requests }: Mismatch): string {
+export function mismatchText({ service, node, target, intended, observed, requests }: Mismatch): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  return `${service}: ${target} got ${percent(observed)} of ${requests} requests, the set gives it ${percent(intended)}`;
+  return `${service}: at ${node} ${target} got ${percent(observed)} of ${requests} requests, the set gives it ${percent(intended)}`;
 }
 
 /**

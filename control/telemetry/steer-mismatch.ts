@@ -1,6 +1,6 @@
 import { type EnvoyAnswer, type EnvoyReading, hasRestarted } from "./telemetry-window.ts";
 
-/** Requests of a service that one comparison needs. */
+/** Requests of a service at one Envoy that one comparison needs. */
 export const MIN_REQUESTS = 1_000;
 /** A target's share of requests may differ from its share of the set by so much, 0 … 1. */
 export const MAX_APART = 0.02;
@@ -20,6 +20,8 @@ export interface Intended {
 
 export interface Mismatch {
   service: string;
+  /** The Envoy, by its node.id. */
+  node: string;
   /** The target that is furthest off. */
   target: string;
   intended: number;
@@ -36,18 +38,26 @@ interface Tally {
   verdict: Mismatch | null;
 }
 
+/** What is known of one Envoy in this epoch. */
+interface Endpoint {
+  /** Where the next interval begins; null: heard of once in this epoch. */
+  base: EnvoyReading | null;
+  /** By service. */
+  tallies: Map<string, Tally>;
+}
+
 /**
- * Compares what the filter was told to pick with what each cluster got, for services whose picks Envoy translates (header_name):
- * an edited route moves the intervals of its weights without a word. Pure: time comes with the readings.
+ * Compares, at each Envoy, what the filter was told to pick with what each cluster got, for services whose picks Envoy translates
+ * (header_name): an edited route moves the intervals of its weights without a word. Each Envoy apart, because an edit reaches one
+ * after the other, and one of ten would be lost in the sum. Pure: time comes with the readings.
  *
  * A request counts when it is sent: completed + active, so that a slow target does not look neglected. The first reading of
  * an Envoy in an epoch may be from before it, so the second one is where counting begins.
  */
 export class SteerWatch {
   #epoch = 0;
-  readonly #tallies = new Map<string, Tally>();
-  /** By URL; null: heard of once in this epoch. */
-  readonly #bases = new Map<string, EnvoyReading | null>();
+  /** By URL. */
+  readonly #endpoints = new Map<string, Endpoint>();
 
   /**
    * One round. `intended` holds the services to judge under `epoch`; `follows` says whether a node uses that epoch. A service that
@@ -61,61 +71,64 @@ export class SteerWatch {
   ): void {
     if (epoch !== this.#epoch) {
       this.#epoch = epoch;
-      this.#tallies.clear();
-      this.#bases.clear();
+      this.#endpoints.clear();
     }
-    for (const name of this.#tallies.keys()) if (!intended.has(name)) this.#tallies.delete(name);
+    for (const { tallies } of this.#endpoints.values()) {
+      for (const name of tallies.keys()) if (!intended.has(name)) tallies.delete(name);
+    }
     for (const answer of answers) {
       if ("reason" in answer) continue;
-      if (answer.node === null || !follows(answer.node)) {
-        this.#bases.delete(answer.url);
+      const { url, node } = answer;
+      if (node === null || !follows(node)) {
+        this.#endpoints.delete(url);
         continue;
       }
-      const base = this.#bases.get(answer.url);
-      if (base === undefined) this.#bases.set(answer.url, null);
-      else if (base === null || hasRestarted(base, answer)) this.#bases.set(answer.url, answer);
-      else if (answer.atMonotonicMs > base.atMonotonicMs) {
-        for (const [name, { shares }] of intended) this.#count(name, shares.keys(), base, answer);
-        this.#bases.set(answer.url, answer);
+      const endpoint = this.#endpoints.get(url);
+      if (endpoint === undefined) this.#endpoints.set(url, { base: null, tallies: new Map() });
+      else if (endpoint.base === null || hasRestarted(endpoint.base, answer)) {
+        this.#endpoints.set(url, { base: answer, tallies: new Map() });
+      } else if (answer.atMonotonicMs > endpoint.base.atMonotonicMs) {
+        for (const [name, one] of intended) {
+          const tally = count(endpoint, name, one.shares.keys(), answer);
+          judge(tally, name, node, one);
+        }
+        endpoint.base = answer;
       }
     }
-    for (const [name, one] of intended) this.#judge(name, one);
   }
 
-  /** Services whose requests have gone elsewhere in the last comparisons. */
+  /** Services whose requests have gone elsewhere in the last comparisons, one entry for each Envoy. */
   mismatches(): Mismatch[] {
-    return [...this.#tallies.values()].flatMap(({ verdict }) => (verdict === null ? [] : [verdict]));
+    return [...this.#endpoints.values()].flatMap(({ tallies }) =>
+      [...tallies.values()].flatMap(({ verdict }) => (verdict === null ? [] : [verdict])),
+    );
   }
+}
 
-  #count(service: string, targets: Iterable<string>, base: EnvoyReading, reading: EnvoyReading): void {
-    let tally = this.#tallies.get(service);
-    if (tally === undefined) {
-      tally = { picked: new Map(), failed: 0, inARow: 0, verdict: null };
-      this.#tallies.set(service, tally);
-    }
-    for (const target of targets) {
-      const [then, now] = [base.clusters.get(target)?.stats, reading.clusters.get(target)?.stats];
-      if (then === undefined || now === undefined) continue;
-      const sent = now.completed + now.active - then.completed - then.active;
-      tally.picked.set(target, (tally.picked.get(target) ?? 0) + sent);
-      tally.failed += Math.max(now.errors5xx - then.errors5xx, now.ejected - then.ejected, 0);
-    }
+function count({ base, tallies }: Endpoint, service: string, targets: Iterable<string>, reading: EnvoyReading): Tally {
+  const tally = tallies.get(service) ?? { picked: new Map<string, number>(), failed: 0, inARow: 0, verdict: null };
+  tallies.set(service, tally);
+  for (const target of targets) {
+    const [then, now] = [base?.clusters.get(target)?.stats, reading.clusters.get(target)?.stats];
+    if (then === undefined || now === undefined) continue;
+    const sent = now.completed + now.active - then.completed - then.active;
+    tally.picked.set(target, (tally.picked.get(target) ?? 0) + sent);
+    tally.failed += Math.max(now.errors5xx - then.errors5xx, now.ejected - then.ejected, 0);
   }
+  return tally;
+}
 
-  #judge(service: string, { shares, sessions }: Intended): void {
-    const tally = this.#tallies.get(service);
-    if (tally === undefined) return;
-    const requests = [...tally.picked.values()].reduce((sum, sent) => sum + sent, 0);
-    if (requests < MIN_REQUESTS) return;
-    if (tally.failed <= MAX_FAILED * requests) {
-      const worst = furthest(shares, tally.picked, requests, sessions);
-      tally.inARow = worst === null ? 0 : tally.inARow + 1;
-      if (worst === null) tally.verdict = null;
-      else if (tally.inARow >= CONFIRMATIONS) tally.verdict = { service, ...worst, requests, sessions };
-    }
-    tally.picked.clear();
-    tally.failed = 0;
+function judge(tally: Tally, service: string, node: string, { shares, sessions }: Intended): void {
+  const requests = [...tally.picked.values()].reduce((sum, sent) => sum + sent, 0);
+  if (requests < MIN_REQUESTS) return;
+  if (tally.failed <= MAX_FAILED * requests) {
+    const worst = furthest(shares, tally.picked, requests, sessions);
+    tally.inARow = worst === null ? 0 : tally.inARow + 1;
+    if (worst === null) tally.verdict = null;
+    else if (tally.inARow >= CONFIRMATIONS) tally.verdict = { service, node, ...worst, requests, sessions };
   }
+  tally.picked.clear();
+  tally.failed = 0;
 }
 
 /** The target whose share is furthest beyond what is allowed; null when none is. */
