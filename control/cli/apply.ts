@@ -1,13 +1,11 @@
-import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
 import type * as schema from "../serve/api-schemas.ts";
-import { callApi } from "./api-client.ts";
 import { author } from "./author.ts";
 import { CHANGE_USAGE, readChange } from "./change-request.ts";
-import type { Command, Io } from "./io.ts";
+import type { Io } from "./io.ts";
 import { wallTime } from "./print-change.ts";
-import { serverAddress } from "./server-address.ts";
+import { serverCommand } from "./server-command.ts";
 
 const USAGE = `usage: ballast apply FILE | --service NAME [--weights LIST] [--mode MODE] --reason TEXT
                      [--break-glass] [--ticket NUMBER] [--author NAME] [--config FILE | --server HOST:PORT] [--json]
@@ -17,11 +15,10 @@ Proposes weights or a mode. Inside the bounds of changeControl.standard they are
 ${CHANGE_USAGE}
 --break-glass  goes out in a freeze; recorded, and its approval is owed`;
 
-export const run: Command = async (args, io) => {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
+export const run = serverCommand(
+  {
+    usage: USAGE,
+    flags: {
       service: { type: "string" },
       weights: { type: "string" },
       mode: { type: "string" },
@@ -29,29 +26,23 @@ export const run: Command = async (args, io) => {
       "break-glass": { type: "boolean", default: false },
       ticket: { type: "string" },
       author: { type: "string" },
-      config: { type: "string", default: "demo/ballast.yaml" },
-      server: { type: "string" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
     },
-  });
-  if (values.help) {
-    io.out(USAGE);
-    return 0;
-  }
-  if (values.reason === undefined) throw new BallastError("USAGE", "a change needs --reason");
-  const services = await readChange(positionals[0], values);
-  const answer = (await callApi(await serverAddress(values), "POST", "/v1/changes", {
-    services,
-    reason: values.reason,
-    ...author(values.author),
-    ...(values["break-glass"] ? { breakGlass: true } : {}),
-    ...(values.ticket === undefined ? {} : { ticket: values.ticket }),
-  })) as z.infer<typeof schema.ChangeAnswer>;
-  if (values.json) io.out(JSON.stringify(answer));
-  else printChangeAnswer(answer, io);
-  return 0;
-};
+    positionals: true,
+  },
+  async ({ values, positionals, call, io }) => {
+    if (values.reason === undefined) throw new BallastError("USAGE", "a change needs --reason");
+    const services = await readChange(positionals[0], values);
+    const answer = (await call("POST", "/v1/changes", {
+      services,
+      reason: values.reason,
+      ...author(values.author),
+      ...(values["break-glass"] ? { breakGlass: true } : {}),
+      ...(values.ticket === undefined ? {} : { ticket: values.ticket }),
+    })) as z.infer<typeof schema.ChangeAnswer>;
+    if (values.json) io.out(JSON.stringify(answer));
+    else printChangeAnswer(answer, io);
+  },
+);
 
 export function printChangeAnswer(answer: z.infer<typeof schema.ChangeAnswer>, io: Io): void {
   if (answer.state === "active") {

@@ -1,13 +1,11 @@
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
 import type * as schema from "../serve/api-schemas.ts";
-import { callApi } from "./api-client.ts";
 import { printChangeAnswer } from "./apply.ts";
 import { author } from "./author.ts";
-import type { Command, Io } from "./io.ts";
-import { serverAddress } from "./server-address.ts";
+import type { Io } from "./io.ts";
+import { serverCommand } from "./server-command.ts";
 
 const USAGE = `usage: ballast model status [--json]
        ballast model shadow DIR --reason TEXT
@@ -24,51 +22,37 @@ retire    ends the candidate's part`;
 
 const ACTIONS = ["shadow", "promote", "rollback", "retire"] as const;
 
-export const run: Command = async (args, io) => {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      reason: { type: "string" },
-      author: { type: "string" },
-      config: { type: "string", default: "demo/ballast.yaml" },
-      server: { type: "string" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    io.out(USAGE);
-    return 0;
-  }
-  const [what = "status", folder, ...rest] = positionals;
-  if (rest.length > 0 || (folder !== undefined) !== (what === "shadow"))
-    throw new BallastError(
-      "USAGE",
-      what === "shadow" ? "model shadow needs one DIR" : `model ${positionals.join(" ")}`,
-    );
-  if (what === "status") {
-    const view = (await callApi(await serverAddress(values), "GET", "/v1/model")) as View;
-    if (values.json) io.out(JSON.stringify(view));
-    else print(view, io);
-    return 0;
-  }
-  if (!ACTIONS.some((action) => action === what)) throw new BallastError("USAGE", `there is no model ${what}`);
-  if (values.reason === undefined) throw new BallastError("USAGE", `model ${what} needs --reason`);
-  const body = {
-    ...author(values.author),
-    reason: values.reason,
-    // The server may have been started elsewhere.
-    ...(folder === undefined ? {} : { folder: resolve(folder) }),
-  };
-  const answer = await callApi(await serverAddress(values), "POST", `/v1/model/${what}`, body);
-  if (values.json) io.out(JSON.stringify(answer));
-  else if (what === "promote") printChangeAnswer(answer as z.infer<typeof schema.ChangeAnswer>, io);
-  else if (what === "rollback")
-    io.out(`what forecast before does so again from epoch ${(answer as { epoch: number }).epoch} on`);
-  else print(answer as View, io);
-  return 0;
-};
+export const run = serverCommand(
+  { usage: USAGE, flags: { reason: { type: "string" }, author: { type: "string" } }, positionals: true },
+  async ({ values, positionals, call, io }) => {
+    const [what = "status", folder, ...rest] = positionals;
+    if (rest.length > 0 || (folder !== undefined) !== (what === "shadow"))
+      throw new BallastError(
+        "USAGE",
+        what === "shadow" ? "model shadow needs one DIR" : `model ${positionals.join(" ")}`,
+      );
+    if (what === "status") {
+      const view = (await call("GET", "/v1/model")) as View;
+      if (values.json) io.out(JSON.stringify(view));
+      else print(view, io);
+      return;
+    }
+    if (!ACTIONS.some((action) => action === what)) throw new BallastError("USAGE", `there is no model ${what}`);
+    if (values.reason === undefined) throw new BallastError("USAGE", `model ${what} needs --reason`);
+    const body = {
+      ...author(values.author),
+      reason: values.reason,
+      // The server may have been started elsewhere.
+      ...(folder === undefined ? {} : { folder: resolve(folder) }),
+    };
+    const answer = await call("POST", `/v1/model/${what}`, body);
+    if (values.json) io.out(JSON.stringify(answer));
+    else if (what === "promote") printChangeAnswer(answer as z.infer<typeof schema.ChangeAnswer>, io);
+    else if (what === "rollback")
+      io.out(`what forecast before does so again from epoch ${(answer as { epoch: number }).epoch} on`);
+    else print(answer as View, io);
+  },
+);
 
 type View = z.infer<typeof schema.ModelAnswer>;
 

@@ -1,9 +1,6 @@
-import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
-import { callApi } from "./api-client.ts";
 import { author } from "./author.ts";
-import type { Command } from "./io.ts";
-import { serverAddress } from "./server-address.ts";
+import { serverCommand } from "./server-command.ts";
 
 const USAGE = `usage: ballast rollback [--to EPOCH] --reason TEXT [--author NAME] [--force] [--config FILE | --server HOST:PORT] [--json]
 
@@ -11,38 +8,31 @@ Puts the tables of an earlier epoch (default: the one before) in force as a new 
 else's approval is owed (\`ballast approve\`). Weights that would send requests to a target that can take none now are refused
 (ROLLBACK_UNSAFE); --force sends them all the same, and the record says so.`;
 
-export const run: Command = async (args, io) => {
-  const { values } = parseArgs({
-    args,
-    options: {
+export const run = serverCommand(
+  {
+    usage: USAGE,
+    flags: {
       to: { type: "string" },
       reason: { type: "string" },
       author: { type: "string" },
       force: { type: "boolean", default: false },
-      config: { type: "string", default: "demo/ballast.yaml" },
-      server: { type: "string" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
     },
-  });
-  if (values.help) {
-    io.out(USAGE);
-    return 0;
-  }
-  if (values.reason === undefined) throw new BallastError("USAGE", "a rollback needs --reason");
-  const epoch = values.to === undefined ? undefined : Number(values.to);
-  if (epoch !== undefined && !(Number.isSafeInteger(epoch) && epoch > 0))
-    throw new BallastError("USAGE", `--to ${values.to}: expected an epoch`);
-  const answer = (await callApi(await serverAddress(values), "POST", "/v1/rollback", {
-    ...author(values.author),
-    reason: values.reason,
-    ...(values.force ? { force: true } : {}),
-    ...(epoch === undefined ? {} : { epoch }),
-  })) as { epoch: number; tablesOf: number };
-  io.out(
-    values.json
-      ? JSON.stringify(answer)
-      : `epoch ${answer.epoch} is active with the tables of epoch ${answer.tablesOf}; the planner holds until \`ballast resume\``,
-  );
-  return 0;
-};
+  },
+  async ({ values, call, io }) => {
+    if (values.reason === undefined) throw new BallastError("USAGE", "a rollback needs --reason");
+    const epoch = values.to === undefined ? undefined : Number(values.to);
+    if (epoch !== undefined && !(Number.isSafeInteger(epoch) && epoch > 0))
+      throw new BallastError("USAGE", `--to ${values.to}: expected an epoch`);
+    const answer = (await call("POST", "/v1/rollback", {
+      ...author(values.author),
+      reason: values.reason,
+      ...(values.force ? { force: true } : {}),
+      ...(epoch === undefined ? {} : { epoch }),
+    })) as { epoch: number; tablesOf: number };
+    io.out(
+      values.json
+        ? JSON.stringify(answer)
+        : `epoch ${answer.epoch} is active with the tables of epoch ${answer.tablesOf}; the planner holds until \`ballast resume\``,
+    );
+  },
+);

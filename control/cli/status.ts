@@ -1,33 +1,17 @@
-import { parseArgs } from "node:util";
 import type { StatusView } from "../serve/api-routes.ts";
-import { callApi } from "./api-client.ts";
-import type { Command } from "./io.ts";
 import { percent, printServiceDiff, switchText, wallTime } from "./print-change.ts";
-import { serverAddress } from "./server-address.ts";
+import { serverCommand } from "./server-command.ts";
 
 const USAGE = `usage: ballast status [--config FILE | --server HOST:PORT] [--json]
 
 Shows what a running control server has in force: epoch, nodes, weights and why. Exit 0, or 1 when something needs a person.`;
 
-export const run: Command = async (args, io) => {
-  const { values } = parseArgs({
-    args,
-    options: {
-      config: { type: "string", default: "demo/ballast.yaml" },
-      server: { type: "string" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    io.out(USAGE);
-    return 0;
-  }
-  const view = (await callApi(await serverAddress(values), "GET", "/v1/status")) as StatusView;
+export const run = serverCommand({ usage: USAGE }, async ({ values, call, io }) => {
+  const view = (await call("GET", "/v1/status")) as StatusView;
   if (values.json) io.out(JSON.stringify(view));
   else print(view, io.out);
   return view.alarms.length === 0 && view.changes.pending.length === 0 && view.changes.owed.length === 0 ? 0 : 1;
-};
+});
 
 function print(view: StatusView, out: (text: string) => void): void {
   out(
