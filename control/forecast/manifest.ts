@@ -1,9 +1,7 @@
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { featureStatisticsSchema } from "../features/feature-statistics.ts";
 import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH } from "../features/schema.ts";
+import { checkAscending, readManifest, readModelFile } from "./model-file.ts";
 import { FallbackError } from "./reasons.ts";
 
 const scores = z.object({
@@ -51,8 +49,6 @@ export const manifestSchema = z.object({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 
-export const MANIFEST_FILE = "manifest.json";
-const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_MODEL_BYTES = 64 << 20;
 
 /** Baselines whose score is strictly worse than the model's, on MASE and on wQL. */
@@ -76,36 +72,9 @@ export function whyRefused(manifest: Manifest): string | null {
  */
 export async function readModel(modelDir: string): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
   if (modelDir === "") throw new FallbackError("MODEL_MISSING", "the configuration names no model");
-  const text = await readBounded(join(modelDir, MANIFEST_FILE), MAX_MANIFEST_BYTES);
-  const manifest = parseManifest(new TextDecoder().decode(text));
+  const manifest = await readManifest(modelDir, manifestSchema);
   checkFits(manifest);
-  const bytes = await readBounded(join(modelDir, manifest.model), MAX_MODEL_BYTES);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (sha256 !== manifest.sha256) {
-    throw new FallbackError(
-      "MODEL_HASH_MISMATCH",
-      `${manifest.model} has sha256 ${sha256.slice(0, 12)}…, its manifest says ${manifest.sha256.slice(0, 12)}…`,
-    );
-  }
-  return { manifest, bytes };
-}
-
-function parseManifest(text: string): Manifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE} is not JSON`, cause);
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new FallbackError(
-      "MANIFEST_INVALID",
-      `${MANIFEST_FILE}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`,
-    );
-  }
-  return parsed.data;
+  return { manifest, bytes: await readModelFile(modelDir, manifest, MAX_MODEL_BYTES) };
 }
 
 function checkFits(manifest: Manifest): void {
@@ -122,26 +91,7 @@ function checkFits(manifest: Manifest): void {
       `the model looks ${manifest.horizon_steps} steps of ${manifest.step_ms} ms ahead, this build ${HORIZON_STEPS} of ${FEATURE_STEP_MS}`,
     );
   }
-  if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!)) {
-    throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
-  }
+  checkAscending(manifest.levels);
   const refusal = whyRefused(manifest);
   if (refusal !== null) throw new FallbackError("MODEL_NOT_BETTER", refusal);
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, "r");
-    const { size } = await file.stat();
-    if (size > maxBytes)
-      throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
-    return await file.readFile();
-  } catch (cause) {
-    if (cause instanceof FallbackError) throw cause;
-    throw new FallbackError(
-      "MODEL_MISSING",
-      `${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? "unknown"})`,
-      cause,
-    );
-  }
 }

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { MANIFEST_FILE } from "../forecast/manifest.ts";
 import { readServedModel, type ServedModel } from "../forecast/model/served-model.ts";
+import { MANIFEST_FILE } from "../forecast/model-file.ts";
 
 const SCORES_FILE = "shadow.json";
 /** A board of two weeks has about half a megabyte. */

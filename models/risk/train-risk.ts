@@ -7,8 +7,9 @@ import { ChangeHistory } from "../../control/features/risk/change-history.ts";
 import { riskRows } from "../../control/features/risk/risk-features.ts";
 import { RISK_FEATURES, RISK_SCHEMA_HASH } from "../../control/features/risk/schema.ts";
 import { type LabelledCase, trainingCases } from "../../control/features/risk/training-cases.ts";
+import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import { RiskAssessor } from "../../control/forecast/risk/risk-assessor.ts";
-import { RISK_MANIFEST_FILE, type RiskManifest, whyRiskRefused } from "../../control/forecast/risk/risk-manifest.ts";
+import { type RiskManifest, whyRiskRefused } from "../../control/forecast/risk/risk-manifest.ts";
 import { type RuleRates, ruleClass, ruleRates } from "../../control/forecast/risk/rule.ts";
 import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/risk-metrics.ts";
 import type { EstateRecords } from "../../control/ingest/records.ts";
@@ -105,12 +106,12 @@ export async function trainRisk(
   });
   draft.code_version = await codeVersion();
   draft.training.data_sha256 = sha256(file);
-  await writeFile(join(workDir, RISK_MANIFEST_FILE), JSON.stringify(draft));
+  await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const manifest = { ...draft, test: await testScores(workDir, data, draft.rates, progress) };
-  await rm(join(outDir, RISK_MANIFEST_FILE), { force: true });
+  await rm(join(outDir, MANIFEST_FILE), { force: true });
   for (const name of ["risk.onnx", "parity.json"]) await rename(join(workDir, name), join(outDir, name));
   await writeFile(join(outDir, "MODEL_CARD.md"), riskCard(manifest, summary.gain));
-  await writeFile(join(outDir, RISK_MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+  await writeFile(join(outDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(workDir, { recursive: true, force: true });
   return { manifest, refusal: whyRiskRefused(manifest) };
 }

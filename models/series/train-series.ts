@@ -13,7 +13,7 @@ import {
   splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
-import { MANIFEST_FILE } from "../../control/forecast/manifest.ts";
+import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import { type SeriesManifest, seriesManifestSchema } from "../../control/forecast/series/series-manifest.ts";
 import { makeTrainingEnvironment, type TrainingEnvironment } from "../tfx/environment.ts";
 import { makePythonEnvironment } from "../trees/environment.ts";

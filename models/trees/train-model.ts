@@ -9,7 +9,8 @@ import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH, STEPS_PER_DAY } 
 import { buildTrainingRows, inputStatistics } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
-import { baselinesBeaten, MANIFEST_FILE, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
+import { baselinesBeaten, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
+import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import { runLines, treesDir } from "./environment.ts";
 import { modelCard } from "./model-card.ts";
 

@@ -2,9 +2,10 @@ import { availableParallelism } from "node:os";
 import type { LoadHistory } from "../../features/load-history.ts";
 import { guardOutput } from "../guard.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
+import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";
 import { STATE } from "./model-kind.ts";
+import type { BatchAnswer, BatchRequest, ModelWorkerInput } from "./model-worker.ts";
 import type { ServedModel } from "./served-model.ts";
-import { BATCHES_IN_FLIGHT, type BatchAnswer, WorkerSession } from "./worker-session.ts";
 
 export interface EngineOptions {
   /** Limit for one batch of inference, milliseconds. Default 2,000; sensible 100 … 10,000. */
@@ -46,6 +47,8 @@ export interface EngineAnswer {
   histogram: Uint32Array | null;
 }
 
+type ModelSession = WorkerSession<ModelWorkerInput, BatchRequest, BatchAnswer>;
+
 /** Copying more than this between two turns of the event loop would be felt by whoever waits for it. */
 const MAX_BATCH_BYTES = 2 << 20;
 export const MAX_BATCH_SERVICES = 128;
@@ -66,7 +69,7 @@ export function servicesPerBatch(historySteps: number): number {
 export class ModelEngine {
   readonly model: ServedModel;
   readonly #options: EngineOptions;
-  #sessions: WorkerSession[] = [];
+  #sessions: ModelSession[] = [];
   #failures = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #answered = 0;
@@ -127,7 +130,7 @@ export class ModelEngine {
         }
       }
     };
-    const lanes = Math.min(batches.length, Math.max(1, this.#sessions.length) * BATCHES_IN_FLIGHT);
+    const lanes = Math.min(batches.length, Math.max(1, this.#sessions.length) * REQUESTS_IN_FLIGHT);
     await Promise.all(Array.from({ length: lanes }, lane));
     return { answers, histogram };
   }
@@ -165,7 +168,8 @@ export class ModelEngine {
       for (const [i, service] of services.entries())
         history.tailInto(service, nowMs, tails.subarray(i * steps, (i + 1) * steps));
       const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
-      const answer = await this.#leastBusy().run({ originMs, count: services.length, steps, tails }, sampleEvery);
+      const batch = { originMs, count: services.length, steps, tails };
+      const answer = await this.#leastBusy().run({ batch, sampleEvery }, [tails.buffer as ArrayBuffer]);
       if (answer.tails?.length === room) this.#spare.push(answer.tails);
       this.#answered++;
       this.#failures = 0;
@@ -214,7 +218,7 @@ export class ModelEngine {
     }
   }
 
-  #leastBusy(): WorkerSession {
+  #leastBusy(): ModelSession {
     const alive = this.#sessions.filter((session) => session.alive);
     if (alive.length === 0) throw new FallbackError("INFERENCE_FAILED", "the inference worker is not running");
     return alive.reduce((best, one) => (one.waiting < best.waiting ? one : best));
@@ -246,16 +250,13 @@ export class ModelEngine {
     }
   }
 
-  async #openSession(): Promise<WorkerSession> {
+  async #openSession(): Promise<ModelSession> {
     const { loadTimeoutMs, timeoutMs, workerMemoryMb, workerUrl, servedDir } = this.#options;
     const { bytes, worker: model, historySteps: steps, schemaHash } = this.model;
     // One worker's share of the services is sample enough, and two would write one file.
     const served = servedDir === null || this.alive ? null : { dir: servedDir, schemaHash };
-    const session = await WorkerSession.open({
-      bytes,
-      model,
-      steps,
-      served,
+    const session: ModelSession = await WorkerSession.open({
+      input: { bytes, model, steps, served },
       loadTimeoutMs,
       timeoutMs,
       workerMemoryMb,

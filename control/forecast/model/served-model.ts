@@ -1,10 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
 import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import { FEATURE_HISTORY_STEPS, HORIZON_STEPS } from "../../features/schema.ts";
 import { minPastSteps, reachOf } from "../../features/series/shape.ts";
-import { MANIFEST_FILE, type Manifest, readModel } from "../manifest.ts";
+import { type Manifest, readModel } from "../manifest.ts";
+import { readManifestJson } from "../model-file.ts";
 import { FallbackError } from "../reasons.ts";
 import { beatsSeasonalNaive, readSeriesModel, type SeriesManifest } from "../series/series-manifest.ts";
 import type { WorkerModel } from "./model-kind.ts";
@@ -39,7 +38,6 @@ const HORIZON_MS = 3_600_000;
 const WEEK_MS = 7 * 86_400_000;
 /** Past that a series model is given at most; more of it changes little and costs memory for each service. */
 const MAX_HISTORY_STEPS = 20_000;
-const MAX_MANIFEST_BYTES = 1 << 20;
 
 /** Reads and checks the model of a folder, of either kind. Throws FallbackError with the reason of the refusal. */
 export async function readServedModel(folder: string): Promise<ServedModel> {
@@ -54,10 +52,8 @@ export async function readServedModel(folder: string): Promise<ServedModel> {
 
 /** A look at `kind` alone; the reader of that kind judges everything else, also what cannot be read here. */
 async function kindOf(folder: string): Promise<string | null> {
-  const path = join(folder, MANIFEST_FILE);
   try {
-    if ((await stat(path)).size > MAX_MANIFEST_BYTES) return null;
-    const manifest = JSON.parse(await readFile(path, "utf8")) as { kind?: unknown } | null;
+    const manifest = (await readManifestJson(folder)) as { kind?: unknown } | null;
     return typeof manifest?.kind === "string" ? manifest.kind : null;
   } catch {
     return null;

@@ -9,9 +9,10 @@ import { ChangeHistory } from "../../features/risk/change-history.ts";
 import { RISK_FEATURES } from "../../features/risk/schema.ts";
 import { trainingCases } from "../../features/risk/training-cases.ts";
 import type { ChangePlan } from "../../ingest/records.ts";
+import { WorkerSession } from "../worker/worker-session.ts";
 import { type NamedCase, RiskAssessor } from "./risk-assessor.ts";
 import { type RiskManifest, readRiskModel, riskManifestSchema, whyRiskRefused } from "./risk-manifest.ts";
-import { RiskSession } from "./risk-session.ts";
+import type { RiskWorkerInput } from "./risk-worker.ts";
 import { PUBLISHED_RATES, ruleClass, ruleRates } from "./rule.ts";
 
 const COMMITTED = fileURLToPath(new URL("../../../models/committed/risk", import.meta.url));
@@ -50,16 +51,18 @@ test("the committed file computes its golden rows in the engine that serves it",
     rows: (number | null)[][];
     probability: number[];
   };
-  const session = await RiskSession.open({
-    bytes,
-    features: RISK_FEATURES.length,
+  const session = await WorkerSession.open<RiskWorkerInput, Float32Array, Float32Array>({
+    input: { bytes, features: RISK_FEATURES.length },
     loadTimeoutMs: 30_000,
     timeoutMs: 30_000,
     workerMemoryMb: 64,
     workerUrl: new URL("./risk-worker.ts", import.meta.url),
   });
   try {
-    const values = await session.run(Float32Array.from(golden.rows.flat(), (value) => value ?? Number.NaN));
+    const values = await session.run(
+      Float32Array.from(golden.rows.flat(), (value) => value ?? Number.NaN),
+      [],
+    );
     golden.probability.forEach((expected, i) => {
       assert.ok(Math.abs(values[i]! - expected) < 1e-5, `row ${i}: ${values[i]} for ${expected}`);
     });

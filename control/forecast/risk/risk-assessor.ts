@@ -3,9 +3,10 @@ import { type RiskCase, riskRows } from "../../features/risk/risk-features.ts";
 import { RISK_FEATURES } from "../../features/risk/schema.ts";
 import type { ForecastLog } from "../forecaster.ts";
 import { FallbackError, type FallbackReason, reasonText } from "../reasons.ts";
+import { WorkerSession } from "../worker/worker-session.ts";
 import type { ChangeRisk } from "./risk.ts";
 import { type RiskManifest, readRiskModel } from "./risk-manifest.ts";
-import { RiskSession } from "./risk-session.ts";
+import type { RiskWorkerInput } from "./risk-worker.ts";
 import { PUBLISHED_RATES, type RuleRates, ruleClass } from "./rule.ts";
 
 export interface RiskAssessorOptions {
@@ -22,6 +23,8 @@ export interface RiskAssessorOptions {
 export interface NamedCase extends RiskCase {
   target: string;
 }
+
+export type RiskSession = WorkerSession<RiskWorkerInput, Float32Array, Float32Array>;
 
 /** Rows of one batch; a larger question is answered in several. */
 const MAX_ROWS = 1_024;
@@ -51,9 +54,8 @@ export class RiskAssessor {
       const { manifest, bytes } = await readRiskModel(modelDir);
       assessor.#manifest = manifest;
       const { timeoutMs, loadTimeoutMs } = assessor.#options;
-      assessor.#session = await RiskSession.open({
-        bytes,
-        features: RISK_FEATURES.length,
+      assessor.#session = await WorkerSession.open({
+        input: { bytes, features: RISK_FEATURES.length },
         timeoutMs,
         loadTimeoutMs,
         workerMemoryMb: 64,
@@ -102,7 +104,8 @@ export class RiskAssessor {
     if (this.#refusal !== null) return this.#refusal;
     try {
       if (this.#session === null) throw new FallbackError("INFERENCE_FAILED", "the assessor was closed");
-      return await this.#session.run(riskRows(batch, history, asOfMs));
+      const rows = riskRows(batch, history, asOfMs);
+      return await this.#session.run(rows, [rows.buffer]);
     } catch (thrown) {
       if (!(thrown instanceof FallbackError)) throw thrown;
       this.#options.log.warn({ ...thrown.reason }, "the risk model did not answer; the rule does");

@@ -1,8 +1,6 @@
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { RISK_FEATURES, RISK_SCHEMA_HASH } from "../../features/risk/schema.ts";
+import { readManifest, readModelFile } from "../model-file.ts";
 import { FallbackError } from "../reasons.ts";
 
 const rate = z.number().min(0).max(1);
@@ -48,8 +46,6 @@ export const riskManifestSchema = z.object({
 
 export type RiskManifest = z.infer<typeof riskManifestSchema>;
 
-export const RISK_MANIFEST_FILE = "manifest.json";
-const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_MODEL_BYTES = 16 << 20;
 /** A model whose probabilities miss the rates by more than this in the mean must not move traffic. */
 const MAX_CALIBRATION_ERROR = 0.05;
@@ -71,7 +67,7 @@ export function whyRiskRefused({ test }: Pick<RiskManifest, "test">): string | n
  * returned are the bytes that were hashed. Throws FallbackError with the reason of the refusal.
  */
 export async function readRiskModel(folder: string): Promise<{ manifest: RiskManifest; bytes: Uint8Array }> {
-  const manifest = parse(new TextDecoder().decode(await bounded(join(folder, RISK_MANIFEST_FILE), MAX_MANIFEST_BYTES)));
+  const manifest = await readManifest(folder, riskManifestSchema);
   const names = RISK_FEATURES.map((feature) => feature.name);
   if (manifest.schema_hash !== RISK_SCHEMA_HASH || manifest.features.join() !== names.join()) {
     const text = `the risk model was trained with feature schema ${manifest.schema_hash}, this build computes ${RISK_SCHEMA_HASH}`;
@@ -79,39 +75,5 @@ export async function readRiskModel(folder: string): Promise<{ manifest: RiskMan
   }
   const refusal = whyRiskRefused(manifest);
   if (refusal !== null) throw new FallbackError("MODEL_NOT_BETTER", refusal);
-  const bytes = await bounded(join(folder, manifest.model), MAX_MODEL_BYTES);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (sha256 !== manifest.sha256) {
-    const text = `${manifest.model} has sha256 ${sha256.slice(0, 12)}…, its manifest says ${manifest.sha256.slice(0, 12)}…`;
-    throw new FallbackError("MODEL_HASH_MISMATCH", text);
-  }
-  return { manifest, bytes };
-}
-
-function parse(text: string): RiskManifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FallbackError("MANIFEST_INVALID", `${RISK_MANIFEST_FILE} is not JSON`, cause);
-  }
-  const parsed = riskManifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const where = `${RISK_MANIFEST_FILE}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`;
-  throw new FallbackError("MANIFEST_INVALID", where);
-}
-
-async function bounded(path: string, maxBytes: number): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, "r");
-    const { size } = await file.stat();
-    if (size > maxBytes)
-      throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
-    return await file.readFile();
-  } catch (cause) {
-    if (cause instanceof FallbackError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new FallbackError("MODEL_MISSING", `${path} cannot be read (${code})`, cause);
-  }
+  return { manifest, bytes: await readModelFile(folder, manifest, MAX_MODEL_BYTES) };
 }

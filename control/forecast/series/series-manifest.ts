@@ -1,10 +1,7 @@
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { featureStatisticsSchema } from "../../features/feature-statistics.ts";
 import { groupedSchemaHash } from "../../features/groups/grouped-inputs.ts";
-import { MANIFEST_FILE } from "../manifest.ts";
+import { checkAscending, readManifest, readModelFile } from "../model-file.ts";
 import { FallbackError } from "../reasons.ts";
 
 const score = z.object({
@@ -63,7 +60,6 @@ export const seriesManifestSchema = z.object({
 
 export type SeriesManifest = z.infer<typeof seriesManifestSchema>;
 
-const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_MODEL_BYTES = 64 << 20;
 
 /** True when the gate found the model better than the seasonal-naive forecast, on MASE and on pinball loss. */
@@ -76,33 +72,15 @@ export function beatsSeasonalNaive({ gate }: SeriesManifest): boolean {
  * to steer is the caller's question (`beatsSeasonalNaive`). Throws FallbackError with the reason.
  */
 export async function readSeriesModel(folder: string): Promise<{ manifest: SeriesManifest; bytes: Uint8Array }> {
-  const text = await readBounded(join(folder, MANIFEST_FILE), MAX_MANIFEST_BYTES);
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(text));
-  } catch (cause) {
-    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE} is not JSON`, cause);
-  }
-  const parsed = seriesManifestSchema.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const path = issue?.path.join(".") ?? "";
-    throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE}: ${path}: ${issue?.message ?? "invalid"}`);
-  }
-  const manifest = parsed.data;
+  const manifest = await readManifest(folder, seriesManifestSchema);
   const own = ownSchema(manifest);
   if (manifest.schema_hash !== own)
     throw new FallbackError(
       "SCHEMA_MISMATCH",
       `the model was trained with feature schema ${manifest.schema_hash}, this build computes ${own}`,
     );
-  if (manifest.levels.some((level, i) => i > 0 && level <= manifest.levels[i - 1]!))
-    throw new FallbackError("MANIFEST_INVALID", "levels must ascend");
-  const bytes = await readBounded(join(folder, manifest.model), MAX_MODEL_BYTES);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (sha256 !== manifest.sha256)
-    throw new FallbackError("MODEL_HASH_MISMATCH", `${manifest.model} is not the file that its manifest describes`);
-  return { manifest, bytes };
+  checkAscending(manifest.levels);
+  return { manifest, bytes: await readModelFile(folder, manifest, MAX_MODEL_BYTES) };
 }
 
 /** The schema that this build computes for a manifest. Parameters of groups come from a file: what they break is a refusal. */
@@ -111,19 +89,5 @@ function ownSchema(manifest: SeriesManifest): string {
     return groupedSchemaHash(manifest, manifest.groups);
   } catch (cause) {
     throw new FallbackError("SCHEMA_MISMATCH", `its feature groups: ${(cause as Error).message}`, cause);
-  }
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, "r");
-    const { size } = await file.stat();
-    if (size > maxBytes)
-      throw new FallbackError("MANIFEST_INVALID", `${path} has ${size} bytes, more than ${maxBytes}`);
-    return await file.readFile();
-  } catch (cause) {
-    if (cause instanceof FallbackError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new FallbackError("MODEL_MISSING", `${path} cannot be read (${code})`, cause);
   }
 }

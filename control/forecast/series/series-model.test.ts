@@ -97,7 +97,7 @@ describe("the committed series model", () => {
     const model = await SeriesModel.open(COMMITTED);
     await assert.rejects(model.forecast([{ values, origin: model.minPastSteps - 1 }]), /HISTORY_TOO_SHORT/);
     model.close();
-    await assert.rejects(model.forecast([{ values }]), /INFERENCE_FAILED: the model was closed/);
+    await assert.rejects(model.forecast([{ values }]), /INFERENCE_FAILED: the session was closed/);
   });
 });
 

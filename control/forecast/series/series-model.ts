@@ -1,12 +1,12 @@
-import { Worker } from "node:worker_threads";
 import { GroupedInputs } from "../../features/groups/grouped-inputs.ts";
 import type { World } from "../../features/groups/world.ts";
 import { Past } from "../../features/series/past.ts";
 import { type OriginInputs, SeriesFeatureBuilder } from "../../features/series/series-features.ts";
 import { CONTEXT_CHANNELS, SEQUENCE_CHANNELS, SERIES_FEATURES } from "../../features/series/shape.ts";
 import { FallbackError } from "../reasons.ts";
+import { WorkerSession } from "../worker/worker-session.ts";
 import { readSeriesModel, type SeriesManifest } from "./series-manifest.ts";
-import type { SeriesMessage, SeriesRequest, SeriesWorkerInput } from "./series-worker.ts";
+import type { SeriesRequest } from "./series-worker.ts";
 
 export interface SeriesModelOptions {
   /** Limit for loading, milliseconds. Default 30,000. */
@@ -24,6 +24,8 @@ export interface Origin {
   within?: { world: World; service: string; startMs: number };
 }
 
+type SeriesSession = WorkerSession<{ bytes: Uint8Array }, SeriesRequest, Float32Array>;
+
 /** Origins that go to the engine in one call. */
 const MAX_BATCH = 512;
 /** A quantile further from everything seen than this many ranges of the past is refused. */
@@ -37,43 +39,26 @@ export class SeriesModel {
   readonly manifest: SeriesManifest;
   readonly #builder: SeriesFeatureBuilder;
   readonly #grouped: GroupedInputs;
-  readonly #worker: Worker;
-  readonly #timeoutMs: number;
-  readonly #waiting = new Map<
-    number,
-    { resolve: (message: SeriesMessage) => void; reject: (error: FallbackError) => void }
-  >();
-  #nextId = 1;
-  #dead: FallbackError | null = null;
+  readonly #session: SeriesSession;
 
-  private constructor(manifest: SeriesManifest, bytes: Uint8Array, timeoutMs: number) {
+  private constructor(manifest: SeriesManifest, session: SeriesSession) {
     this.manifest = manifest;
     this.#builder = new SeriesFeatureBuilder(manifest);
     this.#grouped = new GroupedInputs(manifest, manifest.groups);
-    this.#timeoutMs = timeoutMs;
-    this.#worker = new Worker(new URL("./series-worker.ts", import.meta.url), {
-      workerData: { bytes } satisfies SeriesWorkerInput,
-      execArgv: [],
-    });
-    this.#worker.on("message", (message: SeriesMessage) => {
-      const id = message.type === "result" || message.type === "error" ? message.id : 0;
-      this.#waiting.get(id)?.resolve(message);
-    });
-    this.#worker.on("error", (cause) => this.#die(new FallbackError("INFERENCE_FAILED", String(cause), cause)));
-    this.#worker.on("exit", () => this.#die(new FallbackError("INFERENCE_FAILED", "the inference worker ended")));
-    this.#worker.unref();
+    this.#session = session;
   }
 
   /** Throws FallbackError: the folder, its manifest, its file or this build's features do not fit, or the engine is absent. */
   static async open(folder: string, options: SeriesModelOptions = {}): Promise<SeriesModel> {
     const { manifest, bytes } = await readSeriesModel(folder);
-    const model = new SeriesModel(manifest, bytes, options.timeoutMs ?? 10_000);
-    const message = await model.#ask(0, options.loadTimeoutMs ?? 30_000, () => {});
-    if (message.type === "failed") {
-      model.close();
-      throw new FallbackError(message.code, message.text);
-    }
-    return model;
+    const session: SeriesSession = await WorkerSession.open({
+      input: { bytes },
+      loadTimeoutMs: options.loadTimeoutMs ?? 30_000,
+      timeoutMs: options.timeoutMs ?? 10_000,
+      workerMemoryMb: 64,
+      workerUrl: new URL("./series-worker.ts", import.meta.url),
+    });
+    return new SeriesModel(manifest, session);
   }
 
   get minPastSteps(): number {
@@ -89,7 +74,7 @@ export class SeriesModel {
   }
 
   close(): void {
-    this.#die(new FallbackError("INFERENCE_FAILED", "the model was closed"));
+    this.#session.close();
   }
 
   async #batch(origins: readonly Origin[]): Promise<Float64Array[][]> {
@@ -111,25 +96,18 @@ export class SeriesModel {
       sequence: [this.#builder.spans.near, SEQUENCE_CHANNELS.length],
       context: [horizon, CONTEXT_CHANNELS.length + this.#grouped.columns.length],
     };
-    const inputs: SeriesRequest["inputs"] = {};
+    const inputs: SeriesRequest = {};
     for (const name of names) {
       const dims = [origins.length, ...sizes[name]!];
       const data = new Float32Array(dims.reduce((product, size) => product * size, 1));
       for (const [i, one] of built.entries()) data.set(one[name], (i * data.length) / origins.length);
       inputs[name] = { data, dims };
     }
-    const id = this.#nextId++;
     const buffers = Object.values(inputs).map(({ data }) => data.buffer as ArrayBuffer);
-    const message = await this.#ask(id, this.#timeoutMs, () =>
-      this.#worker.postMessage({ id, inputs } satisfies SeriesRequest, buffers),
-    );
-    if (message.type !== "result")
-      throw new FallbackError("INFERENCE_FAILED", message.type === "error" ? message.text : message.type);
-    if (message.values.length !== origins.length * horizon * levels.length)
-      throw new FallbackError("INFERENCE_FAILED", `the model gave ${message.values.length} values`);
-    return built.map((one, i) =>
-      this.#quantiles(one, origins[i]!, message.values.subarray(i * horizon * levels.length)),
-    );
+    const values = await this.#session.run(inputs, buffers);
+    if (values.length !== origins.length * horizon * levels.length)
+      throw new FallbackError("INFERENCE_FAILED", `the model gave ${values.length} values`);
+    return built.map((one, i) => this.#quantiles(one, origins[i]!, values.subarray(i * horizon * levels.length)));
   }
 
   #quantiles({ anchor, scale }: OriginInputs, { values, origin = values.length }: Origin, said: Float32Array) {
@@ -152,39 +130,5 @@ export class SeriesModel {
         return Math.max(floor, value);
       }),
     );
-  }
-
-  #ask(id: number, timeoutMs: number, send: () => void): Promise<SeriesMessage> {
-    if (this.#dead !== null) return Promise.reject(this.#dead);
-    this.#worker.ref();
-    return new Promise<SeriesMessage>((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#die(new FallbackError("INFERENCE_TIMEOUT", `no answer from the model within ${timeoutMs} ms`)),
-        timeoutMs,
-      );
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(id);
-        if (this.#waiting.size === 0) this.#worker.unref();
-      };
-      this.#waiting.set(id, {
-        resolve: (message) => {
-          settle();
-          resolve(message);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      send();
-    });
-  }
-
-  #die(error: FallbackError): void {
-    if (this.#dead !== null) return;
-    this.#dead = error;
-    for (const { reject } of [...this.#waiting.values()]) reject(error);
-    void this.#worker.terminate();
   }
 }
