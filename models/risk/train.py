@@ -11,30 +11,22 @@ Boosted trees on the log-odds; slope and offset are Platt's, fitted on the calib
 Rows of the test span are only counted here. Ends with status 1 and the reason when the file does not compute what the booster does.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import xgboost
 from onnx import TensorProto, checker, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trees"))
 from onnx_export import IR_VERSION, ML_OPSET, OPSET, tree_attributes  # noqa: E402
+from run_files import THREADS, largest_difference, outputs, parity_rows, progress, read_run, write_run  # noqa: E402
 
 PARITY_ROWS = 10_000
-PARITY_TOLERANCE = 1e-5
-GOLDEN_ROWS = 8
-THREADS = 2
 # The last part of the training span tells when to stop adding trees.
 STOP_SHARE = 0.15
 STOP_ROUNDS = 30
-
-
-def progress(text: str) -> None:
-    print(f"progress {text}", flush=True)
 
 
 def train(features: np.ndarray, outcome: np.ndarray, weight: np.ndarray, spec: dict) -> tuple[xgboost.Booster, float]:
@@ -125,23 +117,8 @@ def build_model(booster: xgboost.Booster, prior: float, slope: float, offset: fl
     return model
 
 
-def parity_rows(features: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Half from the data, half drawn column by column from anywhere in and beyond its range, some of it missing."""
-    half = PARITY_ROWS // 2
-    seen = features[random.integers(0, len(features), half)]
-    low, high = np.nanmin(features, axis=0), np.nanmax(features, axis=0)
-    made = random.uniform(low - 0.5, high + 0.5, (PARITY_ROWS - half, features.shape[1])).astype(np.float32)
-    made[random.random(made.shape) < 0.1] = np.nan
-    return np.concatenate([seen, made])
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    for name in ("rows", "spec", "out"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    arguments = parser.parse_args()
-    spec = json.loads(arguments.spec.read_text())
-    data = np.fromfile(arguments.rows, dtype="<f4").reshape(-1, spec["columns"])
+    spec, data, out = read_run()
     features, outcome, span, weight = np.ascontiguousarray(data[:, :-3]), data[:, -3], data[:, -2], data[:, -1]
     if not np.isin(outcome, [0, 1]).all():
         print("outcomes must be 0 or 1", file=sys.stderr)
@@ -156,40 +133,12 @@ def main() -> int:
     progress(f"calibrated on {int((span == 1).sum())} rows: slope {slope:.3f}, offset {offset:+.3f}")
     blob = build_model(booster, prior, slope, offset, spec).SerializeToString(deterministic=True)
 
-    rows = parity_rows(features, np.random.default_rng(spec["seed"]))
+    rows = parity_rows(features, PARITY_ROWS, np.random.default_rng(spec["seed"]))
     expected = 1 / (1 + np.exp(-(slope * margins(booster, rows) + offset)))
-    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
-    actual = session.run(["probability"], {"features": rows})[0][:, 0]
-    difference = float(np.max(np.abs(expected - actual)))
-    progress(f"parity over {len(rows)} rows: largest difference {difference:.2e}")
-    if not difference < PARITY_TOLERANCE:
-        print(f"the exported model differs from the booster by {difference:.3e}, more than {PARITY_TOLERANCE}", file=sys.stderr)
-        return 1
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "risk.onnx").write_bytes(blob)
-    golden = [*range(GOLDEN_ROWS // 2), *range(PARITY_ROWS - GOLDEN_ROWS // 2, PARITY_ROWS)]
-    parity = {
-        "rows": [[None if np.isnan(value) else float(value) for value in rows[index]] for index in golden],
-        "probability": [float(expected[index]) for index in golden],
-    }
-    (arguments.out / "parity.json").write_text(json.dumps(parity, indent=1) + "\n")
-    served = session.run(["probability"], {"features": features[span < 2]})[0]
-    gain = booster.get_score(importance_type="total_gain")
-    total = sum(gain.values()) or 1.0
-    trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
-    summary = {
-        "trees": len(trees),
-        "nodes": sum(len(tree["left_children"]) for tree in trees),
-        "slope": slope,
-        "offset": offset,
-        "highest": float(served.max()),
-        "parity_rows": PARITY_ROWS,
-        "parity_max_abs_diff": difference,
-        "gain": {int(name[1:]): round(value / total, 4) for name, value in gain.items()},
-        "versions": {"xgboost": xgboost.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
-    }
-    (arguments.out / "training.json").write_text(json.dumps(summary) + "\n")
+    difference = largest_difference(blob, "probability", rows, expected)
+    highest = float(outputs(blob, "probability", features[span < 2]).max())
+    more = {"slope": slope, "offset": offset, "highest": highest, "parity_max_abs_diff": difference}
+    write_run(out, "risk.onnx", blob, "probability", rows, expected, booster, more)
     return 0
 
 
