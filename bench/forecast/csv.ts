@@ -1,26 +1,6 @@
 import { readFileSync } from "node:fs";
 import { BallastError } from "../../common/errors.ts";
-
-/** Splits one line of RFC 4180 text without line breaks inside fields; doubled quotes stand for one. */
-export function splitCsvLine(line: string): string[] {
-  const fields: string[] = [];
-  let field = "";
-  let quoted = false;
-  for (let i = 0; i < line.length; i++) {
-    const c = line[i]!;
-    if (quoted) {
-      if (c !== '"') field += c;
-      else if (line[i + 1] === '"') field += line[i++]!;
-      else quoted = false;
-    } else if (c === '"') quoted = true;
-    else if (c === ",") {
-      fields.push(field);
-      field = "";
-    } else field += c;
-  }
-  fields.push(field);
-  return fields;
-}
+import { csvCells } from "../../control/ingest/csv-cells.ts";
 
 /** Lines of a CSV file that fits in memory, split into fields, the header first. Errors: BENCH_DATA. */
 export function readCsvLines(file: string): string[][] {
@@ -33,7 +13,7 @@ export function readCsvLines(file: string): string[][] {
   return text
     .split(/\r?\n/)
     .filter((line) => line !== "")
-    .map(splitCsvLine);
+    .map((line) => csvCells(line));
 }
 
 /** The named columns of a regular CSV file, as objects. Errors: BENCH_DATA (column absent, row of another length). */

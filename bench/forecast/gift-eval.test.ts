@@ -7,7 +7,6 @@ import {
   naive as naiveQuantiles,
   seasonalNaive as seasonalNaiveQuantiles,
 } from "../../control/forecast/series/naive.ts";
-import { splitCsvLine } from "./csv.ts";
 import {
   dataFolder,
   type Forecaster,
@@ -134,8 +133,4 @@ describe("metrics", () => {
     assert.deepEqual(bootstrapInterval(groups, mean), [low, high]);
     assert.ok(low < 7 && 7 < high && low > 3 && high < 11);
   });
-});
-
-test("a quoted field may hold commas and doubled quotes", () => {
-  assert.deepEqual(splitCsvLine('a,"b, ""c""",,d'), ["a", 'b, "c"', "", "d"]);
 });

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { BallastError } from "../../common/errors.ts";
+import { csvCells } from "./csv-cells.ts";
 import { TimeReader } from "./series-time.ts";
 
 /** A regular series as it was found in a file. */
@@ -70,14 +71,14 @@ async function readWith(reader: TimeReader, file: string, options: SeriesCsvOpti
     if (row.trim() === "") continue;
     if (columns === null) {
       const header = row.replace(/^\ufeff/, "");
-      const separator = [",", ";", "\t"].find((one) => splitLine(header, one).includes(value)) ?? ",";
-      const names = splitLine(header, separator).map((name) => name.trim());
+      const separator = [",", ";", "\t"].find((one) => csvCells(header, one).includes(value)) ?? ",";
+      const names = csvCells(header, separator).map((name) => name.trim());
       for (const wanted of [time, value])
         if (!names.includes(wanted)) fail(`no column ${wanted}; there are ${names.slice(0, 20).join(", ")}`, line);
       columns = { time: names.indexOf(time), value: names.indexOf(value), separator };
       continue;
     }
-    const cells = splitLine(row, columns.separator);
+    const cells = csvCells(row, columns.separator);
     const text = cells[columns.time]?.trim() ?? "";
     const at = reader.read(text);
     if (typeof at === "string") return fail(at, line);
@@ -125,25 +126,4 @@ function onGrid(times: readonly number[], values: readonly number[], fail: (what
   if (missing > steps / 2)
     fail(`${missing} of ${steps} steps of ${stepMs} ms have no value: the series is not regular`);
   return { values: grid, startMs: times[0]!, stepMs, missing };
-}
-
-function splitLine(line: string, separator: string): string[] {
-  if (!line.includes('"')) return line.split(separator);
-  const fields: string[] = [];
-  let field = "";
-  let quoted = false;
-  for (let i = 0; i < line.length; i++) {
-    const c = line[i]!;
-    if (quoted) {
-      if (c !== '"') field += c;
-      else if (line[i + 1] === '"') field += line[i++]!;
-      else quoted = false;
-    } else if (c === '"') quoted = true;
-    else if (c === separator) {
-      fields.push(field);
-      field = "";
-    } else field += c;
-  }
-  fields.push(field);
-  return fields;
 }

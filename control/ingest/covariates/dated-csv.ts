@@ -1,6 +1,6 @@
 import { BallastError, type Position } from "../../../common/errors.ts";
 import type { Holiday, SignalRow } from "../../features/groups/world.ts";
-import { csvCells } from "../history/csv.ts";
+import { csvCells } from "../csv-cells.ts";
 import { lines } from "../history/lines.ts";
 import { timeMs } from "../history/time.ts";
 

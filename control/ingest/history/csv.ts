@@ -1,3 +1,4 @@
+import { csvCells } from "../csv-cells.ts";
 import { type HistoryBounds, HistoryBuilder, type ImportedHistory, invalid } from "./imported-history.ts";
 import { lines } from "./lines.ts";
 import { noteReading, shown, stepStart } from "./reading.ts";
@@ -69,26 +70,4 @@ function readHeader(cells: readonly string[], file: string, line: number): Heade
   if (services.length === 0 || services.some(([, name]) => name === ""))
     throw invalid(place, "expected `service` and `rps`, or one named column per service");
   return { width: names.length, time, long: null, services };
-}
-
-/** Cells of one line of RFC 4180; doubled quotes stand for one. */
-export function csvCells(line: string): string[] {
-  if (!line.includes('"')) return line.split(",");
-  const cells: string[] = [];
-  let cell = "";
-  let quoted = false;
-  for (let i = 0; i < line.length; i++) {
-    const c = line[i]!;
-    if (quoted) {
-      if (c !== '"') cell += c;
-      else if (line[i + 1] === '"') cell += line[i++]!;
-      else quoted = false;
-    } else if (c === '"') quoted = true;
-    else if (c === ",") {
-      cells.push(cell);
-      cell = "";
-    } else cell += c;
-  }
-  cells.push(cell);
-  return cells;
 }
