@@ -1,5 +1,6 @@
 import { align } from "./alignment.ts";
 import { AnchorBuilder } from "./anchor.ts";
+import { FamilyForecasts } from "./family-forecasts.ts";
 import { type BankAnswer, ForecastBank } from "./forecast-bank.ts";
 import type { Past } from "./past.ts";
 import {
@@ -43,10 +44,12 @@ export class SeriesFeatureBuilder {
   readonly spans: Spans;
   /** What a bank learnt of a past is kept for the next origin of it. */
   readonly #banks = new WeakMap<Past, ForecastBank>();
+  readonly #families: FamilyForecasts;
 
   constructor(shape: SeriesShape) {
     this.shape = shape;
     this.spans = spansOf(shape);
+    this.#families = new FamilyForecasts(shape);
   }
 
   /** Earliest origin that can be answered. */
@@ -155,7 +158,7 @@ export class SeriesFeatureBuilder {
   #bankOf(past: Past): ForecastBank {
     let bank = this.#banks.get(past);
     if (bank === undefined) {
-      bank = new ForecastBank(this.shape, past);
+      bank = new ForecastBank(this.shape, past, this.#families);
       this.#banks.set(past, bank);
     }
     return bank;

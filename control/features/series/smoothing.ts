@@ -1,0 +1,47 @@
+/**
+ * Simple exponential smoothing of a span by several α at once: Σ (1−α)^j x_{end−1−j} / Σ (1−α)^j over its length. Horner's rule from
+ * the oldest value on, four α side by side: the chain of one α alone would wait for its own multiplications.
+ *
+ * @param keeps 1 − α, each 0 … below 1; their number is a multiple of 4 (`paddedKeeps`)
+ * @param totals Σ (1−α)^j over the length of the span, see `weightTotals`
+ */
+export function smoothSpan(
+  values: ArrayLike<number>,
+  start: number,
+  end: number,
+  keeps: Float64Array,
+  totals: Float64Array,
+  out: Float64Array,
+  at: number,
+): void {
+  for (let i = 0; i < keeps.length; i += 4) {
+    const [k0, k1, k2, k3] = [keeps[i]!, keeps[i + 1]!, keeps[i + 2]!, keeps[i + 3]!];
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let j = start; j < end; j++) {
+      const value = values[j]!;
+      s0 = value + k0 * s0;
+      s1 = value + k1 * s1;
+      s2 = value + k2 * s2;
+      s3 = value + k3 * s3;
+    }
+    out[at + i] = s0 / totals[i]!;
+    out[at + i + 1] = s1 / totals[i + 1]!;
+    out[at + i + 2] = s2 / totals[i + 2]!;
+    out[at + i + 3] = s3 / totals[i + 3]!;
+  }
+}
+
+/** 1 − α for each α, filled up with the last value. */
+export function paddedKeeps(alphas: readonly number[]): Float64Array {
+  const keeps = new Float64Array(4 * Math.ceil(alphas.length / 4)).fill(0);
+  for (const [i, alpha] of alphas.entries()) keeps[i] = 1 - alpha;
+  return keeps;
+}
+
+/** Σ (1−α)^j for j below `length`, per keep. */
+export function weightTotals(keeps: Float64Array, length: number): Float64Array {
+  return keeps.map((keep) => (keep === 1 ? length : (1 - keep ** length) / (1 - keep)));
+}
