@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { SeededRandom } from "../seeded-random.ts";
+import { AnchorBuilder } from "./anchor.ts";
+import { CycleForecasts } from "./cycle-forecasts.ts";
+import { Past } from "./past.ts";
+import { CYCLE_FAMILIES, minPastSteps } from "./shape.ts";
+
+const VARIANTS = [...new Set(CYCLE_FAMILIES.flatMap(({ plain, log }) => [...plain, ...log]))];
+
+test("all variants at once say what each says alone, on values and on logarithms, at any origin", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom({ season: 24, horizon: 12 }, { season: 7, horizon: 14 }, { season: 40, horizon: 5 }),
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (shape, seed, place) => {
+        const random = new SeededRandom(seed);
+        const values = Float64Array.from({ length: 900 }, (_, t) =>
+          Math.max(0, 100 + 60 * Math.sin((2 * Math.PI * t) / shape.season) + 20 * random.normal()),
+        );
+        const past = new Past(values, shape.season);
+        const origin = minPastSteps(shape) + Math.round(place * (values.length - minPastSteps(shape)));
+        const cycles = new CycleForecasts(shape, VARIANTS);
+        const said = new Float64Array(shape.horizon);
+        for (const [array, scale, exponential] of [
+          [past.values, past.scale(origin), false],
+          [past.logs, past.logScale(origin), true],
+        ] as const) {
+          const alone = new AnchorBuilder(shape, array, origin, scale);
+          cycles.look(array, origin, scale);
+          cycles.exponentiate();
+          for (const [i, variant] of VARIANTS.entries()) {
+            if (exponential) cycles.exponential(i, said, 0);
+            else cycles.forecast(i, said, 0);
+            for (const [h, level] of alone.forecast(variant).entries()) {
+              const expected = exponential ? Math.exp(level) : level;
+              assert.ok(Math.abs(said[h]! - expected) <= 1e-9 * (1 + Math.abs(expected)), `variant ${i} step ${h}`);
+            }
+          }
+        }
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
