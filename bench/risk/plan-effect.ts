@@ -59,6 +59,7 @@ export function planEffect(
     ciId: name,
     ciName: name,
     capacityRps: 1_000,
+    capacityOrigin: "estate" as const,
     capacitySource: "",
     windows,
   });

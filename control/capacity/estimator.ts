@@ -39,10 +39,27 @@ export interface CapacityEstimate {
   highRps: number;
   /** Weight behind it, minutes of readings after forgetting. */
   minutes: number;
+  /** Time since its newest reading. */
+  ageMs: number;
 }
 
+/** What an estimator has seen, for another to go on with. */
+export interface EstimatorState {
+  /** Time up to which the bins have faded. */
+  agedMs: number;
+  /** Of the newest reading. */
+  lastMs: number;
+  bins: readonly BinState[];
+}
+
+/** Bin of the geometric scale; weight in readings, of it broken, and the means of load and of 1/latency. */
+export type BinState = readonly [index: number, weight: number, broken: number, rps: number, perMs: number];
+
+/** No bin of a state lies beyond: loads from MIN_RPS to 10¹². */
+const INDEXES = { least: -50, most: 600 };
+
 interface Bin {
-  /** Units of `UNIT_S` seconds. */
+  /** Readings. */
   weight: number;
   broken: number;
   /** Sums weighted like `weight`. */
@@ -50,14 +67,16 @@ interface Bin {
   inverse: number;
 }
 
-/** A reading of so many seconds counts as one independent observation; successive seconds are alike. */
-const UNIT_S = 10;
+/** Default: a reading of so many seconds counts as one independent observation; successive seconds are alike. */
+const READING_S = 10;
+/** A longer interval counts as so many readings at most. */
+const MAX_READINGS = 6;
 const BIN_RATIO = 1.05;
 /** A factor of over 100 between the lowest and the highest load kept; the lowest bins go first. */
 const MAX_BINS = 100;
-/** A bin remembers its last four minutes or so: what it saw before is outweighed. */
+/** A bin remembers so many readings or so, four minutes of the default: what it saw before is outweighed. */
 const MAX_BIN_WEIGHT = 24;
-/** Each unit takes this part off what contradicts it: older successes at higher loads, older failures at lower ones. */
+/** Each reading takes this part off what contradicts it: older successes at higher loads, older failures at lower ones. */
 const CONTRADICTION = 0.08;
 const MIN_RPS = 0.1;
 const MIN_BIN_WEIGHT = 0.5;
@@ -73,20 +92,25 @@ const Z = 1.96;
 export class CapacityEstimator {
   readonly #objective: Objective;
   readonly #halfLifeMs: number;
+  readonly #readingS: number;
   readonly #bins = new Map<number, Bin>();
   #agedMs: number | null = null;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
-  /** `halfLifeMs`: after it an observation counts half; default 7 days. */
-  constructor(objective: Objective, halfLifeMs = 7 * 86_400_000) {
+  /** `halfLifeMs`: after it an observation counts half; default 7 days. `readingS`: seconds that count as one observation. */
+  constructor(objective: Objective, options: { halfLifeMs?: number; readingS?: number } = {}) {
     this.#objective = objective;
-    this.#halfLifeMs = halfLifeMs;
+    this.#halfLifeMs = options.halfLifeMs ?? 7 * 86_400_000;
+    this.#readingS = options.readingS ?? READING_S;
   }
 
-  observe({ atMs, seconds, rps, latencyMs, errorShare }: CapacityReading): void {
+  /** False for a reading that says nothing: too little load, or neither latency nor errors. */
+  observe({ atMs, seconds, rps, latencyMs, errorShare }: CapacityReading): boolean {
     if (!(rps >= MIN_RPS) || !Number.isFinite(rps) || !(seconds > 0) || (latencyMs === null && errorShare === null))
-      return;
+      return false;
     this.#age(atMs);
-    const weight = Math.min(seconds, 60) / UNIT_S;
+    this.#lastMs = Math.max(this.#lastMs, atMs);
+    const weight = Math.min(seconds / this.#readingS, MAX_READINGS);
     const broken = (latencyMs ?? 0) > this.#objective.latencyMs || (errorShare ?? 0) > this.#objective.errorShare;
     const index = Math.floor(Math.log(rps) / Math.log(BIN_RATIO));
     const bin = this.#bins.get(index) ?? { weight: 0, broken: 0, load: 0, inverse: 0 };
@@ -100,6 +124,48 @@ export class CapacityEstimator {
     if (bin.weight > MAX_BIN_WEIGHT) scale(bin, MAX_BIN_WEIGHT / bin.weight);
     this.#contradict(index, broken, (1 - CONTRADICTION) ** weight);
     while (this.#bins.size > MAX_BINS) this.#bins.delete(Math.min(...this.#bins.keys()));
+    return true;
+  }
+
+  /** Null when nothing was seen. */
+  state(): EstimatorState | null {
+    if (this.#agedMs === null || this.#bins.size === 0) return null;
+    const bins = [...this.#bins].map(
+      ([index, { weight, broken, load, inverse }]): BinState => [
+        index,
+        short(weight),
+        Math.min(short(weight), short(broken)),
+        short(load / weight),
+        short(inverse / weight),
+      ],
+    );
+    return { agedMs: this.#agedMs, lastMs: this.#lastMs, bins };
+  }
+
+  /** Goes on with what another has seen; its evidence fades for the time in between. False, and nothing taken, for a state that is not sound. */
+  restore({ agedMs, lastMs, bins }: EstimatorState, nowMs: number): boolean {
+    const sound = bins.every(
+      ([index, weight, broken, rps, perMs]) =>
+        Number.isSafeInteger(index) &&
+        index >= INDEXES.least &&
+        index <= INDEXES.most &&
+        weight > 0 &&
+        weight <= MAX_BIN_WEIGHT &&
+        broken >= 0 &&
+        broken <= weight &&
+        rps >= MIN_RPS &&
+        Number.isFinite(rps) &&
+        perMs > 0 &&
+        Number.isFinite(perMs),
+    );
+    if (!sound || bins.length > MAX_BINS || !Number.isFinite(agedMs) || !Number.isFinite(lastMs)) return false;
+    this.#bins.clear();
+    for (const [index, weight, broken, rps, perMs] of bins)
+      this.#bins.set(index, { weight, broken, load: weight * rps, inverse: weight * perMs });
+    // A clock that was set back would stop the fading until it has caught up.
+    this.#agedMs = Math.min(agedMs, nowMs);
+    this.#lastMs = Math.min(lastMs, nowMs);
+    return true;
   }
 
   /** Null while too little has been seen. */
@@ -110,14 +176,14 @@ export class CapacityEstimator {
       .flatMap(([, bin]) => (bin.weight >= MIN_BIN_WEIGHT ? bin : []));
     const weight = bins.reduce((sum, bin) => sum + bin.weight, 0);
     if (weight < MIN_WEIGHT) return null;
-    const minutes = (weight * UNIT_S) / 60;
+    const of = { minutes: (weight * this.#readingS) / 60, ageMs: Math.max(0, nowMs - this.#lastMs) };
     const loads = bins.map((bin) => bin.load / bin.weight);
     const highest = loads.at(-1)!;
     const blocks = isotonic(bins);
     const over = blocks.findIndex((block) => block.broken / block.weight > 0.5);
     const broken = over < 0 ? 0 : blocks.slice(over).reduce((sum, block) => sum + block.broken, 0);
-    if (over < 0 || broken < MIN_BROKEN) return { ...this.#censored(bins, loads, highest), minutes };
-    if (over === 0) return { kind: "at_most", rps: loads[0]!, lowRps: 0, highRps: loads[0]!, minutes };
+    if (over < 0 || broken < MIN_BROKEN) return { ...this.#censored(bins, loads, highest), ...of };
+    if (over === 0) return { kind: "at_most", rps: loads[0]!, lowRps: 0, highRps: loads[0]!, ...of };
     const [below, above] = [blocks[over - 1]!, blocks[over]!];
     const [from, to] = [loads[below.last]!, loads[above.first]!];
     const [low, high] = [below.broken / below.weight, above.broken / above.weight];
@@ -129,7 +195,7 @@ export class CapacityEstimator {
       rps,
       lowRps: Math.min(rps, sure < 0 ? loads[0]! : loads[Math.min(blocks[sure]!.last, below.last)]!),
       highRps: Math.max(rps, lost < 0 ? highest : loads[blocks[lost]!.first]!),
-      minutes,
+      ...of,
     };
   }
 
@@ -143,7 +209,11 @@ export class CapacityEstimator {
     }
   }
 
-  #censored(bins: readonly Bin[], loads: readonly number[], highest: number): Omit<CapacityEstimate, "minutes"> {
+  #censored(
+    bins: readonly Bin[],
+    loads: readonly number[],
+    highest: number,
+  ): Omit<CapacityEstimate, "minutes" | "ageMs"> {
     const atLeast = { kind: "at_least" as const, rps: highest, lowRps: highest, highRps: Number.POSITIVE_INFINITY };
     const line = fitLine(bins, loads);
     if (line === null || line.slope >= 0) return atLeast;
@@ -166,6 +236,11 @@ export class CapacityEstimator {
       if (bin.weight < MIN_BIN_WEIGHT / 4) this.#bins.delete(index);
     }
   }
+}
+
+/** Four significant digits: a tenth of a per mille, far below what readings tell. */
+function short(value: number): number {
+  return Number(value.toPrecision(4));
 }
 
 function scale(bin: Bin, by: number): void {

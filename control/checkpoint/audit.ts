@@ -6,7 +6,15 @@ import type { Anchor } from "./anchor.ts";
 import { type ChainFault, stateOf, unseal, verifyChain } from "./chain.ts";
 import { stateAfter } from "./moves.ts";
 import { sha256Hex, type TableRef } from "./record.ts";
-import { APPLICATION_ID, LAYOUT, type LeaseRow, leaseSum, SCHEMA } from "./sqlite-schema.ts";
+import {
+  APPLICATION_ID,
+  type KeepsakeRow,
+  keepsakeSum,
+  LAYOUT,
+  type LeaseRow,
+  leaseSum,
+  SCHEMA,
+} from "./sqlite-schema.ts";
 import { LEADER_LEASE } from "./store.ts";
 
 export interface AuditReport {
@@ -34,7 +42,7 @@ interface LogRow {
 /**
  * Verifies a store file from the first byte of its log: SQLite's own integrity check, the hash chain, the columns against
  * the entries, every move against the state machine, every stored table against its digests, the head and the leases against
- * the log and their sums; with an anchor, that its entry is there. Reads only. Throws STORE_UNREADABLE when the file cannot be opened as a store at all.
+ * the log and their sums, the keepsakes against theirs; with an anchor, that its entry is there. Reads only. Throws STORE_UNREADABLE when the file cannot be opened as a store at all.
  */
 export function auditVerify(path: string, anchor: Anchor | null = null): AuditReport {
   const faults: ChainFault[] = [];
@@ -63,6 +71,7 @@ export function auditVerify(path: string, anchor: Anchor | null = null): AuditRe
     const term = verifyLog(db, anchor, report, fault) ? verifyEntries(db, fault) : 0;
     report.tables = verifyTables(db, fault);
     verifyLeases(db, term, fault);
+    verifyKeepsakes(db, fault);
   } catch (error) {
     // A damaged page ends the reading; what was found before it is still worth reporting.
     fault(`reading stopped: ${error instanceof Error ? error.message : String(error)}`);
@@ -169,6 +178,12 @@ function verifyLeases(db: DatabaseSync, term: number, fault: Fault): void {
     if (row.name === LEADER_LEASE) given = row.token;
   }
   if (given < term) fault(`the leader's lease has token ${given}, the log term ${term}`);
+}
+
+function verifyKeepsakes(db: DatabaseSync, fault: Fault): void {
+  const rows = db.prepare("SELECT name, term, text, sum FROM keepsake").iterate() as unknown as Iterable<KeepsakeRow>;
+  for (const row of rows)
+    if (keepsakeSum(row) !== row.sum) fault(`keepsake ${row.name}: its text does not make its sum`);
 }
 
 function verifyRef(db: DatabaseSync, ref: TableRef, seq: number, fault: Fault): void {

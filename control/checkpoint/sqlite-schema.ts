@@ -2,7 +2,7 @@ import { sha256Hex } from "./record.ts";
 
 /** "BLST": a file of another program is never taken for ours. */
 export const APPLICATION_ID = 0x424c5354;
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 
 const LEASE = `
 CREATE TABLE lease (
@@ -15,6 +15,15 @@ CREATE TABLE lease (
 CREATE TRIGGER lease_only_rises BEFORE UPDATE ON lease WHEN NEW.token < OLD.token
   BEGIN SELECT raise(ABORT, 'fencing tokens only rise'); END;
 CREATE TRIGGER lease_no_delete BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'fencing tokens are never forgotten'); END;
+`;
+
+const KEEPSAKE = `
+CREATE TABLE keepsake (
+  name TEXT PRIMARY KEY,
+  term INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  sum TEXT NOT NULL
+) STRICT;
 `;
 
 /**
@@ -51,7 +60,10 @@ CREATE TRIGGER head_only_rises BEFORE UPDATE ON head
   WHEN NEW.epoch < OLD.epoch OR NEW.seq < OLD.seq OR NEW.reserved < OLD.reserved
   BEGIN SELECT raise(ABORT, 'the head only rises'); END;
 CREATE TRIGGER head_no_delete BEFORE DELETE ON head BEGIN SELECT raise(ABORT, 'the head stays'); END;
-${LEASE}`;
+${LEASE}${KEEPSAKE}`;
+
+/** What layout 2 lacked. */
+export const FROM_LAYOUT_2 = KEEPSAKE;
 
 /** What layout 1 lacked: the sums of leases. Run in the transaction that opens the store, which then writes the sums. */
 export const FROM_LAYOUT_1 = `
@@ -69,6 +81,18 @@ export interface LeaseRow {
   token: number;
   expires_ms: number;
   sum: string;
+}
+
+export interface KeepsakeRow {
+  name: string;
+  term: number;
+  text: string;
+  sum: string;
+}
+
+/** As with leases: it changes in place, and the sum is what finds a damaged one. */
+export function keepsakeSum({ name, term, text }: Omit<KeepsakeRow, "sum">): string {
+  return sha256Hex(JSON.stringify([name, term, text]));
 }
 
 /** Leases are no part of the chain, since they change in place; the sum is what finds a damaged one. */

@@ -42,6 +42,7 @@ async function filled(epochs: number): Promise<string> {
     const set = recordSet(i * 100_000);
     await store.commit(i - 1, activeCheckpoint(testRecord(i, i - 1, set, 1)), set.tables);
   }
+  await store.keep("capacity/payments", '{"layout":1}', { term: 1 });
   await store.close();
   return path;
 }
@@ -143,6 +144,7 @@ test("the audit names what was changed, wherever it was changed", async () => {
     ["UPDATE weight_table SET bytes = substr(bytes, 2) WHERE rowid_of(digest)", /weight table/, null],
     ["DELETE FROM weight_table", /is not stored/, 2],
     ["UPDATE lease SET holder = 'mallory'", /lease leader: its fields do not make its sum/, null],
+    ["UPDATE keepsake SET term = 9", /keepsake capacity\/payments: its text does not make its sum/, null],
     ["UPDATE lease SET token = 0", /the leader's lease has token 0, the log term 1/, null],
     ["SELECT 1", /trigger log_no_delete is not as it was made/, null],
   ];
@@ -164,7 +166,7 @@ test("the audit names what was changed, wherever it was changed", async () => {
 function content(path: string): unknown {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
-    return ["log", "weight_table", "head", "lease", "sqlite_schema"].map((table) =>
+    return ["log", "weight_table", "head", "lease", "keepsake", "sqlite_schema"].map((table) =>
       db.prepare(`SELECT * FROM ${table}`).all(),
     );
   } catch {
@@ -267,19 +269,24 @@ test("a log whose newest entries are gone looks sound, and is found by what was 
   assert.deepEqual(auditVerify(copies[1], { seq: 2, hash: "0".repeat(64) }).faults[0]?.seq, 2);
 });
 
-test("a store of the layout before this one is brought up to it when it is opened, with its leases", async () => {
-  const path = await filled(2);
-  const db = new DatabaseSync(path);
-  db.exec(`
-    DROP TRIGGER lease_only_rises; DROP TRIGGER lease_no_delete; ALTER TABLE lease DROP COLUMN sum;
-    CREATE TRIGGER lease_only_rises BEFORE UPDATE ON lease WHEN NEW.token < OLD.token BEGIN SELECT raise(ABORT, 'x'); END;
-    CREATE TRIGGER lease_no_delete BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'x'); END;
-    PRAGMA user_version = 1`);
-  db.close();
-  const store = SqliteStore.open({ path });
-  assert.equal((await store.head()).term, 1);
-  await store.close();
-  assert.deepEqual(auditVerify(path).faults, []);
+test("a store of an earlier layout is brought up to this one when it is opened, with its leases", async () => {
+  for (const layout of [1, 2]) {
+    const path = await filled(2);
+    const db = new DatabaseSync(path);
+    db.exec("DROP TABLE keepsake");
+    if (layout === 1)
+      db.exec(`
+        DROP TRIGGER lease_only_rises; DROP TRIGGER lease_no_delete; ALTER TABLE lease DROP COLUMN sum;
+        CREATE TRIGGER lease_only_rises BEFORE UPDATE ON lease WHEN NEW.token < OLD.token BEGIN SELECT raise(ABORT, 'x'); END;
+        CREATE TRIGGER lease_no_delete BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'x'); END;`);
+    db.exec(`PRAGMA user_version = ${layout}`);
+    db.close();
+    const store = SqliteStore.open({ path });
+    assert.equal((await store.head()).term, 1);
+    await store.keep("capacity/payments", "{}", { term: 1 });
+    await store.close();
+    assert.deepEqual(auditVerify(path).faults, []);
+  }
 });
 
 test("a byte flipped in a record is named with its entry", async () => {

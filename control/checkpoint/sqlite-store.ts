@@ -10,11 +10,23 @@ import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./ch
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
 
-import { APPLICATION_ID, FROM_LAYOUT_1, LAYOUT, type LeaseRow, leaseSum, SCHEMA } from "./sqlite-schema.ts";
+import {
+  APPLICATION_ID,
+  FROM_LAYOUT_1,
+  FROM_LAYOUT_2,
+  type KeepsakeRow,
+  keepsakeSum,
+  LAYOUT,
+  type LeaseRow,
+  leaseSum,
+  SCHEMA,
+} from "./sqlite-schema.ts";
 import {
   type CheckpointStore,
+  checkKeepsake,
   type Head,
   type HistoryQuery,
+  type Keepsake,
   LEADER_LEASE,
   type LeaseAnswer,
   type LeaseRequest,
@@ -69,6 +81,10 @@ export class SqliteStore implements CheckpointStore {
           .all() as unknown as LeaseRow[];
         const seal = db.prepare("UPDATE lease SET sum = ? WHERE name = ?");
         for (const row of rows) seal.run(leaseSum(row), row.name);
+        db.exec(FROM_LAYOUT_2);
+        db.exec(`PRAGMA user_version = ${LAYOUT}`);
+      } else if (id === APPLICATION_ID && layout === 2) {
+        db.exec(FROM_LAYOUT_2);
         db.exec(`PRAGMA user_version = ${LAYOUT}`);
       } else if (id !== APPLICATION_ID || layout !== LAYOUT) {
         throw new BallastError(
@@ -258,6 +274,27 @@ export class SqliteStore implements CheckpointStore {
         }
       }
       return found;
+    });
+  }
+
+  async keep(name: string, text: string, { term }: { term: number }): Promise<void> {
+    checkKeepsake(name, text);
+    this.#write(() => {
+      this.#fence(this.#head(), term);
+      const sum = keepsakeSum({ name, term, text });
+      this.#run("INSERT OR REPLACE INTO keepsake VALUES (?, ?, ?, ?)", name, term, text, sum);
+    });
+  }
+
+  async kept(name: string): Promise<Keepsake | null> {
+    return this.#read(() => {
+      const row = this.#get("SELECT name, term, text, sum FROM keepsake WHERE name = ?", name) as
+        | KeepsakeRow
+        | undefined;
+      if (row === undefined) return null;
+      if (keepsakeSum(row) !== row.sum)
+        throw new BallastError("STORE_CORRUPT", `keepsake ${name}: its text does not make its sum`);
+      return { text: row.text, term: row.term };
     });
   }
 

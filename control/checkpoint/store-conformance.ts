@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lastMove, move } from "./moves.ts";
-import { type CheckpointStore, committedCheckpoint, loadSet, presentCheckpoint, recentReleases } from "./store.ts";
+import {
+  type CheckpointStore,
+  committedCheckpoint,
+  loadSet,
+  MAX_KEEPSAKE_BYTES,
+  presentCheckpoint,
+  recentReleases,
+} from "./store.ts";
 import { activeCheckpoint, approvedCheckpoint, recordSet, testRecord } from "./test-records.ts";
 
 /** A store that stands for itself and can be opened again, or a second time, as another process would. */
@@ -188,6 +195,28 @@ export function storeConformance(name: string, fresh: () => Promise<StoreUnderTe
     assert.deepEqual(await seqs({ limit: 2, newestFirst: true }), [5, 4]);
     assert.deepEqual(await seqs({ fromSeq: 2, newestFirst: true }), [2, 1]);
   });
+
+  on(
+    "a keepsake is replaced in place, outlives its server, and is refused from a server that lost its lease",
+    async (store, under) => {
+      const name = "capacity/pay:cards|eu";
+      assert.equal(await store.kept(name), null);
+      const first = await store.lease("leader", { holder: "a", ttlMs: 60_000 });
+      assert.ok(first.granted);
+      await store.keep(name, "one \u2713", { term: first.token });
+      const before = (await store.head()).tip;
+      await store.keep(name, "two", { term: first.token });
+      assert.deepEqual((await store.head()).tip, before, "it is no part of the log");
+      await assert.rejects(store.keep(name, "x".repeat(MAX_KEEPSAKE_BYTES + 1), { term: first.token }), /bytes/);
+      const other = await under.open();
+      const second = await other.lease("leader", { holder: "a", ttlMs: 60_000 });
+      assert.ok(second.granted && second.token > first.token);
+      await assert.rejects(store.keep(name, "late", { term: first.token }), { code: "STORE_FENCED" });
+      assert.deepEqual(await other.kept(name), { text: "two", term: first.token });
+      assert.equal(await other.kept("capacity/pay"), null);
+      await other.close();
+    },
+  );
 
   on("what was written is there after the store was opened again", async (store, under) => {
     const epoch = await commitNext(store, 600_000);

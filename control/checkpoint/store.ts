@@ -40,6 +40,16 @@ export interface LeaseRequest {
   unrenewedMs?: number;
 }
 
+/** A value that changes in place beside the log: what a server has learnt and its successor should not learn again. */
+export interface Keepsake {
+  text: string;
+  /** Of the lease it was written under. */
+  term: number;
+}
+
+/** Longest text of a keepsake: fits into one message of a NATS server with its default limit of 1 MiB. */
+export const MAX_KEEPSAKE_BYTES = 524_288;
+
 export interface HistoryQuery {
   /** First sequence number (or, newest first, the last); default the beginning (the end). */
   fromSeq?: number;
@@ -51,7 +61,7 @@ export interface HistoryQuery {
 }
 
 /**
- * Where checkpoints live. Six verbs: head; reserve and commit; append; watch; history; lease.
+ * Where checkpoints live. Six verbs: head; reserve and commit; append; watch; history; lease. Beside the log: tables, keepsakes.
  *
  * Guarantees of every adapter: the log is append-only and hash-chained; an epoch is reserved at most once, for ever; of all
  * commits that expect the same epoch exactly one succeeds; what a call reported as written survives a crash; a write
@@ -95,6 +105,15 @@ export interface CheckpointStore {
 
   /** Stored tables by digest; digests that are not stored are absent. Bytes are verified: STORE_CORRUPT. */
   tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>>;
+
+  /**
+   * Puts a text of at most MAX_KEEPSAKE_BYTES in place of what was kept under the name. It is no part of the log: nothing that
+   * serves depends on it, and the audit only holds it against its own sum. STORE_FENCED as for every write.
+   */
+  keep(name: string, text: string, by: { term: number }): Promise<void>;
+
+  /** Null when nothing was kept. STORE_CORRUPT when its bytes do not make its sum. */
+  kept(name: string): Promise<Keepsake | null>;
 
   close(): Promise<void>;
 }
@@ -166,4 +185,10 @@ export async function recentReleases(
     epoch = checkpoint.record.parent;
   }
   return releases;
+}
+
+/** @throws when a text is longer than a keepsake may be */
+export function checkKeepsake(name: string, text: string): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_KEEPSAKE_BYTES) throw new Error(`the keepsake ${name} has ${bytes} bytes`);
 }

@@ -3,12 +3,13 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
-import type { CheckpointStore, Head, HistoryQuery, LeaseAnswer, StandingLease } from "./store.ts";
+import type { CheckpointStore, Head, HistoryQuery, Keepsake, LeaseAnswer, StandingLease } from "./store.ts";
 
 /** A store of arrays for tests that run thousands of epochs: refuses what the adapters refuse, and forgets all with the test. */
 export class TestStore implements CheckpointStore {
   readonly entries: Entry[] = [];
   readonly #tables = new Map<bigint, EncodedTable>();
+  readonly #kept = new Map<string, Keepsake>();
   #epoch = 0;
   #reserved = 0;
   #term = 0;
@@ -85,6 +86,15 @@ export class TestStore implements CheckpointStore {
     return new Map(
       digests.flatMap((digest) => (this.#tables.has(digest) ? [[digest, this.#tables.get(digest)!]] : [])),
     );
+  }
+
+  async keep(name: string, text: string, { term }: { term: number }): Promise<void> {
+    this.#expect(this.#epoch, term);
+    this.#kept.set(name, { text, term });
+  }
+
+  async kept(name: string): Promise<Keepsake | null> {
+    return this.#kept.get(name) ?? null;
   }
 
   async close(): Promise<void> {}

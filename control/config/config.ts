@@ -94,7 +94,12 @@ export interface ServiceConfig {
   /** How this service's picks become clusters in Envoy (envoy/README.md); `header_name` is watched for a route that was edited. */
   steering: "header_route" | "exact_routes" | "header_name";
   sessions: { moveBeforeMs: number } | null;
-  capacity: { rpsPerCore: number; referenceMhz: number };
+  capacity: {
+    rpsPerCore: number;
+    referenceMhz: number;
+    /** Length of a reading that capacities are learnt from, real time. */
+    readingMs: number;
+  };
   /** What a rollout is held against. `latencyMs` is real time, whatever the planning clock does. */
   objective: Objective;
   /** `policy` of the file with the service's own fields on top. */

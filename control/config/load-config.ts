@@ -57,7 +57,7 @@ export const FIELDS = {
   ...ACCESS_FIELDS,
   service: ["ci", "mode", "steering", "sessions", "capacity", "objective", "policy", "targets"],
   sessions: ["moveBefore"],
-  capacity: ["rpsPerCore", "referenceMhz"],
+  capacity: ["rpsPerCore", "referenceMhz", "reading"],
   target: ["ci", "base", "capacityRps"],
 } as const;
 
@@ -266,6 +266,7 @@ function readService(
   const capacity = {
     rpsPerCore: capacitySection === undefined ? 10 : capacitySection.value("rpsPerCore", rpsPerCore, 10),
     referenceMhz: capacitySection === undefined ? 2500 : capacitySection.value("referenceMhz", mhz, 2500),
+    readingMs: capacitySection === undefined ? 10_000 : capacitySection.value("reading", reading, 10_000),
   };
   const targetsSection = section.section("targets", null, REQUIRED);
   const targets = targetsSection === undefined ? undefined : readTargets(targetsSection, name, ownerOf);
@@ -281,10 +282,11 @@ function readService(
       moveBeforeMs,
     });
   }
-  const { rpsPerCore: perCore, referenceMhz } = capacity;
+  const { rpsPerCore: perCore, referenceMhz, readingMs } = capacity;
   if (ci === undefined || mode === undefined || steering === undefined || targets === undefined || !isComplete(policy))
     return undefined;
-  if (perCore === undefined || referenceMhz === undefined || objective === undefined) return undefined;
+  if (perCore === undefined || referenceMhz === undefined || readingMs === undefined) return undefined;
+  if (objective === undefined) return undefined;
   if (section.has("sessions") && moveBeforeMs === undefined) return undefined;
   return {
     name,
@@ -293,7 +295,7 @@ function readService(
     mode,
     steering,
     sessions: moveBeforeMs === undefined ? null : { moveBeforeMs },
-    capacity: { rpsPerCore: perCore, referenceMhz },
+    capacity: { rpsPerCore: perCore, referenceMhz, readingMs },
     objective,
     policy,
     targets,
@@ -303,6 +305,7 @@ function readService(
 const moveBefore = { minMs: 0, maxMs: 7 * DAY_MS, range: "at most 7d" };
 const rpsPerCore = v.numberBetween(0, 1e9, "requests per second of one core, above 0", true);
 const mhz = v.numberBetween(100, 100_000, "a clock speed in MHz from 100 to 100000");
+const reading = v.duration({ minMs: 1_000, maxMs: 60_000, range: "1s to 1m" });
 const capacityRps = v.numberBetween(0, 1e9, "requests per second, above 0", true);
 
 /** Undefined when any target could not be read. */

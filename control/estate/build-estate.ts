@@ -48,6 +48,7 @@ export function buildEstate({ records, config, nowMs }: EstateInput): Estate {
         ciName: ci.name,
         capacityRps: capacity.capacityRps,
         capacitySource: capacity.capacitySource,
+        capacityOrigin: capacity.capacityOrigin,
         windows: sortWindows([...ownState(ci), ...tickets.windowsOf(target.name, reach, service.policy)]),
         ...(pending.length === 0 ? {} : { pending }),
       });

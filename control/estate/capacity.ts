@@ -1,5 +1,5 @@
 import type { ServiceConfig, TargetConfig } from "../config/config.ts";
-import type { Ci, Finding } from "./estate.ts";
+import type { CapacityOrigin, Ci, Finding } from "./estate.ts";
 import type { Graph } from "./graph.ts";
 import { layerOf, SERVER_LAYER } from "./layer.ts";
 import { carriesCapacity } from "./relation-type.ts";
@@ -10,6 +10,7 @@ export const DEFAULT_CORES = 4;
 export interface TargetCapacity {
   capacityRps: number;
   capacitySource: string;
+  capacityOrigin: CapacityOrigin;
   /** The hosts that were counted. */
   hosts: Ci[];
   findings: Finding[];
@@ -31,13 +32,14 @@ export function targetCapacity(graph: Graph, ci: Ci, target: TargetConfig, servi
   }
   const hosts = all.filter((host) => host.operational);
   if (target.capacityRps !== null) {
-    return { capacityRps: target.capacityRps, capacitySource: "capacityRps in ballast.yaml", hosts, findings };
+    const capacitySource = "capacityRps in ballast.yaml";
+    return { capacityRps: target.capacityRps, capacitySource, capacityOrigin: "configured", hosts, findings };
   }
   const { rpsPerCore, referenceMhz } = service.capacity;
   if (hosts.length === 0) {
     warn("CAPACITY_ASSUMED", `${ci.name} runs on no server of the export; ${DEFAULT_CORES} cores are assumed`, ci);
     const capacitySource = `${DEFAULT_CORES} cores assumed, no server known × ${rpsPerCore} rps per core`;
-    return { capacityRps: DEFAULT_CORES * rpsPerCore, capacitySource, hosts, findings };
+    return { capacityRps: DEFAULT_CORES * rpsPerCore, capacitySource, capacityOrigin: "assumed", hosts, findings };
   }
   let capacityRps = 0;
   const parts: string[] = [];
@@ -51,7 +53,8 @@ export function targetCapacity(graph: Graph, ci: Ci, target: TargetConfig, servi
     parts.push(`${host.name} (${cores} cores${host.cpuCores === undefined ? " assumed" : ""}, ${speed})`);
   }
   const capacitySource = `${parts.join(" + ")} × ${rpsPerCore} rps per core at ${referenceMhz} MHz`;
-  return { capacityRps, capacitySource, hosts, findings };
+  const capacityOrigin = hosts.some((host) => host.cpuCores === undefined) ? "assumed" : "estate";
+  return { capacityRps, capacitySource, capacityOrigin, hosts, findings };
 }
 
 function hostsOf(graph: Graph, start: Ci): Ci[] {

@@ -54,6 +54,12 @@ export interface TargetWindow {
   provenance: Provenance;
 }
 
+/**
+ * - configured: `capacityRps` in ballast.yaml.  - estate: cores and clock speeds of the CMDB.
+ * - assumed: the CMDB knows no server of the target, or not its cores.  - learnt: from load and latency (control/capacity).
+ */
+export type CapacityOrigin = "configured" | "estate" | "assumed" | "learnt";
+
 export interface EstateTarget {
   /** Envoy cluster name. */
   name: string;
@@ -63,8 +69,7 @@ export interface EstateTarget {
   capacityRps: number;
   /** One sentence naming the facts the capacity was computed from. */
   capacitySource: string;
-  /** True where capacityRps was learnt from load and latency (control/capacity); absent: it is the estate's own. */
-  capacityLearnt?: boolean;
+  capacityOrigin: CapacityOrigin;
   /** In order of start; only those that may act (approved, not cancelled, on the path). */
   windows: TargetWindow[];
   /** Changes that wait for approval and would act with it, in order of start; absent: none. They only count by their risk. */

@@ -186,8 +186,9 @@ function capacityText(input: ExplainInput, i: number, before: Shares): string {
   const { demand, targets, policy } = input.context;
   const load = (demand.presentRps! * before[i]!) / PPM;
   const share = `${rate(load)} at ${percent(before[i]!)} of ${rate(demand.presentRps!)} now (${demand.presentSource})`;
-  const learnt = targets[i]!.capacityLearnt ? "learnt " : "";
-  const capacity = `${rate(targets[i]!.capacityRps)} ${learnt}capacity of ${targets[i]!.ciName}`;
+  const { capacityRps, capacityOrigin, ciName } = targets[i]!;
+  const origin = capacityOrigin === "estate" ? "" : `${capacityOrigin} `;
+  const capacity = `${rate(capacityRps)} ${origin}capacity of ${ciName}`;
   return `${share} against ${capacity}; no target above ${percent(policy.targetUtilisation * PPM)} where it can be helped`;
 }
 

@@ -43,6 +43,7 @@ export function service(
       ciName: `app-${target}`,
       capacityRps: rps,
       capacitySource: "40 cores at 12 rps",
+      capacityOrigin: "estate" as const,
       windows: windows.toSorted((a, b) => a.startMs - b.startMs),
     })),
   };

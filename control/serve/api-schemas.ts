@@ -74,10 +74,14 @@ const Verdict = z.strictObject({ rule: z.string(), ok: z.boolean(), text: z.stri
 const Cause = z.strictObject({ kind: z.string(), ref: z.string(), effectPpm: z.int(), text: z.string() });
 const Live = z.looseObject({ target: z.string(), healthyHosts: z.int(), totalHosts: z.int() }).nullable();
 
-const Capacity = z
+export const Capacity = z
   .strictObject({
     rps: z.number().describe("what plans count on, requests per second"),
-    source: z.enum(["prior", "learnt"]).describe("the estate's own figure, or learnt from load and latency"),
+    source: z
+      .enum(["configured", "estate", "assumed", "learnt"])
+      .describe("ballast.yaml, facts of the CMDB, a guess for want of them, or learnt from load and latency"),
+    priorRps: z.number().describe("the figure without what was learnt"),
+    learntAgeS: z.number().nullable().describe("planning seconds since the newest reading behind a learnt figure"),
     text: z.string(),
   })
   .describe("null for a target that the estate does not have");

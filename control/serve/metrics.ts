@@ -1,5 +1,6 @@
 import { overdue } from "../change/approvals.ts";
 import { PPM } from "../plan/plan.ts";
+import { capacityMetrics } from "./capacity-metrics.ts";
 import type { Metric } from "./metrics-text.ts";
 import { modelMetrics } from "./model-metrics.ts";
 import { leaderMetric } from "./standby.ts";
@@ -170,5 +171,6 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
         })),
       ),
     },
+    ...capacityMetrics(ports),
   ];
 }

@@ -20,6 +20,7 @@ import { startXdsServer, type XdsServerOptions } from "../xds/server.ts";
 import { Doorkeeper, readTokenFile } from "./api-access.ts";
 import { apiRoutes } from "./api-routes.ts";
 import { startApiServer } from "./api-server.ts";
+import { CapacityKeeper } from "./capacity-keeper.ts";
 import { ChangeDesk, restoreLedger } from "./change-desk.ts";
 import { openRiskBook } from "./change-risk.ts";
 import { Changes } from "./changes.ts";
@@ -251,7 +252,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       refuse: (request) => changes.refuse(request),
     });
     undo.push(() => tickets?.stop());
-    const capacities = new CapacityBook(services, (name) => config.services.get(name)?.objective);
+    const capacities = new CapacityBook(services, (name) => {
+      const service = config.services.get(name);
+      return service === undefined ? undefined : { ...service.objective, readingMs: service.capacity.readingMs };
+    });
+    const keeper = new CapacityKeeper({ book: capacities, store, term, clock, log });
+    await keeper.restore();
+    undo.push(() => keeper.stop());
     const loop = new ControlLoop({
       config,
       clock,
@@ -321,6 +328,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     // Whoever follows the events learns what is in force also after a server died between an activation and its event.
     if (inForce !== null) options.onEpoch?.({ inForce, atMs: Date.now(), tables: null, skewMs: null, source: "none" });
     loop.start();
+    keeper.start();
     log.info({ xds: xds.port, api: api.port, epoch: inForce?.epoch ?? 0, term }, "control server ready");
     return { xdsPort: xds.port, apiPort: api.port, stop };
   } catch (thrown) {

@@ -147,11 +147,11 @@ function capacityView(
   { capacities, estate, clock }: StatusPorts,
   service: string,
   name: string,
-): { rps: number; source: "prior" | "learnt"; text: string } | null {
+): z.infer<typeof schema.Capacity> | null {
   const target = estate.services.get(service)?.targets.find((one) => one.name === name);
   if (target === undefined) return null;
-  const { rps, source, text } = capacities.used(target, clock.nowMs());
-  return { rps, source, text };
+  const { rps, source, priorRps, learntAgeMs, text } = capacities.used(target, clock.nowMs());
+  return { rps, source, priorRps, learntAgeS: learntAgeMs === null ? null : learntAgeMs / 1000, text };
 }
 
 /** What needs a person now. */

@@ -7,6 +7,7 @@ import {
   type CheckpointStore,
   type Head,
   type HistoryQuery,
+  type Keepsake,
   LEADER_LEASE,
   type LeaseAnswer,
   type LeaseRequest,
@@ -15,6 +16,7 @@ import {
 import { Deadline } from "./deadline.ts";
 import { type HeadChange, headTransaction, type Written } from "./head-transaction.ts";
 import { LogReader } from "./log-reader.ts";
+import { putKeepsake, standingKeepsake } from "./nats-keepsake.ts";
 import { standingLease, takeLease } from "./nats-lease.ts";
 import { type NatsSettings, type NatsStoreOptions, natsSettings } from "./nats-options.ts";
 import { NatsSession } from "./nats-session.ts";
@@ -185,6 +187,23 @@ export class NatsStore implements CheckpointStore {
   async tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>> {
     const deadline = this.#deadline();
     return this.#tables.get(await this.#connected(deadline), digests, deadline);
+  }
+
+  async keep(name: string, text: string, { term }: { term: number }): Promise<void> {
+    const deadline = this.#deadline();
+    await putKeepsake(
+      () => this.#connected(deadline),
+      deadline,
+      { name, text, term },
+      async () => {
+        fence(await this.head(), term);
+      },
+    );
+  }
+
+  async kept(name: string): Promise<Keepsake | null> {
+    const deadline = this.#deadline();
+    return standingKeepsake(await this.#connected(deadline), deadline, name);
   }
 
   async close(): Promise<void> {
