@@ -7,6 +7,9 @@ import { type PipelineChoice, trainSeries } from "../../models/series/train-seri
 import { TINY_EFFORT } from "../../models/series/training-spec.ts";
 import { makePythonEnvironment } from "../../models/trees/environment.ts";
 import { type TrainResult, trainModel } from "../../models/trees/train-model.ts";
+import { freezeWindows } from "../change/calendar.ts";
+import type { FreezeWindow } from "../change/freeze.ts";
+import { freezeSpans } from "../change/freeze-spans.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate } from "../estate/estate.ts";
@@ -40,7 +43,8 @@ Trains a demand model on a load history and judges it on the end of the history,
 Feature groups beside the series' own past (tfx, trees; docs/reference/features.md):
 --groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
                 data, or \`none\`
---holidays FILE, --signals FILE, --access-log [SERVICE=]FILE…, --time-zone ZONE   what groups are made of
+--holidays FILE, --signals FILE, --access-log [SERVICE=]FILE…, --time-zone ZONE   what groups are made of (default: what
+                \`forecast\` of a --config that is given names, so that training reads what the server will)
 --served DIR    inputs that the server was asked with: those whose distribution moved are reported (tfx)
 --work DIR      intermediate files (default .ballast/train-series); an interrupted tfx run goes on from them
 --quick         one trial and few rounds: shows in two minutes that all of it runs here; not a model to use (tfx, trees)
@@ -92,7 +96,7 @@ async function runPipeline(
 ): Promise<number> {
   const outDir = values.out ?? join(repo, ".ballast/model/series");
   const estate = await readEstate(values, progress);
-  const world = await readWorld(values, history, estate);
+  const world = await readWorld(await withConfigured(values), history, estate);
   const groups = chooseGroups(values.groups, world);
   progress(`feature groups: ${groups.map(({ name }) => name).join(", ") || "none"}`);
   const trained = await trainSeries({
@@ -133,9 +137,10 @@ async function runPipeline(
 async function readEstate(values: Flags, progress: (text: string) => void): Promise<ReadEstate | null> {
   if (values.estate === undefined) return null;
   try {
-    const config = await loadConfig(values.config);
+    const config = await loadConfig(values.config ?? DEFAULT_CONFIG);
     const records = await readServiceNow(values.estate);
-    return { records, estate: buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() }) };
+    const estate = buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() });
+    return { records, estate, freezes: freezeWindows(config, records).windows };
   } catch (error) {
     if (!(error instanceof BallastError)) throw error;
     progress(`without the estate's coupling and changes: ${error.message.split("\n", 1)[0]}`);
@@ -146,13 +151,29 @@ async function readEstate(values: Flags, progress: (text: string) => void): Prom
 interface ReadEstate {
   estate: Estate;
   records: EstateRecords;
+  freezes: readonly FreezeWindow[];
+}
+
+/** What the flags do not say of the groups' sources, from the configuration that the server will read. */
+async function withConfigured(values: Flags): Promise<Flags> {
+  if (values.config === undefined) return values;
+  const { holidays, signals, accessLogs, timeZone } = (await loadConfig(values.config)).forecast;
+  const logs = accessLogs.map(({ file, service }) => (service === null ? file : `${service}=${file}`));
+  return {
+    ...values,
+    holidays: values.holidays ?? holidays ?? undefined,
+    signals: values.signals ?? signals ?? undefined,
+    "time-zone": values["time-zone"] ?? timeZone ?? undefined,
+    "access-log": values["access-log"] ?? (logs.length === 0 ? undefined : logs),
+  };
 }
 
 async function readWorld(values: Flags, history: LoadHistory, estate: ReadEstate | null): Promise<World> {
   const visits = new Map<string, Visit[]>();
+  const clients = new Map<string, string>();
   for (const named of values["access-log"] ?? []) {
     const split = /^([^=/]+)=(.+)$/.exec(named);
-    const read = await readRouteVisits(split?.[2] ?? named, split?.[1] ?? null);
+    const read = await readRouteVisits(split?.[2] ?? named, split?.[1] ?? null, clients);
     for (const [service, of] of read.visits)
       visits.set(
         service,
@@ -170,11 +191,19 @@ async function readWorld(values: Flags, history: LoadHistory, estate: ReadEstate
   return buildWorld({
     history,
     estate,
+    ...(estate === null ? {} : { freezes: freezeSpans(estate.freezes, ...spanOf(history)) }),
     ...(values.holidays === undefined ? {} : { holidays: await readHolidays(values.holidays) }),
     ...(values.signals === undefined ? {} : { signals: await readSignals(values.signals) }),
     ...(visits.size === 0 ? {} : { visits }),
     ...(timeZone === undefined ? {} : { timeZone }),
   });
+}
+
+/** From the oldest to the newest step of any service, and what is forecast behind it. */
+function spanOf(history: LoadHistory): [fromMs: number, toMs: number] {
+  const spans = history.services.flatMap((service) => history.span(service) ?? []);
+  const endMs = Math.max(...spans.map((span) => span.endMs));
+  return [Math.min(...spans.map(({ startMs }) => startMs)), endMs + HORIZON_STEPS * FEATURE_STEP_MS];
 }
 
 function chooseGroups(wanted: string, world: World): FeatureGroup[] {
@@ -203,8 +232,10 @@ function tiersOf(read: ReadEstate | null): Map<string, number> | undefined {
   return tiers.size === 0 ? undefined : tiers;
 }
 
+const DEFAULT_CONFIG = "demo/ballast.yaml";
+
 interface Flags {
-  config: string;
+  config?: string | undefined;
   estate?: string | undefined;
   history?: string[] | undefined;
   pipeline: string;
@@ -228,7 +259,7 @@ function parse(args: string[]): Flags {
       args,
       allowPositionals: true,
       options: {
-        config: { type: "string", default: "demo/ballast.yaml" },
+        config: { type: "string" },
         estate: { type: "string" },
         history: { type: "string", multiple: true },
         pipeline: { type: "string", default: "tfx" },
@@ -275,9 +306,9 @@ async function readHistory(values: Flags): ReturnType<typeof readLoadHistoryCsv>
       }
     return first!;
   }
-  const config = await loadConfig(values.config);
+  const config = await loadConfig(values.config ?? DEFAULT_CONFIG);
   if (config.history === null)
-    throw new BallastError("USAGE", `${values.config} names no history; give one with --history`);
+    throw new BallastError("USAGE", `${values.config ?? DEFAULT_CONFIG} names no history; give one with --history`);
   return readConfiguredHistory(config.history);
 }
 

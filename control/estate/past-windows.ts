@@ -1,5 +1,5 @@
 import type { ChangeRecord, EstateRecords, IncidentRecord, Reference } from "../ingest/records.ts";
-import type { Estate } from "./estate.ts";
+import type { Estate, EstateService } from "./estate.ts";
 
 /** A ticket as history: when it held, how much it took, and when people knew of it. */
 export interface PastWindow {
@@ -24,7 +24,10 @@ const TAKEN: ReadonlyMap<number, number> = new Map([
  * `Estate` holds only what may act now. A change counts with its planned span, known since it was filed (`sys_created_on`; without it
  * only since it began: to have known it earlier would be a guess). An incident is known once it was opened, its end once it was resolved.
  */
-export function pastWindows(records: EstateRecords, estate: Estate): Map<string, PastWindow[]> {
+export function pastWindows(
+  records: Pick<EstateRecords, "changes" | "incidents" | "taskCis">,
+  estate: Estate,
+): Map<string, PastWindow[]> {
   const byName = new Map([...estate.cis.values()].map((ci) => [ci.name, ci.id]));
   const idOf = ({ sysId, display }: Reference): string | undefined =>
     estate.cis.has(sysId) ? sysId : byName.get(display || sysId);
@@ -36,6 +39,10 @@ export function pastWindows(records: EstateRecords, estate: Estate): Map<string,
   for (const { dependent, dependency } of estate.dependencies)
     above.set(dependency, [...(above.get(dependency) ?? []), dependent]);
 
+  const byCi = new Map<string, EstateService[]>();
+  for (const service of estate.services.values())
+    for (const { ciId } of service.targets) byCi.set(ciId, [...(byCi.get(ciId) ?? []), service]);
+
   const windows = new Map<string, PastWindow[]>([...estate.services.keys()].map((name) => [name, []]));
   for (const ticket of [...records.changes, ...records.incidents]) {
     const window = ticket.kind === "change" ? ofChange(ticket) : ofIncident(ticket);
@@ -43,7 +50,8 @@ export function pastWindows(records: EstateRecords, estate: Estate): Map<string,
     const references = [ticket.ci, ...(byTask.get(ticket.sysId) ?? []), ...(byTask.get(ticket.number) ?? [])];
     const touched = new Set(references.flatMap((reference) => idOf(reference) ?? []));
     for (const id of touched) for (const next of above.get(id) ?? []) touched.add(next);
-    for (const { name, targets } of estate.services.values()) {
+    const hitServices = new Set([...touched].flatMap((id) => byCi.get(id) ?? []));
+    for (const { name, targets } of hitServices) {
       const whole = targets.reduce((sum, target) => sum + target.capacityRps, 0);
       const hit = targets.reduce((sum, target) => sum + (touched.has(target.ciId) ? target.capacityRps : 0), 0);
       if (hit > 0) windows.get(name)!.push({ ...window, share: (window.share * hit) / whole });

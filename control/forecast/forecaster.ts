@@ -72,7 +72,7 @@ export type OpenedEngine =
 export async function openEngine({ modelDir, log, ...engine }: ForecasterOptions): Promise<OpenedEngine> {
   let model: ServedModel | null = null;
   try {
-    model = await readServedModel(modelDir);
+    model = await readServedModel(modelDir, engine.world);
     const opened = await ModelEngine.open(model, engine);
     log.info({ modelDir, kind: model.kind, sha256: model.sha256 }, "forecast model ready");
     return { engine: opened, model, reason: null };

@@ -27,8 +27,10 @@ export type FallbackCode =
   | "HISTORY_STALE"
   /** What the model is asked, or how it errs, is not what its training knew; the policy says to fall back then. */
   | "MODEL_DRIFTED"
-  /** The model has feature groups and was not given what they are made of. */
+  /** The model has feature groups, and what they are made of is not there: not configured, or not read yet. */
   | "COVARIATES_MISSING"
+  /** It was there, and is too old to say what holds at this time. */
+  | "COVARIATES_STALE"
   /** The caller asked for the chain without the model. */
   | "MODEL_NOT_ASKED";
 

@@ -18,9 +18,11 @@ export interface ServiceNowOptions {
   maxRecordLength?: number;
   /** Findings kept; the rest is counted in one last finding. Default 10,000. */
   maxFindings?: number;
+  /** Tables that are read. Default: all that are known; a missing one is no finding then. */
+  tables?: ReadonlySet<string>;
 }
 
-const DEFAULTS: Required<ServiceNowOptions> = {
+const DEFAULTS: Required<Omit<ServiceNowOptions, "tables">> = {
   maxRecords: 2_000_000,
   maxFileBytes: 4 * 2 ** 30,
   maxRecordLength: 262_144,
@@ -41,14 +43,16 @@ export type IngestItem = EstateRecord | { kind: "finding"; finding: Finding };
  */
 export async function* streamServiceNow(folder: string, options: ServiceNowOptions = {}): AsyncGenerator<IngestItem> {
   const limits = { ...DEFAULTS, ...options };
-  const files = await listTables(folder);
-  if (!files.some((file) => file.table.startsWith("cmdb_ci"))) {
+  const listed = await listTables(folder);
+  const { tables } = options;
+  const files = tables === undefined ? listed : listed.filter(({ table }) => tables.has(table));
+  if (tables === undefined && !files.some((file) => file.table.startsWith("cmdb_ci"))) {
     throw new BallastError("ESTATE_UNREADABLE", "no CI table (cmdb_ci_service.json, cmdb_ci_server.json …)", {
       position: { file: folder },
     });
   }
   for (const table of TICKET_TABLES) {
-    if (!files.some((file) => file.table === table))
+    if (tables === undefined && !files.some((file) => file.table === table))
       yield found("warning", "TABLE_MISSING", `no ${table}.json in ${folder}`);
   }
   const typeNames = new Map<string, string>();
@@ -124,7 +128,7 @@ function isKnown(table: string): boolean {
 }
 
 /** Relation types first, since relations name them; otherwise by name and page. */
-async function listTables(folder: string): Promise<{ name: string; table: string }[]> {
+export async function listTables(folder: string): Promise<{ name: string; table: string }[]> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -147,7 +151,7 @@ async function listTables(folder: string): Promise<{ name: string; table: string
 
 async function* readRecords(
   file: string,
-  limits: Required<ServiceNowOptions>,
+  limits: Required<Omit<ServiceNowOptions, "tables">>,
   budget: { left: number },
 ): AsyncGenerator<RawRecord> {
   const refuse = (what: string, line?: number, column?: number, cause?: unknown): BallastError =>

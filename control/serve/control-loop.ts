@@ -186,6 +186,7 @@ export class ControlLoop {
     const { services, history, forecaster, risks, onError } = this.#options;
     const step = Math.floor(nowMs / history.stepMs);
     if (step !== this.#forecastStep && this.#forecasting === null) {
+      this.#meter.advance(nowMs);
       this.#forecasting = Promise.all([
         forecaster.forecast(history, [...services.keys()], nowMs),
         risks?.at(nowMs) ?? this.#risks,

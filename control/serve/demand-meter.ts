@@ -9,10 +9,7 @@ import type { LoadHistory } from "../features/load-history.ts";
 export class DemandMeter {
   readonly #history: LoadHistory;
   readonly #maxRepeats: number;
-  readonly #current = new Map<
-    string,
-    { stepStartMs: number; sum: number; seconds: number; last: number; repeats: number }
-  >();
+  readonly #current = new Map<string, Step>();
 
   constructor(history: LoadHistory, options: { maxRepeats?: number } = {}) {
     this.#history = history;
@@ -34,6 +31,19 @@ export class DemandMeter {
       return;
     }
     if (stepStartMs < entry.stepStartMs) return;
+    this.#close(service, entry, stepStartMs);
+    entry.sum += rps * seconds;
+    entry.seconds += seconds;
+  }
+
+  /** Ends the steps before `nowMs` of every service: whoever forecasts at the turn of a step sees the one that has just ended. */
+  advance(nowMs: number): void {
+    const stepStartMs = Math.floor(nowMs / this.#history.stepMs) * this.#history.stepMs;
+    for (const [service, entry] of this.#current) this.#close(service, entry, stepStartMs);
+  }
+
+  #close(service: string, entry: Step, stepStartMs: number): void {
+    const { stepMs } = this.#history;
     while (entry.stepStartMs < stepStartMs) {
       if (entry.seconds > 0) {
         entry.last = entry.sum / entry.seconds;
@@ -49,7 +59,14 @@ export class DemandMeter {
       entry.sum = 0;
       entry.seconds = 0;
     }
-    entry.sum += rps * seconds;
-    entry.seconds += seconds;
   }
+}
+
+/** The step that is being measured, and what it repeats when nothing is. */
+interface Step {
+  stepStartMs: number;
+  sum: number;
+  seconds: number;
+  last: number;
+  repeats: number;
 }

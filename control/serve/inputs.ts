@@ -20,6 +20,8 @@ const DEFAULT_STEP_MS = 300_000;
 export interface Inputs {
   config: BallastConfig;
   estate: Estate;
+  /** What the estate was built from. */
+  records: EstateRecords;
   history: LoadHistory;
   /** The planner's view of each service. */
   services: PlanInput["services"];
@@ -40,7 +42,7 @@ export async function loadInputs(configPath: string, nowMs: (config: BallastConf
   records.findings.push(...findings);
   const estate = buildEstate({ records, config, nowMs: nowMs(config) });
   const changes = config.riskModel === null ? null : new ChangeHistory(records);
-  return { config, estate, history, services: planServices(config, estate), freezes: windows, changes };
+  return { config, estate, records, history, services: planServices(config, estate), freezes: windows, changes };
 }
 
 /** The export that ballast.yaml names. */

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readServedModel, type ServedModel } from "../forecast/model/served-model.ts";
+import type { WorldSource } from "../forecast/model/world-source.ts";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
 
 const SCORES_FILE = "shadow.json";
@@ -15,9 +16,12 @@ const CARD_FILE = "MODEL_CARD.md";
 export class ModelFiles {
   readonly #folder: string;
 
-  /** @param folder made when the first model is kept */
-  constructor(folder: string) {
+  readonly #world: WorldSource;
+
+  /** @param folder made when the first model is kept @param world what feature groups will be given */
+  constructor(folder: string, world: WorldSource) {
     this.#folder = folder;
+    this.#world = world;
   }
 
   folderOf(sha256: string): string {
@@ -34,7 +38,7 @@ export class ModelFiles {
    * FallbackError when it may not answer.
    */
   async keep(folder: string): Promise<ServedModel> {
-    const model = await readServedModel(folder);
+    const model = await readServedModel(folder, this.#world);
     const own = this.folderOf(model.sha256);
     if (own === folder) return model;
     await rm(join(own, MANIFEST_FILE), { force: true });
@@ -46,7 +50,7 @@ export class ModelFiles {
     await copyFile(join(folder, CARD_FILE), join(own, CARD_FILE)).catch(() => undefined);
     await writeFile(join(own, MANIFEST_FILE), manifest);
     // What was copied is judged, not what was read: the folder may have changed in between.
-    const kept = await readServedModel(own);
+    const kept = await readServedModel(own, this.#world);
     if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
     return kept;
   }

@@ -26,6 +26,7 @@ import { openRiskBook } from "./change-risk.ts";
 import { Changes } from "./changes.ts";
 import { policyDigestOf } from "./checkpoint-record.ts";
 import { ControlLoop } from "./control-loop.ts";
+import { Covariates } from "./covariates.ts";
 import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
 import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
@@ -178,13 +179,16 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     fleet.resume = () => xds.fleet.resume();
     if (lost !== null) fleet.silence(lost);
 
-    const files = new ModelFiles(`${config.store.sqlite}.models`);
+    const covariates = await Covariates.open({ inputs, clock, timeOf: planningTime(config, anchorMs), log });
+    undo.push(() => covariates.stop());
+    const files = new ModelFiles(`${config.store.sqlite}.models`, covariates);
     const forecaster = await LiveForecaster.open({
       modelDir: config.model ?? "",
       expectedServices: services.size,
       timeoutMs: config.forecast.timeoutMs,
       drift: config.forecast.drift,
       servedDir: config.forecast.served,
+      world: covariates,
       onScored: (state) => {
         files.writeScores(state).catch((error: Error) => log.warn({ err: error }, "scores could not be kept"));
       },
@@ -313,6 +317,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       rollouts,
       changes,
       forecaster,
+      covariates,
       capacities,
       risks,
       models,
@@ -395,6 +400,11 @@ async function readTlsFiles(field: string, files: TlsFiles): Promise<TlsPems> {
 function forecastSource(loop: ControlLoop): string {
   const sources = [...loop.forecasts.values()].map(({ source }) => FORECAST_SOURCES.indexOf(source));
   return FORECAST_SOURCES[Math.max(...sources)] ?? "none";
+}
+
+/** What the planning clock shows at a wall time. */
+function planningTime({ clock }: BallastConfig, anchorMs: number): (wallMs: number) => number {
+  return clock === null ? (wallMs) => wallMs : (wallMs) => clock.startMs + (wallMs - anchorMs) * clock.rate;
 }
 
 /**

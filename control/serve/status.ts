@@ -16,6 +16,7 @@ import type * as schema from "./api-schemas.ts";
 import type { ChangeDesk } from "./change-desk.ts";
 import type { RiskBook } from "./change-risk.ts";
 import type { ControlLoop } from "./control-loop.ts";
+import type { Covariates } from "./covariates.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
 import type { ModelDesk } from "./model-desk.ts";
 import type { Rollouts } from "./rollouts.ts";
@@ -32,6 +33,7 @@ export interface StatusPorts {
   desk: ChangeDesk;
   rollouts: Pick<Rollouts, "state" | "views" | "stuck">;
   forecaster: Pick<Forecaster, "status">;
+  covariates: Pick<Covariates, "view" | "alarms">;
   capacities: CapacityBook;
   /** Null: the risk of changes is not looked at. */
   risks: Pick<RiskBook, "status"> | null;
@@ -75,7 +77,10 @@ export function statusView(ports: StatusPorts): StatusView {
     server: xds.fleet.status(),
     nodes: xds.fleet.nodes() as unknown as StatusView["nodes"],
     estate: { digest: estate.digest, findings: estate.findings.length },
-    forecast: forecaster.status() as unknown as StatusView["forecast"],
+    forecast: {
+      ...forecaster.status(),
+      covariates: ports.covariates.view(),
+    } as unknown as StatusView["forecast"],
     risk: ports.risks?.status() ?? null,
     unreachable: (loop.telemetry?.unreachable ?? []) as unknown as StatusView["unreachable"],
     services: [...(inForce?.last.values() ?? [])].map(({ plan }) => {
@@ -155,7 +160,8 @@ function capacityView(
 }
 
 /** What needs a person now. */
-export function alarmsOf({ desk, loop, writer, rollouts, xds, models, steerGuard, wallMs }: StatusPorts): string[] {
+export function alarmsOf(ports: StatusPorts): string[] {
+  const { desk, loop, writer, rollouts, xds, models, covariates, steerGuard, wallMs } = ports;
   const alarms: string[] = [];
   for (const { service, reason, epoch, holds } of rollouts.state.blocks)
     if (holds) alarms.push(`ROLLED_BACK: ${service}: epoch ${epoch}: ${reason}`);
@@ -170,7 +176,7 @@ export function alarmsOf({ desk, loop, writer, rollouts, xds, models, steerGuard
     );
   }
   for (const [name, { alarm }] of loop.planned) if (alarm !== undefined) alarms.push(`PLAN: ${name}: ${alarm}`);
-  alarms.push(...models.alarms());
+  alarms.push(...models.alarms(), ...covariates.alarms());
   if (writer.failed !== null) alarms.push(`NOT_RELEASED: ${writer.failed.reason}`);
   for (const mismatch of steerGuard.mismatches) alarms.push(`${STEER_MISMATCH}: ${mismatchText(mismatch)}`);
   const record = writer.inForce?.record;

@@ -1,13 +1,22 @@
+import { columnsOf, firstAt, merged, nameOf, type VisitColumns } from "../../ingest/covariates/visit-columns.ts";
 import type { FeatureGroup, GroupColumn } from "./group.ts";
 import { DIMENSIONS, embedRoutes, type RouteEmbedding } from "./route-embedding.ts";
 import type { Visit, World } from "./world.ts";
 
-/** Span of the mix, and of the one it is compared with; at least as many steps. */
-const MIX_MS = 5 * 60_000;
-const MIX_STEPS = 1;
+/** Span of the mix; at least a step. */
+export const MIX_MS = 5 * 60_000;
+/** The span before it that it is compared with is so many times as long. */
 const BEFORE_FACTOR = 12;
 /** Visits of a span that are looked at, the newest. */
-const MAX_VISITS = 20_000;
+export const MAX_VISITS = 20_000;
+/** A proxy writes its log some seconds late (Envoy: every 10 s). What happened so shortly before an origin counts as not known there. */
+export const LOG_DELAY_MS = 15_000;
+
+/** Where the spans end and begin that are looked at, as distances before an origin. */
+export function behaviourSpans(stepMs: number): { end: number; between: number; start: number } {
+  const span = Math.max(MIX_MS, stepMs);
+  return { end: LOG_DELAY_MS, between: LOG_DELAY_MS + span, start: LOG_DELAY_MS + span * (1 + BEFORE_FACTOR) };
+}
 
 const COLUMNS: readonly GroupColumn[] = [
   ...Array.from({ length: DIMENSIONS }, (_, i) => column(`behaviour_mix_${i + 1}`, "embedding")),
@@ -26,7 +35,7 @@ function column(name: string, unit: string): GroupColumn {
  */
 export const behaviour: FeatureGroup<RouteEmbedding> = {
   name: "behaviour",
-  version: 1,
+  version: 2,
   fit: (world, fitToMs) => {
     const all = [...(world.visits?.values() ?? [])].flatMap((visits) => visits.filter(({ atMs }) => atMs < fitToMs));
     // One client walks through several services: its session is seen whole.
@@ -35,20 +44,19 @@ export const behaviour: FeatureGroup<RouteEmbedding> = {
   columns: () => COLUMNS,
   needs: () => ["visits"],
   prepare: ({ routes, idf, vectors }, world, service) => {
-    const index = new Map(routes.map((route, i) => [route, i]));
+    const index = new Map(routes.map((route, i) => [nameOf(route), i]));
     const visits = visitsAround(world, service);
     const mix = (fromMs: number, toMs: number): { mean: Float64Array; clients: number } => {
       const to = firstAt(visits, toMs);
       const from = Math.max(firstAt(visits, fromMs), to - MAX_VISITS);
-      const byClient = new Map<string, { sum: Float64Array; weight: number }>();
+      const byClient = new Map<number, { sum: Float64Array; weight: number }>();
       for (let i = from; i < to; i++) {
-        const { client, route } = visits[i]!;
-        let one = byClient.get(client);
+        let one = byClient.get(visits.clients[i]!);
         if (one === undefined) {
           one = { sum: new Float64Array(DIMENSIONS), weight: 0 };
-          byClient.set(client, one);
+          byClient.set(visits.clients[i]!, one);
         }
-        const at = index.get(route);
+        const at = index.get(visits.routes[i]!);
         if (at === undefined) continue;
         one.weight += idf[at]!;
         for (let d = 0; d < DIMENSIONS; d++) one.sum[d]! += idf[at]! * vectors[at]![d]!;
@@ -59,9 +67,9 @@ export const behaviour: FeatureGroup<RouteEmbedding> = {
       return { mean, clients: byClient.size };
     };
     return ({ originMs, stepMs }) => {
-      const span = Math.max(MIX_MS, MIX_STEPS * stepMs);
-      const now = mix(originMs - span, originMs);
-      const before = mix(originMs - span * (1 + BEFORE_FACTOR), originMs - span);
+      const { end, between, start } = behaviourSpans(stepMs);
+      const now = mix(originMs - between, originMs - end);
+      const before = mix(originMs - start, originMs - between);
       const values = new Float32Array(COLUMNS.length);
       values.set(now.mean);
       values[DIMENSIONS] = Math.hypot(...now.mean.map((value, d) => value - before.mean[d]!));
@@ -73,23 +81,28 @@ export const behaviour: FeatureGroup<RouteEmbedding> = {
   },
 };
 
-/** Of a service and of the ones coupled to it, in order of time: who fills a basket in the shop is about to ask for payments. */
-function visitsAround(world: World, service: string): readonly Visit[] {
-  const names = new Set([service, ...(world.neighbours?.get(service) ?? []).map((one) => one.service)]);
-  const all = [...names].flatMap((name) => world.visits?.get(name) ?? []);
-  return names.size === 1
-    ? all
-    : all.sort((a, b) => a.atMs - b.atMs || Number(a.client > b.client) - Number(a.client < b.client));
+/** The services whose visits are looked at: who fills a basket in the shop is about to ask for payments. */
+export function visitedServices({ neighbours }: Pick<World, "neighbours">, service: string): string[] {
+  return [...new Set([service, ...(neighbours?.get(service) ?? []).map((one) => one.service)])];
 }
 
-/** Index of the first visit at or after a time. */
-function firstAt(visits: readonly Visit[], ms: number): number {
-  let low = 0;
-  let high = visits.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (visits[middle]!.atMs < ms) low = middle + 1;
-    else high = middle;
+const none: VisitColumns = columnsOf([]);
+
+function visitsAround(world: World, service: string): VisitColumns {
+  const found = visitedServices(world, service).flatMap((name) => {
+    const visits = world.visits?.get(name);
+    return world.visitColumns?.get(name) ?? (visits === undefined ? [] : cached(visits));
+  });
+  return found.length === 0 ? none : merged(found);
+}
+
+/** Neighbours look at the same visits again and again. */
+const columns = new WeakMap<readonly Visit[], VisitColumns>();
+function cached(visits: readonly Visit[]): VisitColumns {
+  let found = columns.get(visits);
+  if (found === undefined) {
+    found = columnsOf(visits);
+    columns.set(visits, found);
   }
-  return low;
+  return found;
 }

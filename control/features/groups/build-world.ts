@@ -8,36 +8,69 @@ import type { Holiday, Load, ServiceWindow, SignalRow, Visit, World } from "./wo
 export interface WorldParts {
   history: LoadHistory;
   /** What the estate says of coupling, changes and incidents, with the records that it was built from. */
-  estate?: { estate: Estate; records: EstateRecords } | null;
-  /** Freezes of policy and calendar; they hold for every service and were known when they were read. */
-  freezes?: readonly { startMs: number; endMs: number; knownAtMs: number }[];
+  estate?: { estate: Estate; records: TicketRecords } | null;
+  freezes?: readonly Freeze[];
   holidays?: readonly Holiday[];
   signals?: readonly SignalRow[];
   visits?: ReadonlyMap<string, readonly Visit[]>;
   timeZone?: string;
 }
 
-/** The world that training and serving look at, from what each has read. Pure. */
+export type TicketRecords = Pick<EstateRecords, "changes" | "incidents" | "taskCis">;
+
+/** A freeze of policy or calendar. Nobody wrote down when it was decided, so it counts as known when it begins. */
+export interface Freeze {
+  startMs: number;
+  endMs: number;
+  /** Null: all services. */
+  services: readonly string[] | null;
+}
+
+/** The world that training looks at, from what it has read; serving makes its own of the same pieces. Pure. */
 export function buildWorld(parts: WorldParts): World {
   const { history, estate, freezes = [] } = parts;
-  const loads = new Map<string, Load>(
-    history.services.map((name) => {
-      const { startMs, values } = history.upTo(name, Number.MAX_SAFE_INTEGER);
-      return [name, { startMs, values: Float64Array.from(values) }];
-    }),
-  );
+  const loads = new Map(history.services.map((name) => [name, loadOf(history, name)]));
   const world: World = { stepMs: history.stepMs, loads };
   if (parts.timeZone !== undefined) world.timeZone = parts.timeZone;
   if (parts.holidays !== undefined) world.holidays = parts.holidays;
   if (parts.signals !== undefined) world.signals = parts.signals;
   if (parts.visits !== undefined) world.visits = parts.visits;
   if (estate != null) world.neighbours = coupledServices(estate.estate);
-  if (estate != null || freezes.length > 0) {
-    const frozen = freezes.map(
-      (one): ServiceWindow => ({ ...one, kind: "freeze", share: 0, endKnownAtMs: one.knownAtMs }),
-    );
-    const past = estate == null ? new Map<string, ServiceWindow[]>() : pastWindows(estate.records, estate.estate);
-    world.windows = new Map(history.services.map((name) => [name, [...(past.get(name) ?? []), ...frozen]]));
-  }
+  if (estate != null || freezes.length > 0)
+    world.windows = serviceWindows(history.services, estate == null ? null : ticketWindows(estate), freezes);
   return world;
+}
+
+/** All complete and incomplete steps that a history holds of a service. */
+export function loadOf(history: LoadHistory, service: string): Load {
+  const { startMs, values } = history.upTo(service, Number.MAX_SAFE_INTEGER);
+  return { startMs, values: Float64Array.from(values) };
+}
+
+export function ticketWindows({
+  estate,
+  records,
+}: {
+  estate: Estate;
+  records: TicketRecords;
+}): ReadonlyMap<string, readonly ServiceWindow[]> {
+  return pastWindows(records, estate);
+}
+
+/** By service its tickets, then the freezes that hold for it. */
+export function serviceWindows(
+  services: readonly string[],
+  tickets: ReadonlyMap<string, readonly ServiceWindow[]> | null,
+  freezes: readonly Freeze[],
+): Map<string, ServiceWindow[]> {
+  return new Map(
+    services.map((name) => {
+      const frozen = freezes
+        .filter((one) => one.services === null || one.services.includes(name))
+        .map(({ startMs, endMs }): ServiceWindow => {
+          return { kind: "freeze", startMs, endMs, share: 0, knownAtMs: startMs, endKnownAtMs: startMs };
+        });
+      return [name, [...(tickets?.get(name) ?? []), ...frozen]];
+    }),
+  );
 }

@@ -1,13 +1,12 @@
 import type { FeatureGroup, GroupColumn } from "./group.ts";
-import type { Load, World } from "./world.ts";
+import { type LoadMoves, MOVE_WINDOWS, type MoveOrigin, ScaledLoad } from "./load-moves.ts";
+import type { Neighbour, World } from "./world.ts";
 
 /** Strongest neighbours that are looked at. */
 const MAX_NEIGHBOURS = 16;
-const WINDOWS = [1, 3, 12] as const;
-const MAX_VALUE = 20;
 
 const COLUMNS: readonly GroupColumn[] = [
-  ...WINDOWS.map((window) => column(`coupling_residual_${window}`)),
+  ...MOVE_WINDOWS.map((window) => column(`coupling_residual_${window}`)),
   column("coupling_rise"),
   column("coupling_strongest"),
 ];
@@ -27,17 +26,12 @@ export const coupling: FeatureGroup = {
   columns: () => COLUMNS,
   needs: () => ["loads", "neighbours"],
   prepare: (_, world, service) => {
-    const neighbours = strongest(world, service);
-    return ({ originMs, season, horizon, stepMs }) => {
+    const neighbours = looked(world, service);
+    return (origin) => {
       const values = new Float32Array(COLUMNS.length);
       let total = 0;
-      for (const { load, weight } of neighbours) {
-        const end = Math.floor((originMs - load.load.startMs) / stepMs);
-        const [last, few, many] = WINDOWS.map((window) => load.residual(end, window, season, horizon)) as [
-          number,
-          number,
-          number,
-        ];
+      for (const { weight, movesAt } of neighbours) {
+        const [last, few, many] = movesAt(origin);
         if (!Number.isFinite(last + few + many)) continue;
         total += weight;
         values[0]! += weight * last;
@@ -54,57 +48,21 @@ export const coupling: FeatureGroup = {
   },
 };
 
-function strongest(world: World, service: string): { load: ScaledLoad; weight: number }[] {
-  return [...(world.neighbours?.get(service) ?? [])]
+/** The neighbours of a service that are looked at, the strongest first. */
+export function strongest(neighbours: readonly Neighbour[] | undefined): Neighbour[] {
+  return [...(neighbours ?? [])]
     .sort((a, b) => b.weight - a.weight || (a.service < b.service ? -1 : 1))
     .slice(0, MAX_NEIGHBOURS)
-    .flatMap(({ service: name, weight }) => {
-      const load = world.loads?.get(name);
-      return load === undefined || weight <= 0 ? [] : [{ load: new ScaledLoad(load), weight }];
-    });
+    .filter(({ weight }) => weight > 0);
 }
 
-/** Seasonal differences of a load with their running mean, so that the unit at a step comes from the steps before it. */
-class ScaledLoad {
-  readonly load: Load;
-  #season = 0;
-  /** Sum and count of |y_t − y_{t−season}| of the steps before i. */
-  #sums = new Float64Array(0);
-  #counts = new Float64Array(0);
-
-  constructor(load: Load) {
-    this.load = load;
-  }
-
-  /** Mean seasonal difference of the `window` steps before `end`, in units of the running mean of its size; NaN without readings. */
-  residual(end: number, window: number, season: number, horizon: number): number {
-    const lag = season * Math.ceil(horizon / season);
-    if (lag !== this.#season) this.#scaleBy(lag);
-    const { values } = this.load;
-    if (end < lag + window || end > values.length) return Number.NaN;
-    let sum = 0;
-    let count = 0;
-    for (let i = end - window; i < end; i++) {
-      const difference = values[i]! - values[i - lag]!;
-      if (!Number.isFinite(difference)) continue;
-      sum += difference;
-      count++;
-    }
-    const scale = this.#sums[end]! / this.#counts[end]!;
-    if (count === 0 || !(scale > 0)) return Number.NaN;
-    return Math.max(-MAX_VALUE, Math.min(MAX_VALUE, sum / count / scale));
-  }
-
-  #scaleBy(lag: number): void {
-    const { values } = this.load;
-    this.#season = lag;
-    this.#sums = new Float64Array(values.length + 1);
-    this.#counts = new Float64Array(values.length + 1);
-    for (let i = 0; i < values.length; i++) {
-      const difference = i < lag ? Number.NaN : Math.abs(values[i]! - values[i - lag]!);
-      const known = Number.isFinite(difference);
-      this.#sums[i + 1] = this.#sums[i]! + (known ? difference : 0);
-      this.#counts[i + 1] = this.#counts[i]! + (known ? 1 : 0);
-    }
-  }
+function looked(world: World, service: string): { weight: number; movesAt: (origin: MoveOrigin) => LoadMoves }[] {
+  return strongest(world.neighbours?.get(service)).flatMap(({ service: name, weight }) => {
+    const moves = world.moves?.get(name);
+    if (moves !== undefined) return { weight, movesAt: () => moves };
+    const load = world.loads?.get(name);
+    if (load === undefined) return [];
+    const scaled = new ScaledLoad(load);
+    return { weight, movesAt: (origin) => scaled.movesAt(origin) };
+  });
 }

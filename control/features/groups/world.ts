@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import type { VisitColumns } from "../../ingest/covariates/visit-columns.ts";
+import type { LoadMoves } from "./load-moves.ts";
 
 /**
  * What may be known beside a series' own past. Every item says from when it was known: a group may use at an origin what was
@@ -11,6 +13,8 @@ export interface World {
   timeZone?: string;
   /** Requests per second by service; a step is known when it has ended. */
   loads?: ReadonlyMap<string, Load>;
+  /** What `loads` come to at one origin, in their place: see WorldAt. */
+  moves?: ReadonlyMap<string, LoadMoves>;
   /** By service, the services whose load moves with it. */
   neighbours?: ReadonlyMap<string, readonly Neighbour[]>;
   holidays?: readonly Holiday[];
@@ -19,6 +23,8 @@ export interface World {
   signals?: readonly SignalRow[];
   /** Route visits by service, in order of time. */
   visits?: ReadonlyMap<string, readonly Visit[]>;
+  /** The visits before one origin, in place of `visits`. */
+  visitColumns?: ReadonlyMap<string, VisitColumns>;
 }
 
 export interface Load {

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import type { LoadHistory } from "../../features/load-history.ts";
 import { guardOutput } from "../guard.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
@@ -6,6 +7,7 @@ import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";
 import { STATE } from "./model-kind.ts";
 import type { BatchAnswer, BatchRequest, ModelWorkerInput } from "./model-worker.ts";
 import type { ServedModel } from "./served-model.ts";
+import { NO_WORLD, type WorldAnswer, type WorldSource } from "./world-source.ts";
 
 export interface EngineOptions {
   /** Limit for one batch of inference, milliseconds. Default 2,000; sensible 100 … 10,000. */
@@ -22,6 +24,8 @@ export interface EngineOptions {
   pauseMs: number;
   /** Folder in which a sample of the inputs is kept, for `ballast train --served`; null (default): none. */
   servedDir: string | null;
+  /** What feature groups are made of. Default: nothing, so that a model which needs more than the loads is refused. */
+  world: WorldSource;
   /** Monotonic milliseconds. Default performance.now(). */
   monotonicMs: () => number;
   /** The code of the inference worker. Default this room's. */
@@ -36,6 +40,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   expectedServices: 1,
   pauseMs: 60_000,
   servedDir: null,
+  world: NO_WORLD,
   monotonicMs: () => performance.now(),
   workerUrl: new URL("./model-worker.ts", import.meta.url),
 };
@@ -116,12 +121,17 @@ export class ModelEngine {
     for (let at = 0; at < services.length; at += size) batches.push(services.slice(at, at + size));
     const sampleEvery = model.statistics === null ? 0 : Math.max(1, Math.floor(services.length / SAMPLED_SERVICES));
     await this.#grow(services.length);
+    const known = await this.#known(history, services, nowMs);
+    if (known !== null && "reason" in known) {
+      for (const service of services) answers.set(service, known.reason);
+      return { answers, histogram: null };
+    }
     let histogram: Uint32Array | null = null;
     const lane = async (): Promise<void> => {
       for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
         await this.#turnOfTheLoop();
         try {
-          const answer = await this.#ask(history, batch, nowMs, sampleEvery);
+          const answer = await this.#ask(history, batch, nowMs, sampleEvery, known);
           this.#unpack(history, batch, answer, answers);
           if (answer.histogram != null) histogram = added(histogram, answer.histogram);
         } catch (thrown) {
@@ -147,11 +157,21 @@ export class ModelEngine {
     return this.#loopTurn;
   }
 
+  /** What the model's groups look at; null where they need no more than each service's past. */
+  async #known(history: LoadHistory, services: readonly string[], nowMs: number): Promise<WorldAnswer | null> {
+    const { worker } = this.model;
+    if (worker.kind !== "series" || groupNeeds(worker.groups).length === 0) return null;
+    const { groups, season, horizon } = worker;
+    const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
+    return this.#options.world.at({ groups, history, services, originMs, season, horizon });
+  }
+
   async #ask(
     history: LoadHistory,
     services: readonly string[],
     nowMs: number,
     sampleEvery: number,
+    known: Extract<WorldAnswer, { of: unknown }> | null,
   ): Promise<BatchAnswer> {
     const { monotonicMs, pauseMs } = this.#options;
     if (this.#closed) throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
@@ -168,7 +188,8 @@ export class ModelEngine {
       for (const [i, service] of services.entries())
         history.tailInto(service, nowMs, tails.subarray(i * steps, (i + 1) * steps));
       const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
-      const batch = { originMs, count: services.length, steps, tails };
+      const asked = { originMs, count: services.length, steps, tails };
+      const batch = known === null ? asked : { ...asked, known: { services, world: known.of(services) } };
       const answer = await this.#leastBusy().run({ batch, sampleEvery }, [tails.buffer as ArrayBuffer]);
       if (answer.tails?.length === room) this.#spare.push(answer.tails);
       this.#answered++;

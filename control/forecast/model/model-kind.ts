@@ -1,5 +1,6 @@
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
 import type { FittedGroup } from "../../features/groups/grouped-inputs.ts";
+import type { World } from "../../features/groups/world.ts";
 
 /** What of a model the inference worker has to know. Plain data: it goes to a thread. */
 export type WorkerModel =
@@ -11,7 +12,7 @@ export type WorkerModel =
       season: number;
       horizon: number;
       stepMs: number;
-      /** Of the manifest; those that need no more than the series and the clock. */
+      /** Of the manifest. */
       groups: readonly FittedGroup[];
       levels: readonly number[];
       inputs: readonly ("features" | "sequence" | "context")[];
@@ -26,6 +27,8 @@ export interface Batch {
   steps: number;
   /** [service][step]. */
   tails: Float64Array;
+  /** For a model with feature groups: the names, and what is known of these services beside their past. */
+  known?: { services: readonly string[]; world: World };
 }
 
 /** Why a service of a batch has no answer. */

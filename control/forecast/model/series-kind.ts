@@ -21,7 +21,8 @@ export class SeriesKind implements ModelKind {
   readonly #season: number;
   readonly #minPast: number;
   readonly #inputs: GroupedInputs;
-  readonly #world: World;
+  /** Of a batch that comes without one. */
+  readonly #nothing: World;
   readonly #sizes: { name: "features" | "sequence" | "context"; dims: number[] }[];
   /** Steps of an hour: without any value in them a service is stale. */
   readonly #staleSteps: number;
@@ -33,7 +34,7 @@ export class SeriesKind implements ModelKind {
     this.#season = model.season;
     this.#minPast = minPastSteps(model);
     this.#inputs = new GroupedInputs(model, model.groups);
-    this.#world = { stepMs: model.stepMs };
+    this.#nothing = { stepMs: model.stepMs };
     const added = this.#inputs.columns.map(({ name }) => name);
     this.columnNames = [...SERIES_FEATURES, ...added];
     this.columns = this.columnNames.length;
@@ -47,7 +48,8 @@ export class SeriesKind implements ModelKind {
     this.#sizes = model.inputs.map((name) => ({ name, dims: dims[name] }));
   }
 
-  feed({ originMs, count, steps, tails }: Batch): Feeds {
+  feed({ originMs, count, steps, tails, known }: Batch): Feeds {
+    const world = known?.world ?? this.#nothing;
     const states = new Uint8Array(count);
     const data = this.#sizes.map(({ dims }) => new Float32Array(count * dims[0]! * dims[1]!));
     this.#scales = [];
@@ -65,9 +67,9 @@ export class SeriesKind implements ModelKind {
         states[i] = STATE.stale;
         continue;
       }
-      const startMs = originMs - tail.length * this.#world.stepMs;
-      // The groups that are served need no name: what differs between services is their past.
-      const built = this.#inputs.prepare(new Past(tail, this.#season), startMs, "", this.#world).at(tail.length);
+      const startMs = originMs - tail.length * world.stepMs;
+      const service = known?.services[i] ?? "";
+      const built = this.#inputs.prepare(new Past(tail, this.#season), startMs, service, world).at(tail.length);
       const at = this.#scales.length;
       for (const [k, { name, dims }] of this.#sizes.entries()) data[k]!.set(built[name], at * dims[0]! * dims[1]!);
       this.#scales.push({ anchor: built.anchor, scale: built.scale });

@@ -1,5 +1,4 @@
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
-import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import { FEATURE_HISTORY_STEPS, HORIZON_STEPS } from "../../features/schema.ts";
 import { minPastSteps, reachOf } from "../../features/series/shape.ts";
 import { type Manifest, readModel } from "../manifest.ts";
@@ -7,6 +6,7 @@ import { readManifestJson } from "../model-file.ts";
 import { FallbackError } from "../reasons.ts";
 import { beatsSeasonalNaive, readSeriesModel, type SeriesManifest } from "../series/series-manifest.ts";
 import type { WorkerModel } from "./model-kind.ts";
+import { NO_WORLD, type WorldSource } from "./world-source.ts";
 
 /** A model that may answer: its file is the one of its manifest, its features are this build's, and it beat the seasonal-naive forecast. */
 export interface ServedModel {
@@ -39,12 +39,15 @@ const WEEK_MS = 7 * 86_400_000;
 /** Past that a series model is given at most; more of it changes little and costs memory for each service. */
 const MAX_HISTORY_STEPS = 20_000;
 
-/** Reads and checks the model of a folder, of either kind. Throws FallbackError with the reason of the refusal. */
-export async function readServedModel(folder: string): Promise<ServedModel> {
+/**
+ * Reads and checks the model of a folder, of either kind. Throws FallbackError with the reason of the refusal.
+ * @param world what its feature groups will be given
+ */
+export async function readServedModel(folder: string, world: WorldSource = NO_WORLD): Promise<ServedModel> {
   if (folder === "") throw new FallbackError("MODEL_MISSING", "the configuration names no model");
   if ((await kindOf(folder)) === "series") {
     const { manifest, bytes } = await readSeriesModel(folder);
-    return fromSeries(folder, manifest, bytes);
+    return fromSeries(folder, manifest, bytes, world);
   }
   const { manifest, bytes } = await readModel(folder);
   return fromDemand(folder, manifest, bytes);
@@ -83,7 +86,7 @@ function fromDemand(folder: string, manifest: Manifest, bytes: Uint8Array): Serv
   };
 }
 
-function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array): ServedModel {
+function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array, world: WorldSource): ServedModel {
   const { season, horizon, levels, inputs, step_ms: stepMs } = manifest;
   if (stepMs === undefined)
     throw new FallbackError("SCHEMA_MISMATCH", "the manifest names no step_ms: it cannot be told which load it is for");
@@ -92,12 +95,8 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array)
       "SCHEMA_MISMATCH",
       `the model looks ${horizon} steps of ${stepMs} ms ahead, plans need one hour`,
     );
-  const [lacking] = groupNeeds(manifest.groups);
-  if (lacking !== undefined)
-    throw new FallbackError(
-      "COVARIATES_MISSING",
-      `its feature group ${lacking.name} needs ${lacking.needs.join(" and ")}, which the server does not give it`,
-    );
+  const lacking = world.lacks(manifest.groups);
+  if (lacking !== null) throw new FallbackError("COVARIATES_MISSING", lacking);
   if (!beatsSeasonalNaive(manifest))
     throw new FallbackError("MODEL_NOT_BETTER", "the gate in the manifest does not beat the seasonal-naive forecast");
   const statistics = manifest.feature_statistics ?? null;

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import fc from "fast-check";
 import { BallastError } from "../../../common/errors.ts";
+import { routeOf } from "./access-log-request.ts";
 import { readHolidays, readSignals } from "./dated-csv.ts";
-import { readRouteVisits, routeOf } from "./route-visits.ts";
+
+import { readRouteVisits } from "./route-visits.ts";
 
 const scratch = await mkdtemp(join(tmpdir(), "ballast-covariates-"));
 after(() => rm(scratch, { recursive: true, force: true }));
