@@ -83,7 +83,13 @@ const DRAWS: Readonly<Record<string, Draw>> = {
   "spikes at random": (random) =>
     asked(24, 12, 8, 1_500, (t) => 20 + 4 * wave(t, 24) + random.normal() + (random.next() < 0.02 ? 200 : 0)),
   "spikes at fixed hours": (random) =>
-    asked(24, 24, 6, 1_000, (t) => 10 + random.normal() + (t % 24 === 3 || t % 24 === 15 ? 150 + 10 * random.normal() : 0)),
+    asked(
+      24,
+      24,
+      6,
+      1_000,
+      (t) => 10 + random.normal() + (t % 24 === 3 || t % 24 === 15 ? 150 + 10 * random.normal() : 0),
+    ),
   "square wave": (random) => asked(48, 24, 6, 1_200, (t) => (t % 48 < 20 ? 10 : 200) + 2 * random.normal()),
   "saturated at a ceiling": (random) =>
     asked(24, 12, 8, 1_200, (t) => Math.min(100, 80 + 40 * wave(t, 24) + 6 * random.normal())),
@@ -98,7 +104,8 @@ const DRAWS: Readonly<Record<string, Draw>> = {
   "months of years": (random) =>
     asked(12, 12, 3, 144, (t) => (112 + 2.6 * t) * (1 + 0.2 * wave(t, 12)) * Math.exp(0.03 * random.normal())),
   "weeks of years": (random) => asked(52, 8, 4, 200, (t) => 900 + 200 * wave(t, 52) + 40 * random.normal()),
-  "days of two years": (random) => asked(7, 14, 6, 730, (t) => 70 + (t % 7 >= 5 ? -30 : 5) + 0.03 * t + 5 * random.normal()),
+  "days of two years": (random) =>
+    asked(7, 14, 6, 730, (t) => 70 + (t % 7 >= 5 ? -30 : 5) + 0.03 * t + 5 * random.normal()),
   "long and fine": (random) => {
     let noise = 0;
     return asked(1_440, 60, 10, 50_000, (t) => {

@@ -10,7 +10,7 @@ function scored(task: string, answer: [number, number], holt: [number, number], 
   return {
     task,
     horizonMinutes: 15,
-    answered: "model",
+    led: "model 100 %",
     scores: new Map([
       ["seasonal naive", of(naive)],
       ["Holt damped", of(holt)],

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
-import { COMBINATION, holdContest, MODEL } from "../../control/forecast/series/contest.ts";
+import { COMBINATION, holdContest, MIXTURE, MODEL } from "../../control/forecast/series/contest.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
@@ -9,7 +9,7 @@ import { ROOT } from "../lib/native-build.ts";
 import { GIFT_EVAL_LEVELS } from "./metrics.ts";
 import { HORIZON_MINUTES, type SuiteTask } from "./suite-data.ts";
 
-/** What is chosen per series without a look at the test windows: see `holdContest`. */
+/** The mixture whose shares were fixed per series without a look at the test windows: see `holdContest`. */
 const ANSWER = "answer";
 /** How much worse than seasonal naive the answer may be on one series. */
 const WORST_RATIO = 1.05;
@@ -18,7 +18,8 @@ const WORST_RATIO = 1.05;
 export interface SuiteScore {
   task: string;
   horizonMinutes: number;
-  answered: string;
+  /** The largest share of the mixture that answered. */
+  led: string;
   scores: Map<string, { mase: number; wql: number }>;
 }
 
@@ -77,12 +78,12 @@ export async function scoreSuite(tasks: readonly SuiteTask[], models: string): P
   for (const task of tasks) {
     const model = await SeriesModel.open(modelFolder(models, task)).catch(() => null);
     try {
-      const { rows, answered } = await holdContest(task.values, { ...task, levels: GIFT_EVAL_LEVELS, model });
+      const { rows, answered, shares } = await holdContest(task.values, { ...task, levels: GIFT_EVAL_LEVELS, model });
       const scores = new Map(rows.map(({ name, mase, wql }) => [name, { mase, wql }]));
       scores.set(ANSWER, scores.get(answered)!);
       // Without a model the anchor is what a series forecast says.
       if (model === null) scores.set(MODEL, scores.get(COMBINATION)!);
-      scored.push({ task: task.name, horizonMinutes: task.horizonMinutes, answered, scores });
+      scored.push({ task: task.name, horizonMinutes: task.horizonMinutes, led: ledBy(shares), scores });
     } finally {
       model?.close();
     }
@@ -90,15 +91,21 @@ export async function scoreSuite(tasks: readonly SuiteTask[], models: string): P
   return scored;
 }
 
+function ledBy(shares: ReadonlyMap<string, number>): string {
+  const [name, share] = [...shares].reduce((most, one) => (one[1] > most[1] ? one : most));
+  return `${name} ${(100 * share).toFixed(0)} %`;
+}
+
 export function summarise(scored: readonly SuiteScore[]): SuiteSummary {
   const names = [...scored[0]!.scores.keys()].filter((name) => scored.every((one) => one.scores.has(name)));
   const mean = (name: string, score: "mase" | "wql", of = scored) =>
     of.reduce((sum, one) => sum + one.scores.get(name)![score], 0) / of.length;
   const rows = names
+    .filter((name) => name !== MIXTURE)
     .map((name) => ({ name, mase: mean(name, "mase"), wql: mean(name, "wql") }))
     .sort((a, b) => a.mase - b.mase);
   const answer = rows.find(({ name }) => name === ANSWER)!;
-  const baselines = rows.filter(({ name }) => ![ANSWER, MODEL, COMBINATION].includes(name));
+  const baselines = rows.filter(({ name }) => ![ANSWER, MODEL, COMBINATION, MIXTURE].includes(name));
   const ratios = scored.map(({ task, horizonMinutes, scores }) => {
     const [own, naive] = [scores.get(ANSWER)!, scores.get("seasonal naive")!];
     return { task: `${task} ${horizonMinutes} min`, ratio: Math.max(own.mase / naive.mase, own.wql / naive.wql) };
@@ -117,7 +124,7 @@ export function summarise(scored: readonly SuiteScore[]): SuiteSummary {
     ]),
   ];
   return {
-    table: `${aligned(lines)}\n${aligned([["series", "min", "answered by", "MASE", "wQL", "model", "seasonal naive"], ...perTask(scored)])}`,
+    table: `${aligned(lines)}\n${aligned([["series", "min", "answer led by", "MASE", "wQL", "model", "seasonal naive"], ...perTask(scored)])}`,
     beatsBaselines: baselines.every(({ mase, wql }) => answer.mase < mase && answer.wql < wql),
     worstRatio: worst.ratio,
     worstTask: worst.task,
@@ -128,13 +135,13 @@ export function summarise(scored: readonly SuiteScore[]): SuiteSummary {
 }
 
 function perTask(scored: readonly SuiteScore[]): string[][] {
-  return scored.map(({ task, horizonMinutes, answered, scores }) => {
+  return scored.map(({ task, horizonMinutes, led, scores }) => {
     const show = (name: string) => `${scores.get(name)!.mase.toFixed(3)} ${scores.get(name)!.wql.toFixed(3)}`;
     const own = scores.get(ANSWER)!;
     return [
       task,
       String(horizonMinutes),
-      answered,
+      led,
       own.mase.toFixed(3),
       own.wql.toFixed(3),
       show(MODEL),

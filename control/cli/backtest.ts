@@ -27,8 +27,8 @@ GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQ
 --html FILE     write a page with the table and a plot of every window
 --seed N        the same seed, data and code give the same model (default 1)
 --json          only the RESULT line
-Who answers is chosen on windows before the first one: the combination of simple forecasts, unless a baseline was clearly better there,
-and the model only if it was better than that one on a span that it had not seen. The line \`answered by\` says which it was.`;
+What answers is a mixture of the forecasts in the table: shares are fixed on windows before the first one, the model's on a span that it had
+not seen. The line \`mixture of\` says them.`;
 
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 const repo = resolve(import.meta.dirname, "../..");
@@ -63,16 +63,14 @@ export async function run(args: string[], io: Io): Promise<number> {
       levels: LEVELS,
       model: model?.series ?? null,
     });
-    const { rows, answered, windows } = contest;
+    const { rows, answered, shares, windows } = contest;
     const answer = rows.find(({ name }) => name === answered)!;
     if (contest.refused > 0)
-      io.err(
-        `${contest.refused} answers of the model were refused; the combination or seasonal naive stands in for them`,
-      );
+      io.err(`${contest.refused} answers of the model were refused; the mixture of the others stands in for them`);
     rows.sort((a, b) => a.mase - b.mase);
     if (!flags.json) {
       io.out(table(rows));
-      io.out(`answered by ${answered}${model === null ? "" : `; trained by ${model.by}`}`);
+      io.out(`mixture of ${sharesText(shares)}${model === null ? "" : `; model trained by ${model.by}`}`);
     }
     if (flags.html !== undefined) {
       const title = `Backtest of ${flags.value} in ${basename(flags.csv)}`;
@@ -91,6 +89,7 @@ export async function run(args: string[], io: Io): Promise<number> {
       coverage: { "0.1": answer.coverage[0], "0.9": answer.coverage.at(-1) },
       model_mase: model === null ? null : of("model"),
       answered_by: answered,
+      shares: Object.fromEntries(bySize(shares).map(([name, share]) => [name, Number(share.toFixed(4))])),
       pipeline: model?.by ?? null,
     };
     io.out(`RESULT ${JSON.stringify(result)}`);
@@ -241,6 +240,18 @@ function parse(args: string[]): Flags {
     json: values.json === true,
     help: values.help === true,
   };
+}
+
+function bySize(shares: ReadonlyMap<string, number>): [string, number][] {
+  return [...shares].sort((a, b) => b[1] - a[1]);
+}
+
+/** Shares below a percent are summed up. */
+function sharesText(shares: ReadonlyMap<string, number>): string {
+  const shown = bySize(shares).filter(([, share]) => share >= 0.01);
+  const rest = shares.size - shown.length;
+  const parts = shown.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`);
+  return [...parts, ...(rest > 0 ? [`${rest} others under 1 %`] : [])].join(", ");
 }
 
 function table(rows: readonly WindowScores[]): string {

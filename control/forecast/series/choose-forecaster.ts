@@ -1,10 +1,8 @@
-import { scoreWindows, type Window, type WindowForecaster, windowsAt } from "./window-backtest.ts";
+import { scoreForecasts, type Window, windowsAt } from "./window-backtest.ts";
 
 /** Windows that a choice looks at, at most, and how many horizons before the test they may lie. */
 const MAX_WINDOWS = 24;
 const MAX_SPAN_HORIZONS = 24;
-/** A simpler answer gives way only to one that was better by so many standard errors of their paired difference. */
-const STANDARD_ERRORS = 1;
 
 export interface ChoiceOptions {
   season: number;
@@ -27,45 +25,31 @@ export function choiceWindows(history: Float64Array, horizon: number, span: numb
   return windowsAt(history, horizon, starts);
 }
 
-/** Loss of one forecaster per window: half of its MASE and half of its pinball loss, each in units of the reference's mean. */
-export async function choiceLosses(
-  candidates: ReadonlyMap<string, WindowForecaster>,
+/**
+ * Loss per forecaster and window: half of its MASE and half of its pinball loss, each in units of the reference's mean. Windows in which
+ * nothing was observed are left out; one with an answer that is not finite counts as infinitely bad.
+ */
+export function choiceLosses(
+  forecasts: ReadonlyMap<string, Float64Array[][]>,
   windows: readonly Window[],
   reference: string,
   options: ChoiceOptions,
-): Promise<Map<string, number[]>> {
-  const scored = new Map<string, { mase: number; loss: number }[]>();
-  for (const [name, forecaster] of candidates)
-    scored.set(name, (await scoreWindows(name, windows, forecaster, options)).single);
-  const observed = windows.map((_, i) => Number.isFinite(scored.get(reference)![i]!.mase));
+): Map<string, number[]> {
+  const scored = new Map(
+    [...forecasts].map(([name, said]) => [name, scoreForecasts(name, windows, said, options).single]),
+  );
+  const observed = windows.map(({ actual }) => actual.some((value) => Number.isFinite(value)));
   const kept = (name: string) => scored.get(name)!.filter((_, i) => observed[i]);
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const mase = mean(kept(reference).map((one) => one.mase)) || 1;
   const loss = mean(kept(reference).map((one) => one.loss)) || 1;
   return new Map(
-    [...candidates.keys()].map((name) => [name, kept(name).map((one) => (one.mase / mase + one.loss / loss) / 2)]),
+    [...forecasts.keys()].map((name) => [
+      name,
+      kept(name).map((one) => {
+        const both = (one.mase / mase + one.loss / loss) / 2;
+        return Number.isFinite(both) ? both : Number.POSITIVE_INFINITY;
+      }),
+    ]),
   );
-}
-
-/**
- * The name with the least mean loss. `preferred`, where it is among them, gives way only to one that is better by more than a standard
- * error of the difference: the least of many means is partly luck. Null without a window.
- */
-export function chooseByLoss(losses: ReadonlyMap<string, readonly number[]>, preferred?: string): string | null {
-  let best: string | null = null;
-  let least = Number.POSITIVE_INFINITY;
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  for (const [name, values] of losses) {
-    if (values.length > 0 && mean(values) < least) {
-      best = name;
-      least = mean(values);
-    }
-  }
-  const own = preferred === undefined ? undefined : losses.get(preferred);
-  if (best === null || own === undefined || own.length === 0 || best === preferred) return best;
-  const other = losses.get(best)!;
-  const differences = own.map((value, i) => value - other[i]!);
-  const middle = mean(differences);
-  const variance = differences.reduce((sum, value) => sum + (value - middle) ** 2, 0) / Math.max(1, own.length - 1);
-  return middle > STANDARD_ERRORS * Math.sqrt(variance / own.length) ? best : preferred!;
 }

@@ -46,22 +46,37 @@ export async function scoreWindows(
   forecaster: WindowForecaster,
   options: { season: number; levels: readonly number[] },
 ): Promise<WindowScores> {
+  const forecasts: Float64Array[][] = [];
+  for (const { past } of windows) forecasts.push(await forecaster(past.slice()));
+  return scoreForecasts(name, windows, forecasts, options);
+}
+
+/** The scores of forecasts that were made before, one per window. */
+export function scoreForecasts(
+  name: string,
+  windows: readonly Window[],
+  forecasts: Float64Array[][],
+  options: { season: number; levels: readonly number[] },
+): WindowScores {
   const { season, levels } = options;
   const whole = new ScoreBoard(levels);
   const single: WindowScores["single"] = [];
-  const forecasts: Float64Array[][] = [];
-  for (const { index, past, actual } of windows) {
-    const quantiles = await forecaster(past.slice());
+  // Where all that was observed is nought, Σ|y| is no measure of it: the scales of the windows stand in.
+  let size = 0;
+  let observedSize = 0;
+  for (const [i, { index, past, actual }] of windows.entries()) {
     const scale = scaleOf(past, season);
     const own = new ScoreBoard(levels);
     for (let h = 0; h < actual.length; h++) {
-      const said = quantiles.map((level) => level[h]!);
+      const said = forecasts[i]!.map((level) => level[h]!);
       whole.add(String(index), scale, actual[h]!, said);
       own.add(String(index), scale, actual[h]!, said);
+      if (!Number.isFinite(actual[h]!)) continue;
+      size += scale;
+      observedSize += Math.abs(actual[h]!);
     }
     const { mase, pinball } = own.scores();
     single.push({ mase, loss: pinball.reduce((sum, loss) => sum + loss, 0) / levels.length / scale });
-    forecasts.push(quantiles);
   }
   const mean = (sample: number[]): number => sample.reduce((sum, value) => sum + value, 0) / sample.length;
   const observed = single.filter(({ mase }) => Number.isFinite(mase));
@@ -73,8 +88,7 @@ export async function scoreWindows(
           mean,
         );
   const scores = whole.scores();
-  // Nought of nought: a series of zeros that was forecast as such.
-  const wql = scores.pinball.every((loss) => loss === 0) ? 0 : scores.wql;
+  const wql = observedSize > 0 ? scores.wql : (2 * mean(scores.pinball) * scores.count) / size;
   return { name, ...scores, wql, interval, forecasts, single };
 }
 

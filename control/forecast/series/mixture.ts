@@ -1,0 +1,89 @@
+/** Weight of a forecaster: (least loss / its loss) to this power. One that is a tenth worse than the best has a fifth of its say. */
+const SHARPNESS = 16;
+/** How many times its weight the preferred one gets: it adapts within a series, the others' parameters look back at all of it. */
+const PREFERENCE = 3;
+/** Weight of the oldest window's loss against the newest one's. */
+const FADED = 0.3;
+/** A smaller share is not worth asking for. */
+const LEAST_SHARE = 1e-4;
+/** A window counts by the median loss of all in it, plus this share of what is usual: around a jump all are wrong, and that tells little. */
+const DIFFICULTY_FLOOR = 0.3;
+/** Of the reference's loss: keeps the ratio of losses finite where a forecaster makes no error. */
+const LEAST_LOSS = 1e-6;
+
+/**
+ * Shares of forecasters by what they got wrong on the same windows before (inverse loss: Bates & Granger 1969), newest windows counting
+ * most; the names of those that have a share, which sum to 1. Empty without a window.
+ * @param losses per name one loss per window, oldest first
+ */
+export function sharesByLoss(losses: ReadonlyMap<string, readonly number[]>, preferred?: string): Map<string, number> {
+  const known = [...losses].filter(([, values]) => values.length > 0);
+  const difficulty = (known[0]?.[1] ?? []).map((_, i) => median(known.map(([, values]) => values[i]!)));
+  const usual = DIFFICULTY_FLOOR * median(difficulty);
+  const means = known
+    .map(([name, values]): [string, number] => [
+      name,
+      faded(values.map((value, i) => value / (difficulty[i]! + usual || 1))),
+    ])
+    .filter(([, mean]) => Number.isFinite(mean));
+  const least = Math.min(...means.map(([, mean]) => mean));
+  const weights = means.map(([name, mean]): [string, number] => [
+    name,
+    (name === preferred ? PREFERENCE : 1) * ((least + LEAST_LOSS) / (mean + LEAST_LOSS)) ** SHARPNESS,
+  ]);
+  const all = weights.reduce((sum, [, weight]) => sum + weight, 0);
+  const kept = weights.filter(([, weight]) => weight / all > LEAST_SHARE);
+  const total = kept.reduce((sum, [, weight]) => sum + weight, 0);
+  return new Map(kept.map(([name, weight]) => [name, weight / total]));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+/** Of the roots, so that a few bad windows do not decide. */
+function faded(values: readonly number[]): number {
+  let sum = 0;
+  let total = 0;
+  for (const [i, value] of values.entries()) {
+    const weight = FADED ** ((values.length - 1 - i) / values.length);
+    sum += weight * Math.sqrt(value);
+    total += weight;
+  }
+  return (sum / total) ** 2;
+}
+
+/**
+ * Weighted mean of forecasts level by level (Vincentization: Lichtendahl, Grushka-Cockayne & Winkler 2013), so that levels that do not cross
+ * in any of them do not cross in the mean.
+ */
+export function mixed(parts: readonly { share: number; quantiles: readonly Float64Array[] }[]): Float64Array[] {
+  // An exponential of a trend can overflow in one window though it never did before.
+  const finite = parts.filter(({ quantiles }) =>
+    quantiles.every((row) => row.every((value) => Number.isFinite(value))),
+  );
+  const used = finite.length > 0 ? finite : parts;
+  const total = used.reduce((sum, { share }) => sum + share, 0);
+  return used[0]!.quantiles.map((row, q) =>
+    row.map((_, h) => used.reduce((sum, { share, quantiles }) => sum + (share / total) * quantiles[q]![h]!, 0)),
+  );
+}
+
+/**
+ * The value that a series has held for longer than it ever held one before, and for at least `least` steps; null where it has not. Such a
+ * series was switched off or capped: no forecaster that remembers what it was before does as well.
+ */
+export function heldValue(past: ArrayLike<number>, least: number): number | null {
+  let longest = 0;
+  let run = 1;
+  for (let t = 1; t < past.length; t++) {
+    if (past[t] === past[t - 1]) {
+      run++;
+      continue;
+    }
+    longest = Math.max(longest, run);
+    run = 1;
+  }
+  return run >= least && run > longest ? past[past.length - 1]! : null;
+}
