@@ -12,6 +12,8 @@ export const COMMITTED = join(ROOT, "models/committed/robot-shop");
 /** Where training leaves its files; one that was interrupted goes on from them. */
 export const WORK = join(ROOT, ".ballast/train-robot-shop");
 const SHAPE = { season: TASK.season, horizon: TASK.horizon };
+/** Of the task's series. The model looks ten minutes ahead; plans need an hour, so no server lets it steer. */
+const STEP_MS = 10_000;
 
 /** What may be learnt from: of each series the steps before the first test window, and nothing else. */
 export function trainingSpan(windows: readonly TestWindow[]): TrainingSeries[] {
@@ -27,6 +29,7 @@ export async function trainRobotShop(
   return await trainSeries({
     shape: SHAPE,
     levels: GIFT_EVAL_LEVELS,
+    stepMs: STEP_MS,
     series: trainingSpan(windows),
     workDir: WORK,
     venvDir: join(ROOT, ".ballast/venv"),

@@ -279,7 +279,25 @@ export const StatusAnswer = z.strictObject({
     })
     .nullable()
     .describe("the change-risk model; null when ballast.yaml names none"),
-  forecast: z.looseObject({ model: z.string(), reason: z.looseObject({ text: z.string() }).nullable().optional() }),
+  forecast: z.looseObject({
+    model: z.string(),
+    reason: z.looseObject({ text: z.string() }).nullable().optional(),
+    covariates: z
+      .array(
+        z.strictObject({
+          source: z.enum(["holidays", "signals", "accessLog", "tickets"]),
+          field: z.string().describe("of ballast.yaml"),
+          state: z
+            .enum(["ok", "kept", "stale", "missing"])
+            .describe(
+              "kept: the files cannot be read, what was read before is used; stale, missing: models that need it do not answer",
+            ),
+          text: z.string(),
+          used: z.boolean().describe("whether a model needed it in the last two hours of the planning calendar"),
+        }),
+      )
+      .describe("what the feature groups of models are made of beside the load"),
+  }),
   unreachable: z.array(z.looseObject({ url: z.string(), reason: z.string() })),
   services: z.array(
     z.strictObject({
@@ -344,6 +362,9 @@ export const ModelAnswer = z.strictObject({
       verdict: z.enum(["off", "warming", "steady", "warn", "drifted"]),
       text: z.string().nullable(),
       inputs: z.array(z.strictObject({ name: z.string(), divergence: z.number() })).describe("largest first"),
+      signs: z
+        .array(z.strictObject({ name: z.string(), divergence: z.number() }))
+        .describe("of the loads themselves: noise_change, size_change, noise, gaps; largest first"),
       residuals: z.number().nullable(),
       windows: z.int(),
     }),

@@ -32,6 +32,12 @@ export function modelMetrics(models: Pick<ModelDesk, "view">): Metric[] {
       samples: drift.inputs.map(({ name, divergence }) => ({ labels: { input: name }, value: divergence })),
     },
     {
+      name: "ballast_model_load_divergence",
+      help: "The same of each sign of the loads themselves: noise_change, size_change, noise, gaps.",
+      type: "gauge",
+      samples: drift.signs.map(({ name, divergence }) => ({ labels: { sign: name }, value: divergence })),
+    },
+    {
       name: "ballast_model_residual_divergence",
       help: "The same for the shares observed between the levels.",
       type: "gauge",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { type FeatureStatistics, featureStatistics } from "../../control/features/feature-statistics.ts";
 import type { FittedGroup } from "../../control/features/groups/grouped-inputs.ts";
+import { signStatistics } from "../../control/features/series/load-signs.ts";
 import {
   CONTEXT_CHANNELS,
   SEQUENCE_CHANNELS,
@@ -96,6 +97,8 @@ export interface TrainingSpec {
   examples: Record<string, number>;
   /** Of the training rows; a server that serves the model holds what it asks against it. */
   feature_statistics: FeatureStatistics;
+  /** Of the loads themselves, over all of each series. */
+  load_statistics: FeatureStatistics | null;
   /** Split and place of the examples that have a witness, in the order of the witness files. */
   witnesses: [string, number][];
   data_sha256: string;
@@ -104,7 +107,7 @@ export interface TrainingSpec {
 }
 
 /** Raised when the files change their form. */
-const FILES_VERSION = 4;
+const FILES_VERSION = 5;
 
 /**
  * Writes `<dir>/examples/<split>/data.tfrecord` for the pipeline, `<dir>/rows/<split>.bin` for training without it, and
@@ -191,6 +194,10 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
     examples,
     feature_statistics: await statisticsOf(dir, columns),
+    load_statistics: signStatistics(
+      usable.map(({ one }) => one),
+      shape.season,
+    ),
     witnesses: witnessed,
     data_sha256: digestOf(usable.map(({ one }) => one)),
     key,

@@ -23,7 +23,9 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-async function changed(name: string, change: (manifest: SeriesManifest) => Partial<SeriesManifest>): Promise<string> {
+type Change = (manifest: SeriesManifest) => { [K in keyof SeriesManifest]?: SeriesManifest[K] | undefined };
+
+async function changed(name: string, change: Change): Promise<string> {
   const folder = join(scratch, name);
   await cp(COMMITTED, folder, { recursive: true });
   const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")) as SeriesManifest;
@@ -87,9 +89,9 @@ test("what came before the first reading is no past: too little of it is told, a
   assert.match(forecast.fallbackReasons[0]!, /^HISTORY_TOO_SHORT: the model needs \d+ steps of history$/);
 });
 
-const refusals: [string, string, (manifest: SeriesManifest) => Partial<SeriesManifest>][] = [
-  ["no length of a step", "SCHEMA_MISMATCH", () => ({})],
-  ["a horizon that is no hour", "SCHEMA_MISMATCH", () => ({ step_ms: 10_000 })],
+const refusals: [string, string, Change][] = [
+  ["no length of a step", "SCHEMA_MISMATCH", () => ({ step_ms: undefined })],
+  ["a horizon that is no hour", "SCHEMA_MISMATCH", () => ({})],
   ["another schema", "SCHEMA_MISMATCH", () => ({ step_ms: STEP_MS, schema_hash: "0000000000000000" })],
   [
     "a gate that seasonal naive passes better",

@@ -27,6 +27,8 @@ export interface ServedModel {
   minHistorySteps: number;
   /** Distribution of its inputs in training; null: not recorded, so drift of inputs cannot be judged. */
   statistics: FeatureStatistics | null;
+  /** How loads were in training, by their signs over `season` steps; null: not recorded. */
+  signs: { statistics: FeatureStatistics; season: number } | null;
   /** Share of held-out observations at or below each level. */
   coverage: readonly number[];
   bytes: Uint8Array;
@@ -80,6 +82,7 @@ function fromDemand(folder: string, manifest: Manifest, bytes: Uint8Array): Serv
     historySteps: FEATURE_HISTORY_STEPS,
     minHistorySteps: 1,
     statistics,
+    signs: null,
     coverage: manifest.backtest.scores.model.coverage,
     bytes,
     worker: { kind: "demand", levels, statistics },
@@ -114,6 +117,7 @@ function fromSeries(folder: string, manifest: SeriesManifest, bytes: Uint8Array,
     historySteps: Math.max(minHistorySteps, Math.min(MAX_HISTORY_STEPS, reachOf(manifest))),
     minHistorySteps,
     statistics,
+    signs: manifest.load_statistics === undefined ? null : { statistics: manifest.load_statistics, season },
     coverage: manifest.gate.model.coverage,
     bytes,
     worker: { kind: "series", season, horizon, stepMs, groups: manifest.groups, levels, inputs, statistics },

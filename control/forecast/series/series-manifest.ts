@@ -56,6 +56,8 @@ export const seriesManifestSchema = z.object({
   }),
   /** How the inputs were distributed in training; absent: drift of inputs is not judged. */
   feature_statistics: featureStatisticsSchema.optional(),
+  /** How the loads themselves were, by their signs (control/features/series/load-signs.ts); absent: they are not judged. */
+  load_statistics: featureStatisticsSchema.optional(),
 });
 
 export type SeriesManifest = z.infer<typeof seriesManifestSchema>;

@@ -22,7 +22,13 @@ const statistics = featureStatistics(rows(5_000), NAMES.length, NAMES);
 const counter = new InputHistogram(statistics, NAMES);
 
 function served(steps: number, make: () => Float32Array): DriftMonitor {
-  const monitor = new DriftMonitor({ statistics, coverage: [0.1, 0.5, 0.9], stepMs: STEP, spanSteps: SEASON });
+  const monitor = new DriftMonitor({
+    statistics,
+    signs: null,
+    coverage: [0.1, 0.5, 0.9],
+    stepMs: STEP,
+    spanSteps: SEASON,
+  });
   for (let step = 0; step < steps; step++) monitor.observeInputs(counter.count(make(), NAMES.length, 1), step * STEP);
   return monitor;
 }
@@ -67,7 +73,13 @@ test("errors on one side alone are drift although every input looks like trainin
     load: 1,
     losses: { model: { pinball: [1, 1, 1], covered, absolute: 1, scaled: 1 } },
   });
-  const monitor = new DriftMonitor({ statistics: null, coverage: [0.1, 0.5, 0.9], stepMs: STEP, spanSteps: SEASON });
+  const monitor = new DriftMonitor({
+    statistics: null,
+    signs: null,
+    coverage: [0.1, 0.5, 0.9],
+    stepMs: STEP,
+    spanSteps: SEASON,
+  });
   assert.equal(monitor.state().verdict, "off");
   for (let i = 0; i < 12; i++) monitor.observeOutcome(outcome([12, 60, 108]), "model");
   assert.equal(monitor.state().verdict, "steady");

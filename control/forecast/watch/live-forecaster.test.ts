@@ -6,6 +6,8 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { LoadHistory } from "../../features/load-history.ts";
 import { FEATURE_STEP_MS } from "../../features/schema.ts";
+import { SeededRandom } from "../../features/seeded-random.ts";
+import { signStatistics } from "../../features/series/load-signs.ts";
 import { syntheticLoad } from "../../features/synthetic-load.ts";
 import type { DemandForecast } from "../forecast.ts";
 import { type DriftPolicy, LiveForecaster } from "./live-forecaster.ts";
@@ -127,3 +129,39 @@ for (const policy of ["warn", "fallback"] as const) {
     }
   });
 }
+
+test("gaps in the loads of a pipeline model, whose inputs do not show them, are drift once half a season has them", async () => {
+  // The committed one looks an hour ahead on loads by the minute.
+  const folder = join(scratch, "minutes");
+  const season = 360;
+  const stepMs = 60_000;
+  await cp(fileURLToPath(new URL("../../../models/committed/robot-shop", import.meta.url)), folder, {
+    recursive: true,
+  });
+  const random = new SeededRandom(4);
+  const load = (t: number) => 90 + 30 * Math.sin((2 * Math.PI * t) / season) + 2 * random.normal();
+  const trained = signStatistics([{ values: Float64Array.from({ length: 12 * season }, (_, t) => load(t)) }], season);
+  const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+  await writeFile(
+    join(folder, "manifest.json"),
+    JSON.stringify({ ...manifest, step_ms: stepMs, load_statistics: trained }),
+  );
+  const live = await open(folder);
+  const history = new LoadHistory({ stepMs });
+  const [turn, end] = [10 * season, 12 * season];
+  for (let t = 0; t < end; t++) if (t < turn || t % 4 !== 0) history.append("a", t * stepMs, load(t));
+  const verdictAt = async (from: number, to: number) => {
+    for (let t = from; t < to; t += 60) {
+      await live.forecast(history, ["a"], t * stepMs);
+      await live.settled();
+    }
+    return live.status().drift;
+  };
+  const before = await verdictAt(6 * season, turn);
+  assert.equal(before.signs.length, 4);
+  // Inputs are judged after a week.
+  assert.deepEqual([before.verdict, before.text], ["warming", null], JSON.stringify(before));
+  const after = await verdictAt(turn, end);
+  assert.equal(after.verdict, "drifted", JSON.stringify(after));
+  assert.match(after.text!, /^loads are beyond what training saw \(gaps/);
+});

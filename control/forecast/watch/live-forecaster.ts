@@ -1,4 +1,5 @@
 import type { LoadHistory } from "../../features/load-history.ts";
+import { signReach, signsAt } from "../../features/series/load-signs.ts";
 import { seasonalNaive } from "../baselines.ts";
 import type { DemandForecast } from "../forecast.ts";
 import {
@@ -160,8 +161,11 @@ export class LiveForecaster implements Forecaster {
       }
       return opened.reason;
     }
-    const { statistics, coverage, stepMs, driftSpanSteps: spanSteps } = opened.model;
-    this.#drift = this.#options.drift === "off" ? null : new DriftMonitor({ statistics, coverage, stepMs, spanSteps });
+    const { statistics, signs, coverage, stepMs, driftSpanSteps: spanSteps } = opened.model;
+    this.#drift =
+      this.#options.drift === "off"
+        ? null
+        : new DriftMonitor({ statistics, signs: signs?.statistics ?? null, coverage, stepMs, spanSteps });
     this.#book.clear();
     this.#chain.use(opened.engine);
     return null;
@@ -193,6 +197,24 @@ export class LiveForecaster implements Forecaster {
     return verdict === "drifted" ? { code: "MODEL_DRIFTED", text: text ?? "the model has drifted" } : null;
   }
 
+  /** Shows the drift monitor how the loads are themselves, once per window. */
+  async #lookAtLoads(history: LoadHistory, sample: readonly string[], issuedAtMs: number): Promise<void> {
+    const signs = this.#chain.model?.signs ?? null;
+    const drift = this.#drift;
+    if (signs === null || drift === null || history.stepMs !== this.#chain.model?.stepMs) return;
+    const rows: number[] = [];
+    let turnStartedAt = performance.now();
+    for (const service of sample) {
+      const past = history.tail(service, issuedAtMs, signReach(signs.season));
+      rows.push(...signsAt(past, past.length, signs.season));
+      if (performance.now() - turnStartedAt > MAX_TURN_MS) {
+        await new Promise((resolve) => setImmediate(resolve));
+        turnStartedAt = performance.now();
+      }
+    }
+    drift.observeSigns(Float32Array.from(rows));
+  }
+
   async #score(
     history: LoadHistory,
     services: readonly string[],
@@ -212,6 +234,7 @@ export class LiveForecaster implements Forecaster {
     if (first === undefined || horizonSteps === 0 || !this.#book.wants(first.issuedAtMs)) return;
     const { issuedAtMs, stepMs, levels } = first;
     const sample = sampleOf(services);
+    await this.#lookAtLoads(history, sample, issuedAtMs);
     const candidate = this.#candidate;
     const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answers;
     const noted: NotedService[] = [];
@@ -264,7 +287,7 @@ export class LiveForecaster implements Forecaster {
   }
 }
 
-const NO_DRIFT: DriftState = { verdict: "off", text: null, inputs: [], residuals: null, windows: 0 };
+const NO_DRIFT: DriftState = { verdict: "off", text: null, inputs: [], signs: [], residuals: null, windows: 0 };
 
 /** The same services at every window, spread over all names. */
 function sampleOf(services: readonly string[]): string[] {

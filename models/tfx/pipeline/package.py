@@ -93,6 +93,7 @@ def manifest(exported: dict, ensemble: Ensemble, gate: dict, spec: Spec, pipelin
         "gate": gate,
         "moved_inputs": moved or {},
         "feature_statistics": spec.feature_statistics,
+        **({} if spec.load_statistics is None else {"load_statistics": spec.load_statistics}),
     }
 
 

@@ -30,6 +30,8 @@ class Spec:
     witnesses: list
     data_sha256: str
     key: str
+    #: Of the loads themselves; None where no series is long enough.
+    load_statistics: dict | None = None
 
     @staticmethod
     def load(path: str | Path) -> "Spec":
