@@ -48,7 +48,10 @@ export async function run(args: string[], io: Io): Promise<number> {
       `${series.values.length} steps leave ${Math.max(0, firstTest)} before the first window; more than a season of ${season} is needed`,
       { position: { file: flags.csv } },
     );
-  const note = series.missing === 0 ? "" : `, ${series.missing} without a reading`;
+  const note = [
+    series.missing === 0 ? "" : `, ${series.missing} without a reading`,
+    series.repeated === 0 ? "" : `, ${series.repeated} rows of a repeated hour of local time averaged`,
+  ].join("");
   io.err(
     `${series.values.length} steps of ${series.stepMs / 1000} s${note}; ${count} windows of ${horizon} from step ${firstTest}`,
   );

@@ -39,6 +39,14 @@ describe("a series in a CSV file", () => {
     assert.equal(missing, 4);
   });
 
+  test("has decimal commas where the separator is none, blanks around names, and fields over lines", async () => {
+    assert.deepEqual([...(await read("t; v\n0;1,5\n60;-,25\n120;1e3\n")).values], [1.5, -0.25, 1000]);
+    assert.deepEqual([...(await read('t,note,v\n0,"a\nb, ""c""\n",1\n60,,2\n120,"d",3\n')).values], [1, 2, 3]);
+    await assert.rejects(read('t,v\n0,"1,5"\n60,2\n120,3\n'), /csv:2.*1,5 is not a number/);
+    await assert.rejects(read('t,v\n0,1\n60,"2\n120,3\n'), /csv:3.*a quote is not closed/);
+    await assert.rejects(read("t,v,v\n0,1,2\n60,1,2\n120,1,2\n"), /csv:1.*two columns v, the 2. and the 3./);
+  });
+
   test("keeps its steps when clocks jitter", async () => {
     const { values } = await read("t,v\n0,1\n60,2\n120,3\n199,4\n240,5\n300,6\n");
     assert.deepEqual([...values], [1, 2, 3, 4, 5, 6]);

@@ -13,6 +13,8 @@ export interface CsvSeries {
   stepMs: number;
   /** Steps without a reading. */
   missing: number;
+  /** Rows of an hour that local time repeated in autumn, averaged with the first ones. */
+  repeated: number;
 }
 
 export interface SeriesCsvOptions {
@@ -27,12 +29,19 @@ export interface SeriesCsvOptions {
 
 /** Share by which a distance may differ from whole steps before it counts as odd: clocks jitter, months differ. */
 const JITTER = 0.35;
+/** Lines that one quoted field may span; an unclosed quote ends there instead of at the end of the file. */
+const MAX_FIELD_LINES = 100;
+const HOUR_MS = 3_600_000;
+/** Sunday mornings on which clocks are set back, in either half of the world: months counted from 0. */
+const BACK_MONTHS = new Set([2, 3, 8, 9, 10]);
+const BACK_BEFORE_HOUR = 4;
+const DECIMAL_COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
 const EMPTY = /^(|na|nan|null|none|-|\?)$/i;
 
 /**
- * Reads one column of a CSV file (RFC 4180 without line breaks in fields; comma, semicolon or tab) as a regular series. Times are those of
- * `series-time.ts`. The step is the most frequent distance of neighbours;
- * steps without a row are gaps. Throws SERIES_INVALID with file, line and what was expected.
+ * Reads one column of a CSV file (RFC 4180; comma, semicolon or tab; decimal commas where the separator is no comma) as a regular series. Times
+ * are those of `series-time.ts`. The step is the most frequent distance of neighbours; steps without a row are gaps; the hour that local
+ * times without a zone repeat in autumn is averaged into one, so that hours of the day stay where they were. Throws SERIES_INVALID with file, line and what was expected.
  */
 export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
   const [dayFirst, monthFirst] = [new TimeReader(false), new TimeReader(true)];
@@ -62,46 +71,92 @@ async function readWith(reader: TimeReader, file: string, options: SeriesCsvOpti
   let columns: { time: number; value: number; separator: string } | null = null;
   const times: number[] = [];
   const values: number[] = [];
-  let line = 0;
-  for await (const row of createInterface({
-    input: createReadStream(file, "utf8"),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
-    line++;
-    if (row.trim() === "") continue;
+  let repeated = 0;
+  for await (const { row, line } of rowsOf(file, fail)) {
     if (columns === null) {
-      const header = row.replace(/^\ufeff/, "");
-      const separator = [",", ";", "\t"].find((one) => csvCells(header, one).includes(value)) ?? ",";
-      const names = csvCells(header, separator).map((name) => name.trim());
-      for (const wanted of [time, value])
-        if (!names.includes(wanted)) fail(`no column ${wanted}; there are ${names.slice(0, 20).join(", ")}`, line);
-      columns = { time: names.indexOf(time), value: names.indexOf(value), separator };
+      columns = columnsOf(row.replace(/^\ufeff/, ""), time, value, (what) => fail(what, line));
       continue;
     }
     const cells = csvCells(row, columns.separator);
     const text = cells[columns.time]?.trim() ?? "";
     const at = reader.read(text);
     if (typeof at === "string") return fail(at, line);
-    const before = times.at(-1);
-    if (before !== undefined && at === before)
-      fail(
-        `${text} is there twice: times must ascend, each once (local times repeat an hour in autumn: write the offset)`,
-        line,
-      );
-    if (before !== undefined && at < before) fail(`${text} lies before the row above it: times must ascend`, line);
     const cell = cells[columns.value]?.trim() ?? "";
-    const number = EMPTY.test(cell) ? Number.NaN : Number(cell);
+    const plain = columns.separator !== "," && DECIMAL_COMMA.test(cell) ? cell.replace(",", ".") : cell;
+    const number = EMPTY.test(cell) ? Number.NaN : Number(plain);
     if (!Number.isFinite(number) && !EMPTY.test(cell))
       fail(`${cell} is not a ${Number.isNaN(number) ? "" : "finite "}number`, line);
+    const before = times.at(-1);
+    if (before !== undefined && at <= before) {
+      const first = isSetBack(text, at, before) ? times.lastIndexOf(at) : -1;
+      if (first < 0 && at === before) fail(`${text} is there twice: times must ascend, each once`, line);
+      if (first < 0) fail(`${text} lies before the row above it: times must ascend`, line);
+      const known = values[first]!;
+      values[first] = Number.isNaN(known) ? number : Number.isNaN(number) ? known : (known + number) / 2;
+      repeated++;
+      continue;
+    }
     if (times.length >= maxRows) fail(`more than ${maxRows} rows`, line);
     times.push(at);
     values.push(number);
   }
   if (times.length < 3) fail(`${times.length} rows; a series needs more`);
-  return onGrid(times, values, fail);
+  return { ...onGrid(times, values, fail), repeated };
 }
 
-function onGrid(times: readonly number[], values: readonly number[], fail: (what: string) => never): CsvSeries {
+/** Records with the line that they end at; a quoted field may span lines. */
+async function* rowsOf(file: string, fail: (what: string, line?: number) => never) {
+  let line = 0;
+  let open = "";
+  let openLines = 0;
+  for await (const text of createInterface({
+    input: createReadStream(file, "utf8"),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
+    line++;
+    const row = openLines > 0 ? `${open}\n${text}` : text;
+    if (row.includes('"') && row.split('"').length % 2 === 0) {
+      open = row;
+      if (++openLines > MAX_FIELD_LINES) fail("a quote is not closed", line - MAX_FIELD_LINES);
+      continue;
+    }
+    openLines = 0;
+    if (row.trim() !== "") yield { row, line };
+  }
+  if (openLines > 0) fail("a quote is not closed", line - openLines + 1);
+}
+
+function columnsOf(header: string, time: string, value: string, fail: (what: string) => never) {
+  const cells = (separator: string) => csvCells(header, separator).map((name) => name.trim());
+  const separator = [",", ";", "\t"].find((one) => cells(one).includes(value)) ?? ",";
+  const names = cells(separator);
+  for (const wanted of [time, value]) {
+    if (!names.includes(wanted)) fail(`no column ${wanted}; there are ${names.slice(0, 20).join(", ")}`);
+    if (names.indexOf(wanted) !== names.lastIndexOf(wanted))
+      fail(
+        `two columns ${wanted}, the ${names.indexOf(wanted) + 1}. and the ${names.lastIndexOf(wanted) + 1}.: rename one`,
+      );
+  }
+  return { time: names.indexOf(time), value: names.indexOf(value), separator };
+}
+
+/** Whether a time that goes back belongs to the hour that a local clock shows twice on a Sunday morning in autumn. */
+function isSetBack(text: string, at: number, newest: number): boolean {
+  const date = new Date(at);
+  return (
+    newest - at < HOUR_MS &&
+    !/(z|utc|gmt|[+-]\d{2}:?\d{2}|^\d+(\.\d+)?)$/i.test(text) &&
+    date.getUTCDay() === 0 &&
+    BACK_MONTHS.has(date.getUTCMonth()) &&
+    date.getUTCHours() < BACK_BEFORE_HOUR
+  );
+}
+
+function onGrid(
+  times: readonly number[],
+  values: readonly number[],
+  fail: (what: string) => never,
+): Omit<CsvSeries, "repeated"> {
   const counts = new Map<number, number>();
   for (let i = 1; i < times.length; i++) {
     const step = times[i]! - times[i - 1]!;

@@ -30,12 +30,18 @@ describe("a time in a CSV file", () => {
       "04.03.2026 05:06:07",
       "4.3.2026 5:06:07",
       "04/03/2026 05:06:07",
+      "04-03-2026 5:06:07 AM",
+      "04-Mar-2026 05:06:07",
+      "4 March 2026, 05:06:07",
       "2026-03-04 05:06:07.000000889 +0000 UTC m=+0.113",
       String(expected),
       String(expected / 1000),
     ])
       assert.equal(reader.read(text), expected, text);
-    assert.equal(reader.read("2026-03-04"), Date.UTC(2026, 2, 4));
+    for (const day of ["2026-03-04", "20260304"]) assert.equal(reader.read(day), Date.UTC(2026, 2, 4));
+    assert.equal(reader.read("2026-03"), Date.UTC(2026, 2, 1));
+    assert.equal(reader.read("04/03/2026 12:30 am"), Date.UTC(2026, 2, 4, 0, 30));
+    assert.equal(reader.read("04/03/2026 12:30 PM"), Date.UTC(2026, 2, 4, 12, 30));
     assert.equal(reader.read("2026-03-04T00:00:00.25Z"), Date.UTC(2026, 2, 4) + 250);
   });
 
@@ -48,6 +54,9 @@ describe("a time in a CSV file", () => {
       "2026-01-01 24:00:00",
       "2026-01-01T10:61Z",
       "31.04.2026",
+      "2026-13",
+      "04/03/2026 13:30 pm",
+      "4 Foo 2026",
     ])
       assert.match(String(reader.read(text)), /is not a time/, text);
   });
@@ -68,13 +77,24 @@ describe("a time in a CSV file", () => {
   });
 
   test("that repeats or goes back is named with its line", async () => {
-    const hours = ["2026-10-25 01:00", "2026-10-25 02:00", "2026-10-25 02:00", "2026-10-25 03:00"];
-    await assert.rejects(
-      readSeriesCsv(await csv(hours), { time: "t", value: "v" }),
-      /csv:4: 2026-10-25 02:00 is there twice/,
-    );
+    for (const day of ["2026-10-26", "2026-12-06"]) {
+      const hours = ["01:00", "02:00", "02:00", "03:00"].map((hour) => `${day} ${hour}`);
+      await assert.rejects(
+        readSeriesCsv(await csv(hours), { time: "t", value: "v" }),
+        new RegExp(`csv:4: ${day} 02:00 is there twice`),
+      );
+    }
+    const zoned = ["01", "02", "02", "03"].map((hour) => `2026-10-25T${hour}:00:00Z`);
+    await assert.rejects(readSeriesCsv(await csv(zoned), { time: "t", value: "v" }), /csv:4: .* is there twice/);
     const back = ["2026-01-01", "2026-01-03", "2026-01-02", "2026-01-04"];
     await assert.rejects(readSeriesCsv(await csv(back), { time: "t", value: "v" }), /csv:4: 2026-01-02 lies before/);
+  });
+
+  test("that is local repeats an hour in autumn, which is averaged into one", async () => {
+    const halves = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00", "03:30"].map((one) => `2026-10-25 ${one}`);
+    const { values, repeated, missing } = await readSeriesCsv(await csv(halves), { time: "t", value: "v" });
+    assert.deepEqual([...values], [0, (1 + 3) / 2, (2 + 4) / 2, 5, 6]);
+    assert.deepEqual([repeated, missing], [2, 0]);
   });
 
   test("that is local skips an hour in spring, which is a gap", async () => {

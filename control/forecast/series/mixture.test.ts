@@ -43,6 +43,19 @@ describe("a mixture", () => {
     );
   });
 
+  test("is what most agree on, where they do to the last digit", () => {
+    const of = (low: number, high: number) => [Float64Array.of(low), Float64Array.of(high)];
+    const parts = [
+      { share: 0.4, quantiles: of(0, 2) },
+      { share: 0.3, quantiles: of(0, 4) },
+      { share: 0.3, quantiles: of(-1, 6) },
+    ];
+    assert.deepEqual(
+      mixed(parts).map((row) => Number(row[0]!.toFixed(9))),
+      [0, 3.8],
+    );
+  });
+
   test("leaves out a part that is not finite", () => {
     const of = (value: number) => [Float64Array.of(value)];
     const parts = [

@@ -55,8 +55,8 @@ function faded(values: readonly number[]): number {
 }
 
 /**
- * Weighted mean of forecasts level by level (Vincentization: Lichtendahl, Grushka-Cockayne & Winkler 2013), so that levels that do not cross
- * in any of them do not cross in the mean.
+ * Weighted mean of forecasts level by level (Vincentization: Lichtendahl, Grushka-Cockayne & Winkler 2013), or what most of them agree on.
+ * Levels never cross.
  */
 export function mixed(parts: readonly { share: number; quantiles: readonly Float64Array[] }[]): Float64Array[] {
   // An exponential of a trend can overflow in one window though it never did before.
@@ -65,9 +65,26 @@ export function mixed(parts: readonly { share: number; quantiles: readonly Float
   );
   const used = finite.length > 0 ? finite : parts;
   const total = used.reduce((sum, { share }) => sum + share, 0);
-  return used[0]!.quantiles.map((row, q) =>
-    row.map((_, h) => used.reduce((sum, { share, quantiles }) => sum + (share / total) * quantiles[q]![h]!, 0)),
-  );
+  const rows = used[0]!.quantiles.map((row) => new Float64Array(row.length));
+  for (let h = 0; h < rows[0]!.length; h++) {
+    const said = rows.map((_, q) => {
+      const values = used.map(({ share, quantiles }) => ({ share: share / total, value: quantiles[q]![h]! }));
+      return agreed(values) ?? values.reduce((sum, { share, value }) => sum + share * value, 0);
+    });
+    // A level that most agree on and a mean beside it may cross.
+    for (const [q, value] of said.sort((a, b) => a - b).entries()) rows[q]![h] = value;
+  }
+  return rows;
+}
+
+/** The value that more than half says to the last digit: a count or a setting, of which a mean would be no value. */
+function agreed(values: readonly { share: number; value: number }[]): number | null {
+  for (const { value } of values) {
+    let share = 0;
+    for (const other of values) if (other.value === value) share += other.share;
+    if (share > 0.5) return value;
+  }
+  return null;
 }
 
 /**
