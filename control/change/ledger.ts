@@ -90,6 +90,8 @@ export interface LedgerState {
   freezes: readonly FreezeWindow[];
   exemptions: readonly Exemption[];
   models: ModelsState;
+  /** The same of change risk. */
+  riskModels: ModelsState;
 }
 
 export const EMPTY_LEDGER: LedgerState = {
@@ -100,6 +102,7 @@ export const EMPTY_LEDGER: LedgerState = {
   freezes: [],
   exemptions: [],
   models: { champion: null, former: [], shadow: null },
+  riskModels: { champion: null, former: [], shadow: null },
 };
 
 /** Bounds of what is kept; what would exceed them is refused before it is written. */
@@ -115,7 +118,8 @@ export interface NoteDetail {
   /** Null: everything that holds the planner. */
   [TOPIC.resume]: { author: string; services: readonly string[] | null };
   [TOPIC.shadow]: { model: ModelRef; by: string; reason: string };
-  [TOPIC.retire]: { by: string; reason: string };
+  /** `part` absent: of demand. */
+  [TOPIC.retire]: { by: string; reason: string; part?: ModelPart };
   [TOPIC.ledger]: LedgerState;
 }
 
@@ -159,7 +163,7 @@ function foldCheckpoint(state: LedgerState, { checkpoint }: Extract<EntryBody, {
   );
   return {
     ...state,
-    models: record.modelChange === undefined ? state.models : afterModelChange(state.models, record.modelChange),
+    ...(record.modelChange === undefined ? {} : afterModelChange(state, record.modelChange)),
     pending,
     owed,
     pins,
@@ -172,10 +176,12 @@ function foldNote(state: LedgerState, { epoch, topic, detail }: Extract<EntryBod
     case TOPIC.ledger:
       // A ledger written before models were part of it has none.
       return { ...EMPTY_LEDGER, ...(detail as LedgerState) };
-    case TOPIC.shadow:
-      return { ...state, models: { ...state.models, shadow: (detail as { model: ModelRef }).model } };
+    case TOPIC.shadow: {
+      const { model } = detail as { model: ModelRef };
+      return withShadow(state, partOf(model), model);
+    }
     case TOPIC.retire:
-      return { ...state, models: { ...state.models, shadow: null } };
+      return withShadow(state, (detail as { part?: ModelPart }).part ?? "demand", null);
     case TOPIC.pending:
       return { ...state, pending: [...state.pending, detail as PendingChange] };
     case TOPIC.approval:
@@ -200,11 +206,32 @@ function foldNote(state: LedgerState, { epoch, topic, detail }: Extract<EntryBod
   }
 }
 
+/** What a model forecasts. */
+export type ModelPart = "demand" | "risk";
+
+const STATE_OF = { demand: "models", risk: "riskModels" } as const;
+
+export function partOf({ kind }: Pick<ModelRef, "kind">): ModelPart {
+  return kind === "change-risk" ? "risk" : "demand";
+}
+
+/** Of the models of one part. */
+export function modelsOf(state: Pick<LedgerState, "models" | "riskModels">, part: ModelPart): ModelsState {
+  return state[STATE_OF[part]];
+}
+
+function withShadow(state: LedgerState, part: ModelPart, shadow: ModelRef | null): LedgerState {
+  return { ...state, [STATE_OF[part]]: { ...modelsOf(state, part), shadow } };
+}
+
 /** A promotion puts the model before it on the pile of former ones; a return takes it off again. The candidate's part is over either way. */
-function afterModelChange(models: ModelsState, { from, to, kind }: ModelChange): ModelsState {
+function afterModelChange(state: LedgerState, { from, to, kind }: ModelChange): Partial<LedgerState> {
+  // A return from a promoted model to none at all still names the one it leaves.
+  const part = partOf((to ?? from)!);
+  const models = modelsOf(state, part);
   const former =
     kind === "rollback"
       ? models.former.slice(0, -1)
       : [...models.former, ...(from === null ? [] : [from])].slice(-LEDGER_LIMITS.formerModels);
-  return { champion: to, former, shadow: null };
+  return { [STATE_OF[part]]: { champion: to, former, shadow: null } };
 }

@@ -87,6 +87,8 @@ export interface CheckpointRecord {
   policyDigest?: string;
   estateDigest?: string;
   model?: string;
+  /** The change-risk model that was asked. */
+  riskModel?: string;
   /** For a rollback: the epoch whose tables are named again. */
   rollbackOf?: number;
   /** The model that steers from this epoch on; its tables are those of the epoch before. */
@@ -133,6 +135,14 @@ export interface ModelChange {
     windows: number;
     won: number;
     scores: Record<"active" | "candidate" | "seasonalNaive", { mase: number; wql: number; coverage: number[] }>;
+  };
+  /** The same of a change-risk model: Brier scores over changes and targets of which both had spoken before. */
+  riskEvidence?: {
+    cases: number;
+    degraded: number;
+    /** Lead over what steered in standard errors. */
+    z: number;
+    brier: Record<"active" | "candidate" | "rule" | "baseRate", number>;
   };
 }
 

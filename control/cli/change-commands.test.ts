@@ -46,6 +46,10 @@ test("models on the command line: status says what forecasts, and each action th
   assert.equal((await ballast("model", "shadow", "--reason", "x")).exit, "USAGE");
   assert.equal((await ballast("model", "burn", "--reason", "x")).exit, "USAGE");
   assert.match((await ballast("model", "rollback", "--reason", "x")).out, /no model was promoted/);
+  const risk = (await ballast("model", "status", "--risk")).out;
+  assert.match(risk, /^active {5}[0-9a-f]{12} {2}change risk, ready, of ballast\.yaml {2}models\/committed\/risk$/m);
+  assert.match(risk, /^ +0 changes and targets scored, 0 targets degraded where 0\.0 were expected; \d+ wait/m);
+  assert.match((await ballast("model", "promote", "--risk", "--reason", "x")).out, /no model forecasts in shadow/);
 });
 
 test("the life of a change on the command line: diff, apply, approve, status, history, show", async () => {

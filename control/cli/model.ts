@@ -5,6 +5,7 @@ import type * as schema from "../serve/api-schemas.ts";
 import { printChangeAnswer } from "./apply.ts";
 import { author } from "./author.ts";
 import type { Io } from "./io.ts";
+import { printRiskModel, type RiskModelView } from "./risk-model-text.ts";
 import { serverCommand } from "./server-command.ts";
 
 const USAGE = `usage: ballast model status [--json]
@@ -12,18 +13,23 @@ const USAGE = `usage: ballast model status [--json]
        ballast model promote --reason TEXT
        ballast model rollback --reason TEXT
        ballast model retire --reason TEXT
-       each with [--author NAME] [--config FILE | --server HOST:PORT] [--json]
+       each with [--risk] [--author NAME] [--config FILE | --server HOST:PORT] [--json]
 
 status    the model that forecasts, its drift, and the candidate beside it
 shadow    a model of the server's machine forecasts beside the active one and is scored on what then happens
 promote   proposes the candidate; it waits for somebody other than the author (ballast approve EPOCH --by NAME)
 rollback  returns to the former model at once; the approval is owed
-retire    ends the candidate's part`;
+retire    ends the candidate's part
+--risk    the model of change risk in place of that of demand`;
 
 const ACTIONS = ["shadow", "promote", "rollback", "retire"] as const;
 
 export const run = serverCommand(
-  { usage: USAGE, flags: { reason: { type: "string" }, author: { type: "string" } }, positionals: true },
+  {
+    usage: USAGE,
+    flags: { reason: { type: "string" }, author: { type: "string" }, risk: { type: "boolean" } },
+    positionals: true,
+  },
   async ({ values, positionals, call, io }) => {
     const [what = "status", folder, ...rest] = positionals;
     if (rest.length > 0 || (folder !== undefined) !== (what === "shadow"))
@@ -31,10 +37,12 @@ export const run = serverCommand(
         "USAGE",
         what === "shadow" ? "model shadow needs one DIR" : `model ${positionals.join(" ")}`,
       );
+    const path = values.risk ? "/v1/risk-model" : "/v1/model";
+    const show = (view: unknown) => (values.risk ? printRiskModel(view as RiskModelView, io) : print(view as View, io));
     if (what === "status") {
-      const view = (await call("GET", "/v1/model")) as View;
+      const view = await call("GET", path);
       if (values.json) io.out(JSON.stringify(view));
-      else print(view, io);
+      else show(view);
       return;
     }
     if (!ACTIONS.some((action) => action === what)) throw new BallastError("USAGE", `there is no model ${what}`);
@@ -45,12 +53,12 @@ export const run = serverCommand(
       // The server may have been started elsewhere.
       ...(folder === undefined ? {} : { folder: resolve(folder) }),
     };
-    const answer = await call("POST", `/v1/model/${what}`, body);
+    const answer = await call("POST", `${path}/${what}`, body);
     if (values.json) io.out(JSON.stringify(answer));
     else if (what === "promote") printChangeAnswer(answer as z.infer<typeof schema.ChangeAnswer>, io);
     else if (what === "rollback")
-      io.out(`what forecast before does so again from epoch ${(answer as { epoch: number }).epoch} on`);
-    else print(answer as View, io);
+      io.out(`what answered before does so again from epoch ${(answer as { epoch: number }).epoch} on`);
+    else show(answer);
   },
 );
 

@@ -4,7 +4,7 @@ import { type Reshuffle, reshuffleOfSwitch } from "../change/sessions.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { type PlannedService, PPM } from "../plan/plan.ts";
-import { openRiskBook } from "../serve/change-risk.ts";
+import { RiskBook } from "../serve/change-risk.ts";
 import { loadInputs } from "../serve/inputs.ts";
 import { MAX_SIMULATED_STEPS, simulatePlans } from "../serve/simulate.ts";
 import { buildTable } from "../table/build.ts";
@@ -67,7 +67,12 @@ export const run: Command = async (args, io) => {
 
   const note = historyNote(history, services.keys(), toMs);
   if (note !== null) io.err(note);
-  const risks = chain === "none" ? null : await openRiskBook(config, services, inputs.changes, silentLog);
+  const { riskModel: modelDir } = config;
+  const { changes } = inputs;
+  const risks =
+    chain === "none" || modelDir === null || changes === null
+      ? null
+      : await RiskBook.open({ modelDir, drift: "off", services, changes, keep: null, log: silentLog });
   const forecaster = chain === "none" ? null : await openForecaster({ modelDir: config.model ?? "", log: silentLog });
   try {
     const steps: { at: string; services: Record<string, PlannedService> }[] = [];
@@ -96,7 +101,7 @@ export const run: Command = async (args, io) => {
     if (values.json) io.out(JSON.stringify({ chain, steps }));
   } finally {
     forecaster?.close();
-    risks?.close();
+    await risks?.stop();
   }
   return 0;
 };

@@ -20,7 +20,8 @@ describe("section forecast", () => {
       signalsMaxAgeMs: null,
       accessLogs: [],
       timeZone: null,
-      promotion: { minWindows: 24, margin: 0.02 },
+      promotion: { minWindows: 24, margin: 0.02, minChanges: 200 },
+      outcomesMs: 300_000,
     };
     assert.deepEqual(parseConfig(base, "b.yaml").forecast, defaults);
     assert.deepEqual(parseConfig(`${base}forecast: { served: /var/lib/ballast/served }\n`, "b.yaml").forecast, {

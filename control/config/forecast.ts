@@ -24,7 +24,11 @@ export interface ForecastConfig {
     minWindows: number;
     /** Share by which its wQL must be lower than that of what steers, 0 … 1. */
     margin: number;
+    /** Changes and targets that must be scored before a risk model may be proposed. */
+    minChanges: number;
   };
+  /** How often the export is looked at for changes that were closed, real time. */
+  outcomesMs: number;
 }
 
 export const FORECAST_FIELDS = {
@@ -37,9 +41,10 @@ export const FORECAST_FIELDS = {
     "signalsMaxAge",
     "accessLog",
     "timeZone",
+    "outcomes",
     "promotion",
   ],
-  "forecast.promotion": ["minWindows", "margin"],
+  "forecast.promotion": ["minWindows", "margin", "minChanges"],
 } as const;
 
 export const DEFAULT_FORECAST: ForecastConfig = {
@@ -51,7 +56,8 @@ export const DEFAULT_FORECAST: ForecastConfig = {
   signalsMaxAgeMs: null,
   accessLogs: [],
   timeZone: null,
-  promotion: { minWindows: 24, margin: 0.02 },
+  promotion: { minWindows: 24, margin: 0.02, minChanges: 200 },
+  outcomesMs: 300_000,
 };
 
 const drift: v.ValueKind<ForecastConfig["drift"]> = {
@@ -73,6 +79,14 @@ const accessLog: v.ValueKind<ForecastConfig["accessLogs"][number]> = {
 const zone: v.ValueKind<string> = {
   expected: "a time zone such as Europe/Berlin",
   parse: (text) => (isZone(text) ? text : undefined),
+};
+
+const changes: v.ValueKind<number> = {
+  expected: "a whole number from 1 to 800",
+  parse(text) {
+    const value = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= 800 ? value : undefined;
+  },
 };
 
 const windows: v.ValueKind<number> = {
@@ -100,12 +114,15 @@ export function readForecast(root: Section): ForecastConfig | undefined {
   const accessLogs = section.list("accessLog", accessLog, MAX_ACCESS_LOGS);
   const timeZone = section.has("timeZone") ? section.value("timeZone", zone, "") : null;
   const promotion = readPromotion(section);
+  const outcomes = v.duration({ minMs: 1_000, maxMs: 86_400_000, range: "1s to 1d" });
+  const outcomesMs = section.value("outcomes", outcomes, DEFAULT_FORECAST.outcomesMs);
   if (signalsMaxAgeMs !== null && signals === null)
     section.reject("signalsMaxAge", "an age without a file", "`signals` beside it");
   if (policy === undefined || timeoutMs === undefined || served === undefined || promotion === undefined)
     return undefined;
   if (holidays === undefined || signals === undefined || signalsMaxAgeMs === undefined) return undefined;
   if (accessLogs === undefined || timeZone === undefined) return undefined;
+  if (outcomesMs === undefined) return undefined;
   return {
     drift: policy,
     timeoutMs,
@@ -116,6 +133,7 @@ export function readForecast(root: Section): ForecastConfig | undefined {
     accessLogs,
     timeZone,
     promotion,
+    outcomesMs,
   };
 }
 
@@ -126,7 +144,8 @@ function readPromotion(parent: Section): ForecastConfig["promotion"] | undefined
   if (section === undefined) return undefined;
   const minWindows = section.value("minWindows", windows, defaults.minWindows);
   const marginPpm = section.value("margin", v.share, defaults.margin * 1_000_000);
-  return minWindows === undefined || marginPpm === undefined
+  const minChanges = section.value("minChanges", changes, defaults.minChanges);
+  return minWindows === undefined || marginPpm === undefined || minChanges === undefined
     ? undefined
-    : { minWindows, margin: marginPpm / 1_000_000 };
+    : { minWindows, margin: marginPpm / 1_000_000, minChanges };
 }

@@ -103,6 +103,8 @@ export interface ChangeRecord {
   ci: Reference;
   /** Absent: nothing of it was read. */
   plan?: ChangePlan;
+  /** How it was closed; no feature may see it. Absent: blank, or another word. */
+  closed?: "successful" | "unsuccessful";
   updatedMs: number | null;
   provenance: Provenance;
 }

@@ -151,9 +151,23 @@ export function readChange(fields: Fields): ChangeRecord {
     workEndMs: fields.time("work_end", severity),
     ci: fields.reference("cmdb_ci"),
     plan: readPlan(fields),
+    ...closeCode(fields),
     updatedMs: fields.time("sys_updated_on", "warning"),
     provenance: fields.provenance,
   };
+}
+
+/** Values and labels of `close_code`; one with issues was carried out. */
+const CLOSE_CODES = new Map<string, NonNullable<ChangeRecord["closed"]>>([
+  ["successful", "successful"],
+  ["successful_issues", "successful"],
+  ["successful with issues", "successful"],
+  ["unsuccessful", "unsuccessful"],
+]);
+
+function closeCode(fields: Fields): Pick<ChangeRecord, "closed"> {
+  const closed = CLOSE_CODES.get(fields.text("close_code").toLowerCase());
+  return closed === undefined ? {} : { closed };
 }
 
 const RISK_LABELS = new Map([
@@ -164,7 +178,7 @@ const RISK_LABELS = new Map([
   ["very high", 4],
 ]);
 
-/** Fields that are fixed before the work begins. What is written later (close code, actual end, notes) is not read at all. */
+/** Fields that are fixed before the work begins. What is written later (actual end, notes) is not read at all, and the close code apart. */
 function readPlan(fields: Fields): ChangePlan {
   const type = fields.text("type").toLowerCase();
   const risk = fields.text("risk").toLowerCase();

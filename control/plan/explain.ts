@@ -4,7 +4,7 @@ import type { GoalContext, Stage } from "./goal.ts";
 import type { Leaving } from "./leaving.ts";
 import type { Live } from "./live.ts";
 import { type Cause, type CauseKind, PPM } from "./plan.ts";
-import { riskText } from "./risk.ts";
+import { riskText, type TargetRisk } from "./risk.ts";
 import type { Shares } from "./shares.ts";
 import { percent, rate, shortName, span, time, windowText } from "./text.ts";
 
@@ -43,8 +43,8 @@ export function explain(input: ExplainInput): { causes: Cause[][]; alarm: string
   const { context, stages, goal, weights, rank } = input;
   const { base, targets } = context;
   const causes: Cause[][] = targets.map(() => []);
-  const add = (i: number, kind: CauseKind, ref: string, effectPpm: number, text: string): void => {
-    causes[i]!.push({ kind, ref, effectPpm, text });
+  const add: Add = (i, kind, ref, effectPpm, text, more = {}) => {
+    causes[i]!.push({ kind, ref, effectPpm, text, ...more });
   };
 
   let alarm: string | null = null;
@@ -79,7 +79,14 @@ export function explain(input: ExplainInput): { causes: Cause[][]; alarm: string
   return { causes, alarm };
 }
 
-type Add = (i: number, kind: CauseKind, ref: string, effectPpm: number, text: string) => void;
+type Add = (
+  i: number,
+  kind: CauseKind,
+  ref: string,
+  effectPpm: number,
+  text: string,
+  more?: Pick<Cause, "risk">,
+) => void;
 
 function explainStage(input: ExplainInput, stage: Stage, i: number, before: Shares, add: Add): void {
   const { context, nowMs } = input;
@@ -116,12 +123,14 @@ function explainStage(input: ExplainInput, stage: Stage, i: number, before: Shar
     case "risk": {
       const own = context.risks[i];
       if (own != null) {
-        add(i, "risk", own.window.ticket, effect, riskText(own, effect, policy, nowMs));
+        const fact = riskFact(own, targets[i]!.name);
+        add(i, "risk", own.window.ticket, effect, riskText(own, effect, policy, nowMs), fact);
       } else if (effect !== 0) {
         const giver = context.risks.findIndex((risk, j) => risk !== null && stage.shares[j]! < before[j]!);
         const risk = context.risks[giver]!;
         const from = shortName(targets[giver]!.name, input.service);
-        add(i, "risk", risk.window.ticket, effect, `takes over from ${from}: ${riskText(risk, effect, policy, nowMs)}`);
+        const text = `takes over from ${from}: ${riskText(risk, effect, policy, nowMs)}`;
+        add(i, "risk", risk.window.ticket, effect, text, riskFact(risk, targets[giver]!.name));
       }
       return;
     }
@@ -141,6 +150,10 @@ function explainStage(input: ExplainInput, stage: Stage, i: number, before: Shar
       return;
     }
   }
+}
+
+function riskFact({ risk }: TargetRisk, target: string): Pick<Cause, "risk"> {
+  return { risk: { target, probability: Number(risk.probability.toFixed(6)), source: risk.source } };
 }
 
 /** Why a target may not carry traffic now, or is being left. */

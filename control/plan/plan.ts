@@ -1,6 +1,6 @@
 import type { EstateService } from "../estate/estate.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
-import type { ChangeRisks } from "../forecast/risk/risk.ts";
+import type { ChangeRisks, RiskSource } from "../forecast/risk/risk.ts";
 import type { TelemetrySnapshot } from "../telemetry/telemetry.ts";
 
 /** All shares are integers in parts per million of the service's requests. */
@@ -34,6 +34,8 @@ export interface Cause {
   ref: string;
   effectPpm: number;
   text: string;
+  /** Of a cause of kind `risk`: how likely the change degrades the target that it lies on, and who said so. */
+  risk?: { target: string; probability: number; source: RiskSource };
 }
 
 export interface PlannedTarget {

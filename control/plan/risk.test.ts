@@ -57,6 +57,7 @@ test("the cause names the change, the probability and the link that answered, an
     /^CHG7 on db-site-b 09:00–11:00 .* degrades it with 28\.0 % \(rule\): 10\.0 % of its traffic .*MODEL_MISSING/,
   );
   assert.match(a!.text, /^takes over from b: CHG7/);
+  for (const cause of [a, b]) assert.deepEqual(cause!.risk, { target: "pay-b", probability: 0.28, source: "rule" });
   for (const { causes, weightPpm, basePpm } of planned.targets) {
     assert.equal(
       causes.reduce((sum, c) => sum + c.effectPpm, 0),

@@ -1,44 +1,32 @@
-import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
-import type { FreezeWindow } from "../change/freeze.ts";
 import { stateOf } from "../checkpoint/chain.ts";
-import type { CheckpointStore } from "../checkpoint/store.ts";
+import { type ApiPorts, route } from "./api-route.ts";
 import * as schema from "./api-schemas.ts";
-import { ApiAnswer, type ApiRequest, type ApiRoute } from "./api-server.ts";
-import type { Changes } from "./changes.ts";
+import { ApiAnswer, type ApiRoute } from "./api-server.ts";
+import { freezeRoutes } from "./freeze-routes.ts";
 import { metricsOf } from "./metrics.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics-text.ts";
+import { modelRoutes } from "./model-routes.ts";
 import { openApiDocument } from "./openapi.ts";
 import { readyChecks } from "./readiness.ts";
-import { exemptionsView, freezeView, owedView, pendingView, type StatusPorts, statusView } from "./status.ts";
+import { owedView, pendingView, statusView } from "./status.ts";
 
+export type { ApiPorts } from "./api-route.ts";
 export type { StatusView } from "./status.ts";
-
-export interface ApiPorts extends StatusPorts {
-  changes: Changes;
-  store: CheckpointStore;
-  /** Time since the head of the store was confirmed, and the longest that counts. */
-  confirmedAgoMs: () => number;
-  leaseTtlMs: number;
-}
 
 const HISTORY_LIMIT = 50;
 const MAX_HISTORY_LIMIT = 1000;
 
-/** A route whose body has the type of its schema. */
-function route<B extends z.ZodType | null>(
-  spec: Omit<ApiRoute, "handle" | "body"> & {
-    body: B;
-    handle(request: ApiRequest<B extends z.ZodType ? z.infer<B> : undefined>): unknown;
-  },
-): ApiRoute {
-  return spec as unknown as ApiRoute;
-}
-
 /** The operations of docs/reference/api.md, in its order. */
 export function apiRoutes(ports: ApiPorts): readonly ApiRoute[] {
-  const routes = [...operations(ports), ...reading(ports), ...changing(ports), ...freezing(ports), ...modelling(ports)];
+  const routes = [
+    ...operations(ports),
+    ...reading(ports),
+    ...changing(ports),
+    ...freezeRoutes(ports),
+    ...modelRoutes(ports),
+  ];
   const document = openApiDocument(routes);
   routes.push(
     route({
@@ -279,142 +267,6 @@ function changing(ports: ApiPorts): ApiRoute[] {
         xds.fleet.raiseReserved(adopted);
         return { reservedEpoch: adopted };
       },
-    }),
-  ];
-}
-
-function freezing(ports: ApiPorts): ApiRoute[] {
-  const { desk, clock, config } = ports;
-  const known = (services: readonly string[] | undefined): string[] | null => {
-    const unknown = services?.find((name) => !config.services.has(name));
-    if (unknown !== undefined)
-      throw new BallastError("API_BAD_REQUEST", `there is no service ${JSON.stringify(unknown)}`);
-    return services === undefined ? null : [...services];
-  };
-  return [
-    route({
-      method: "GET",
-      path: "/v1/freezes",
-      summary: "All freeze windows with their next edge, and open break-glasses",
-      role: "viewer",
-      body: null,
-      answer: schema.FreezesAnswer,
-      handle: () => ({
-        freezes: desk.calendar.windows.map((window) => freezeView(window, ports)),
-        exemptions: exemptionsView(ports),
-      }),
-    }),
-    route({
-      method: "POST",
-      path: "/v1/freezes",
-      summary: "Add a freeze",
-      role: "operator",
-      body: schema.FreezeBody,
-      answer: schema.FreezeAnswer,
-      handle: async ({ body, actor }) => {
-        const fromMs = body.from === undefined ? clock.nowMs() : Date.parse(body.from);
-        const toMs = Date.parse(body.to);
-        if (!(toMs > fromMs && toMs - fromMs <= 366 * 86_400_000)) {
-          throw new BallastError("API_BAD_REQUEST", "to: expected a time after from, within a year");
-        }
-        const local = (ms: number) => new Date(ms).toISOString().slice(0, 19);
-        const window: FreezeWindow = {
-          id: `operator:${randomUUID()}`,
-          name: body.name,
-          source: "operator",
-          effect: "deny",
-          services: known(body.services),
-          schedule: { zone: "UTC", start: local(fromMs), end: local(toMs), repeat: null },
-          reason: body.reason,
-          by: actor(body.author),
-        };
-        await desk.addFreeze(window);
-        return { id: window.id };
-      },
-    }),
-    route({
-      method: "POST",
-      path: "/v1/freezes/{id}/lift",
-      summary: "Lift a freeze that an operator added",
-      role: "operator",
-      body: schema.LiftBody,
-      answer: schema.FreezeAnswer,
-      handle: async ({ body, params, actor }) => {
-        await desk.liftFreeze(params.id!, actor(body.author), body.reason);
-        return { id: params.id };
-      },
-    }),
-    route({
-      method: "POST",
-      path: "/v1/break-glass",
-      summary: "Let changes pass all freezes for a time; recorded with who and why",
-      role: "operator",
-      body: schema.BreakBody,
-      answer: schema.FreezeAnswer,
-      handle: async ({ body, actor }) => {
-        const fromMs = clock.nowMs();
-        const exemption = {
-          id: `break:${randomUUID()}`,
-          services: known(body.services),
-          fromMs,
-          untilMs: fromMs + body.minutes * 60_000,
-          by: actor(body.author),
-          reason: body.reason,
-        };
-        await desk.breakGlass(exemption);
-        return { id: exemption.id };
-      },
-    }),
-  ];
-}
-
-function modelling({ models, changes }: ApiPorts): ApiRoute[] {
-  return [
-    route({
-      method: "GET",
-      path: "/v1/model",
-      summary: "The model that forecasts, its drift, the candidate beside it and how the two compare",
-      role: "viewer",
-      body: null,
-      answer: schema.ModelAnswer,
-      handle: () => models.view(),
-    }),
-    route({
-      method: "POST",
-      path: "/v1/model/shadow",
-      summary: "Let the model of a folder forecast beside the active one, to be scored on what then happens",
-      role: "operator",
-      body: schema.ShadowBody,
-      answer: schema.ModelAnswer,
-      handle: ({ body, actor }) =>
-        models.shadow({ folder: body.folder, author: actor(body.author), reason: body.reason }),
-    }),
-    route({
-      method: "POST",
-      path: "/v1/model/promote",
-      summary: "Propose the candidate, which its scores must allow: a normal change, approved by somebody else",
-      role: "operator",
-      body: schema.ModelBody,
-      answer: schema.ChangeAnswer,
-      handle: ({ body, actor }) => models.promote(changes, { author: actor(body.author), reason: body.reason }),
-    }),
-    route({
-      method: "POST",
-      path: "/v1/model/rollback",
-      summary: "Return to the former model at once; the approval is owed",
-      role: "operator",
-      body: schema.ModelBody,
-      answer: schema.ModelRollbackAnswer,
-      handle: ({ body, actor }) => models.rollback(changes, { author: actor(body.author), reason: body.reason }),
-    }),
-    route({
-      method: "POST",
-      path: "/v1/model/retire",
-      summary: "End the candidate's part",
-      role: "operator",
-      body: schema.ModelBody,
-      answer: schema.ModelAnswer,
-      handle: ({ body, actor }) => models.retire({ author: actor(body.author), reason: body.reason }),
     }),
   ];
 }

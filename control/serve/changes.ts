@@ -451,6 +451,7 @@ export class Changes {
         policyDigest: writer.policyDigest,
         estateDigest: inForce.record.estateDigest ?? "",
         model: null,
+        riskModel: null,
         pins: new Map(),
       },
     );

@@ -58,6 +58,7 @@ export interface RecordFacts {
   policyDigest: string;
   estateDigest: string;
   model: string | null;
+  riskModel: string | null;
   /** Services that a person's weights hold, this draft's own included. */
   pins: ReadonlyMap<string, { by: string; epoch: number }>;
   course?: Pick<Course, "unit" | "cohort" | "ends">;
@@ -99,6 +100,7 @@ export function recordOf(draft: Draft, facts: RecordFacts): CheckpointRecord {
     policyDigest: facts.policyDigest,
     estateDigest: facts.estateDigest,
     ...(facts.model === null ? {} : { model: facts.model }),
+    ...(facts.riskModel === null ? {} : { riskModel: facts.riskModel }),
     ...(draft.rollbackOf === undefined ? {} : { rollbackOf: draft.rollbackOf }),
     ...(draft.modelChange === undefined ? {} : { modelChange: draft.modelChange }),
     ...(draft.change === undefined ? {} : { change: draft.change }),

@@ -141,6 +141,7 @@ beforeEach(async () => {
     inForce: null,
     desk,
     model: () => null,
+    riskModel: () => null,
     log: { info() {}, warn() {} },
     onEpoch: ({ skewMs }) => void skews.push(skewMs),
   });

@@ -33,6 +33,8 @@ export interface EpochWriterOptions {
   desk: ChangeDesk;
   /** Names the model behind the plans; null without one. */
   model: () => string | null;
+  /** Names the change-risk model behind them; null without one. */
+  riskModel: () => string | null;
   log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
   onEpoch?: (epoch: ActiveEpoch) => void;
   /** Time the fleet gets to prove a set, to use it, and the same in an emergency. */
@@ -201,6 +203,7 @@ export class EpochWriter {
       policyDigest: this.#policyDigest,
       estateDigest: this.#options.estateDigest,
       model: this.#options.model(),
+      riskModel: this.#options.riskModel(),
       pins: this.#pinsAfter(draft, epoch),
       course,
     });

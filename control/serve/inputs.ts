@@ -7,11 +7,12 @@ import { toServicePolicy } from "../config/service-policy.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate, EstateService } from "../estate/estate.ts";
 import { LoadHistory } from "../features/load-history.ts";
-import { ChangeHistory } from "../features/risk/change-history.ts";
+import { KnownChanges } from "../features/risk/known-changes.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
 import type { EstateRecords } from "../ingest/records.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
 import type { PlanInput, ServicePolicy } from "../plan/plan.ts";
+import { exportSignature } from "./export-watch.ts";
 
 /** Step of the load history when ballast.yaml names none. */
 const DEFAULT_STEP_MS = 300_000;
@@ -28,12 +29,15 @@ export interface Inputs {
   /** Of the policy and the estate's change calendar. */
   freezes: readonly FreezeWindow[];
   /** What the risk of changes is judged from; null when ballast.yaml names no risk model. */
-  changes: ChangeHistory | null;
+  changes: KnownChanges | null;
+  /** Of the export as it was read (`exportSignature`). */
+  signature: string;
 }
 
 /** Reads ballast.yaml, the export and the load history it names. Throws typed errors with positions. */
 export async function loadInputs(configPath: string, nowMs: (config: BallastConfig) => number): Promise<Inputs> {
   const config = await loadConfig(configPath);
+  const signature = await exportSignature(config.estate.servicenow);
   const [records, history] = await Promise.all([
     readConfiguredEstate(config),
     config.history === null ? new LoadHistory({ stepMs: DEFAULT_STEP_MS }) : readConfiguredHistory(config.history),
@@ -41,8 +45,17 @@ export async function loadInputs(configPath: string, nowMs: (config: BallastConf
   const { windows, findings } = freezeWindows(config, records);
   records.findings.push(...findings);
   const estate = buildEstate({ records, config, nowMs: nowMs(config) });
-  const changes = config.riskModel === null ? null : new ChangeHistory(records);
-  return { config, estate, records, history, services: planServices(config, estate), freezes: windows, changes };
+  const changes = config.riskModel === null ? null : new KnownChanges(records);
+  return {
+    config,
+    estate,
+    records,
+    history,
+    services: planServices(config, estate),
+    freezes: windows,
+    changes,
+    signature,
+  };
 }
 
 /** The export that ballast.yaml names. */

@@ -1,7 +1,5 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readServedModel, type ServedModel } from "../forecast/model/served-model.ts";
-import type { WorldSource } from "../forecast/model/world-source.ts";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
 
 const SCORES_FILE = "shadow.json";
@@ -9,19 +7,28 @@ const SCORES_FILE = "shadow.json";
 const MAX_SCORES_BYTES = 8 << 20;
 const CARD_FILE = "MODEL_CARD.md";
 
+export interface KeptModel {
+  sha256: string;
+  kind: string;
+  folder: string;
+  bytes: Uint8Array;
+}
+
+/** Throws FallbackError when the folder's model may not answer. */
+export type ReadModel = (folder: string) => Promise<KeptModel>;
+
 /**
  * This server's own copies of models that were put in shadow or steered, by the hash of their file, and the scores of the candidate. A folder
  * that somebody overwrites or deletes changes nothing about what was approved.
  */
 export class ModelFiles {
   readonly #folder: string;
+  readonly #read: ReadModel;
 
-  readonly #world: WorldSource;
-
-  /** @param folder made when the first model is kept @param world what feature groups will be given */
-  constructor(folder: string, world: WorldSource) {
+  /** @param folder made when the first model is kept @param read checks a folder's model as the server would at its start */
+  constructor(folder: string, read: ReadModel) {
     this.#folder = folder;
-    this.#world = world;
+    this.#read = read;
   }
 
   folderOf(sha256: string): string {
@@ -37,8 +44,8 @@ export class ModelFiles {
    * Checks the model of a folder as the server would at its start and copies it. The manifest comes last: a copy without it is none. Throws
    * FallbackError when it may not answer.
    */
-  async keep(folder: string): Promise<ServedModel> {
-    const model = await readServedModel(folder, this.#world);
+  async keep(folder: string): Promise<KeptModel> {
+    const model = await this.#read(folder);
     const own = this.folderOf(model.sha256);
     if (own === folder) return model;
     await rm(join(own, MANIFEST_FILE), { force: true });
@@ -50,7 +57,7 @@ export class ModelFiles {
     await copyFile(join(folder, CARD_FILE), join(own, CARD_FILE)).catch(() => undefined);
     await writeFile(join(own, MANIFEST_FILE), manifest);
     // What was copied is judged, not what was read: the folder may have changed in between.
-    const kept = await readServedModel(own, this.#world);
+    const kept = await this.#read(own);
     if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
     return kept;
   }

@@ -130,6 +130,7 @@ export class RolloutWorld {
       inForce,
       desk: this.desk,
       model: () => null,
+      riskModel: () => null,
       log: quiet,
     });
     this.changes = new Changes({

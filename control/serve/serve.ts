@@ -10,7 +10,6 @@ import type { TlsFiles, XdsTlsFiles } from "../config/access.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { FORECAST_SOURCES } from "../forecast/forecast.ts";
-import { LiveForecaster } from "../forecast/watch/live-forecaster.ts";
 import { liveTelemetry } from "../plan/live.ts";
 import { unfitNow } from "../plan/unfit.ts";
 import { RolloutMeter } from "../rollout/meter.ts";
@@ -22,7 +21,6 @@ import { apiRoutes } from "./api-routes.ts";
 import { startApiServer } from "./api-server.ts";
 import { CapacityKeeper } from "./capacity-keeper.ts";
 import { ChangeDesk, restoreLedger } from "./change-desk.ts";
-import { openRiskBook } from "./change-risk.ts";
 import { Changes } from "./changes.ts";
 import { policyDigestOf } from "./checkpoint-record.ts";
 import { ControlLoop } from "./control-loop.ts";
@@ -31,8 +29,7 @@ import { type ActiveEpoch, EpochWriter } from "./epoch-writer.ts";
 import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { type Leadership, lead } from "./leadership.ts";
-import { ModelDesk } from "./model-desk.ts";
-import { ModelFiles } from "./model-files.ts";
+import { OpenModels } from "./open-models.ts";
 import { Rollouts, restoreRollouts } from "./rollouts.ts";
 import { notLeading, type StandbyView, standbyRoutes } from "./standby.ts";
 import { SteerGuard } from "./steer-guard.ts";
@@ -181,31 +178,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
     const covariates = await Covariates.open({ inputs, clock, timeOf: planningTime(config, anchorMs), log });
     undo.push(() => covariates.stop());
-    const files = new ModelFiles(`${config.store.sqlite}.models`, covariates);
-    const forecaster = await LiveForecaster.open({
-      modelDir: config.model ?? "",
-      expectedServices: services.size,
-      timeoutMs: config.forecast.timeoutMs,
-      drift: config.forecast.drift,
-      servedDir: config.forecast.served,
-      world: covariates,
-      onScored: (state) => {
-        files.writeScores(state).catch((error: Error) => log.warn({ err: error }, "scores could not be kept"));
-      },
-      log,
-    });
-    undo.push(() => forecaster.close());
-    const models = new ModelDesk({
-      configured: config.model ?? "",
-      rules: config.forecast.promotion,
-      live: forecaster,
-      files,
-      desk,
-      log,
-    });
-    await models.restore();
-    const risks = await openRiskBook(config, services, inputs.changes, log);
-    undo.push(() => risks?.close());
+    const models = await OpenModels.open({ inputs, world: covariates, store, term, desk, clock, log });
+    undo.push(() => models.stop());
+    const { forecaster, risks } = models;
     const writer = new EpochWriter({
       config,
       clock,
@@ -220,6 +195,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       inForce,
       desk,
       model: () => forecaster.status().sha256,
+      riskModel: () => risks?.status().sha256 ?? null,
       log,
       onEpoch: (epoch) => {
         const { modelChange } = epoch.inForce.record;

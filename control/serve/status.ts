@@ -18,7 +18,7 @@ import type { RiskBook } from "./change-risk.ts";
 import type { ControlLoop } from "./control-loop.ts";
 import type { Covariates } from "./covariates.ts";
 import type { EpochWriter } from "./epoch-writer.ts";
-import type { ModelDesk } from "./model-desk.ts";
+import type { OpenModels } from "./open-models.ts";
 import type { Rollouts } from "./rollouts.ts";
 import { mismatchText, STEER_MISMATCH, STEER_RULE, type SteerGuard } from "./steer-guard.ts";
 
@@ -37,7 +37,7 @@ export interface StatusPorts {
   capacities: CapacityBook;
   /** Null: the risk of changes is not looked at. */
   risks: Pick<RiskBook, "status"> | null;
-  models: ModelDesk;
+  models: OpenModels;
   xds: Pick<XdsServer, "fleet" | "streams">;
   steerGuard: Pick<SteerGuard, "mismatches">;
   term: number;
@@ -81,7 +81,7 @@ export function statusView(ports: StatusPorts): StatusView {
       ...forecaster.status(),
       covariates: ports.covariates.view(),
     } as unknown as StatusView["forecast"],
-    risk: ports.risks?.status() ?? null,
+    risk: riskView(ports),
     unreachable: (loop.telemetry?.unreachable ?? []) as unknown as StatusView["unreachable"],
     services: [...(inForce?.last.values() ?? [])].map(({ plan }) => {
       const next = loop.planned.get(plan.name);
@@ -157,6 +157,13 @@ function capacityView(
   if (target === undefined) return null;
   const { rps, source, priorRps, learntAgeMs, text } = capacities.used(target, clock.nowMs());
   return { rps, source, priorRps, learntAgeS: learntAgeMs === null ? null : learntAgeMs / 1000, text };
+}
+
+function riskView({ risks }: StatusPorts): StatusView["risk"] {
+  if (risks === null) return null;
+  const { model, reason, sha256, drift, open, shadow } = risks.status();
+  const { verdict, text } = drift;
+  return { model, reason, sha256, drift: { verdict, text }, open, candidate: shadow?.sha256 ?? null };
 }
 
 /** What needs a person now. */

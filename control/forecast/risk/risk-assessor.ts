@@ -19,6 +19,13 @@ export interface RiskAssessorOptions {
   loadTimeoutMs?: number;
 }
 
+export interface RiskModelStatus {
+  model: "ready" | "refused";
+  reason: FallbackReason | null;
+  sha256: string | null;
+  modelDir: string;
+}
+
 /** A case with the name under which the planner knows its target. */
 export interface NamedCase extends RiskCase {
   target: string;
@@ -70,19 +77,33 @@ export class RiskAssessor {
     return assessor;
   }
 
-  get status(): { model: "ready" | "refused"; reason: FallbackReason | null; sha256: string | null } {
+  get status(): RiskModelStatus {
     return {
       model: this.#refusal === null ? "ready" : "refused",
       reason: this.#refusal,
       sha256: this.#manifest?.sha256 ?? null,
+      modelDir: this.#options.modelDir,
     };
   }
 
-  async assess(cases: readonly NamedCase[], history: ChangeHistory, asOfMs: number): Promise<ChangeRisk[]> {
+  /** What the links below the model say of a change. */
+  below({ facts }: NamedCase): { rule: number; baseRate: number } {
+    const rates = this.#manifest?.rates ?? PUBLISHED_RATES;
+    return { rule: rates[ruleClass(facts) ?? "base"], baseRate: rates.base };
+  }
+
+  /** @param instead why the model is not to be asked; null: it is */
+  async assess(
+    cases: readonly NamedCase[],
+    history: ChangeHistory,
+    asOfMs: number,
+    instead: FallbackReason | null = null,
+  ): Promise<ChangeRisk[]> {
     const risks: ChangeRisk[] = [];
     for (let from = 0; from < cases.length; from += MAX_ROWS) {
       const batch = cases.slice(from, from + MAX_ROWS);
-      const answer = from >= MAX_CASES ? tooMany(cases.length) : await this.#ask(batch, history, asOfMs);
+      const unasked = instead ?? (from >= MAX_CASES ? tooMany(cases.length) : null);
+      const answer = unasked ?? (await this.#ask(batch, history, asOfMs));
       batch.forEach((one, i) => {
         const fault = answer instanceof Float32Array ? this.#fault(answer[i]!) : answer;
         risks.push(fault === null ? fromModel(one, (answer as Float32Array)[i]!) : this.#fromRule(one, fault));
