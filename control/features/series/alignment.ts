@@ -15,8 +15,9 @@ export interface Alignment {
 export interface AlignmentInput {
   /** The last steps before the origin. */
   recent: Float64Array;
-  /** Profile at `step` relative to the origin, defined on [−recent.length − edge, horizon + edge). */
-  profile: (step: number) => number;
+  /** Over [−recent.length − edge, horizon + edge) around the origin, which is at place `now`. */
+  profile: Float64Array;
+  now: number;
   horizon: number;
   edge: number;
   /** Steps judged, and steps that the level is taken over. */
@@ -25,14 +26,14 @@ export interface AlignmentInput {
   scale: number;
 }
 
-export function align({ recent, profile, horizon, edge, judged, levelled, scale }: AlignmentInput): Alignment {
+export function align({ recent, profile, now, horizon, edge, judged, levelled, scale }: AlignmentInput): Alignment {
   const n = recent.length;
   const variances: number[] = [];
   for (let offset = -edge; offset <= edge; offset++) {
     let sum = 0;
     let squares = 0;
     for (let j = -judged; j < 0; j++) {
-      const rest = recent[n + j]! - profile(j + offset);
+      const rest = recent[n + j]! - profile[now + j + offset]!;
       sum += rest;
       squares += rest * rest;
     }
@@ -49,9 +50,9 @@ export function align({ recent, profile, horizon, edge, judged, levelled, scale 
     const share = weight / total;
     mean += share * offset;
     let level = 0;
-    for (let j = -levelled; j < 0; j++) level += recent[n + j]! - profile(j + offset);
+    for (let j = -levelled; j < 0; j++) level += recent[n + j]! - profile[now + j + offset]!;
     level /= levelled;
-    for (let h = 0; h < horizon; h++) forecast[h]! += share * (profile(h + offset) + level);
+    for (let h = 0; h < horizon; h++) forecast[h]! += share * (profile[now + h + offset]! + level);
   }
   return { offset: mean, misfit: Math.sqrt(least), misfitUnmoved: Math.sqrt(variances[edge]!), forecast };
 }

@@ -10,6 +10,11 @@ const FADED = 0.5;
 const SHARPNESS = 16;
 /** Of the scale: keeps the ratio of losses finite where a family makes no error. */
 const LEAST_LOSS = 1e-6;
+/** Steps before an origin over which the errors of the families are remembered. */
+export function bankMemorySteps(shape: SeriesShape): number {
+  return Math.max(MEMORY_HORIZONS * shape.horizon, spansOf(shape).back);
+}
+
 /** What the bank says at one origin. Losses are mean absolute errors in units of the scale at that origin. */
 export interface BankAnswer {
   /** Median of each family's members, step by step; one per FAMILIES, `horizon` steps each. */
@@ -40,17 +45,24 @@ export class ForecastBank {
   /** By grid origin, [family × horizon]. */
   readonly #forecasts = new Map<number, Float64Array>();
 
-  /** @param families of the same shape; may be shared by banks that are asked one after the other */
-  constructor(shape: SeriesShape, past: Past, families = new FamilyForecasts(shape)) {
+  readonly #onlyRecent: boolean;
+
+  /**
+   * @param families of the same shape; may be shared by banks that are asked one after the other
+   * @param onlyRecent forget what lies further back than the memory of the origin asked last: for origins that only rise
+   */
+  constructor(shape: SeriesShape, past: Past, families = new FamilyForecasts(shape), onlyRecent = false) {
     this.#families = families;
+    this.#onlyRecent = onlyRecent;
     this.#shape = shape;
     this.#past = past;
-    this.#memory = Math.max(MEMORY_HORIZONS * shape.horizon, spansOf(shape).back);
+    this.#memory = bankMemorySteps(shape);
     this.#stride = Math.max(shape.horizon, Math.ceil(this.#memory / MAX_ORIGINS));
   }
 
   at(origin: number): BankAnswer {
     const { horizon, season } = this.#shape;
+    this.#forget(origin);
     const forecasts = this.#onGrid(origin) ? this.#forecastsAt(origin) : this.#families.at(this.#past, origin);
     const families = FAMILIES.map((_, i) => forecasts.subarray(i * horizon, (i + 1) * horizon));
     const scale = this.#past.scale(origin);
@@ -100,6 +112,13 @@ export class ForecastBank {
     }
     if (total > 0) for (let i = 0; i < sums.length; i++) sums[i]! /= total;
     return sums;
+  }
+
+  #forget(origin: number): void {
+    const cutTo = this.#past.takeCut();
+    const from = this.#onlyRecent ? origin - this.#memory : 0;
+    if (cutTo === Number.POSITIVE_INFINITY && from <= 0) return;
+    for (const at of this.#forecasts.keys()) if (at > cutTo || at < from) this.#forecasts.delete(at);
   }
 
   #onGrid(origin: number): boolean {

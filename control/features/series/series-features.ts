@@ -2,7 +2,7 @@ import { align } from "./alignment.ts";
 import { AnchorBuilder } from "./anchor.ts";
 import { FamilyForecasts } from "./family-forecasts.ts";
 import { type BankAnswer, ForecastBank } from "./forecast-bank.ts";
-import type { Past } from "./past.ts";
+import type { Past, Values } from "./past.ts";
 import {
   BASE_ANCHOR,
   CONTEXT_CHANNELS,
@@ -45,10 +45,24 @@ export class SeriesFeatureBuilder {
   /** What a bank learnt of a past is kept for the next origin of it. */
   readonly #banks = new WeakMap<Past, ForecastBank>();
   readonly #families: FamilyForecasts;
+  readonly #onlyRecent: boolean;
+  /** Memory of one call of `at`. */
+  readonly #recent: Float64Array;
+  readonly #cycles: readonly Float64Array[];
+  readonly #profiles: readonly Float64Array[];
+  readonly #rests: readonly Float64Array[];
 
-  constructor(shape: SeriesShape) {
+  /** @param onlyRecent the origins of a past only rise: see ForecastBank */
+  constructor(shape: SeriesShape, onlyRecent = false) {
     this.shape = shape;
     this.spans = spansOf(shape);
+    this.#onlyRecent = onlyRecent;
+    const { back, edge } = this.spans;
+    const rows = (count: number, length: number) => Array.from({ length: count }, () => new Float64Array(length));
+    this.#recent = new Float64Array(back);
+    this.#cycles = rows(PROFILE_CYCLES, back + shape.horizon + 2 * edge);
+    this.#profiles = rows(4, back + shape.horizon + 2 * edge);
+    this.#rests = rows(4, back);
     this.#families = new FamilyForecasts(shape);
   }
 
@@ -66,27 +80,29 @@ export class SeriesFeatureBuilder {
       throw new Error(`origin ${origin} is outside of ${this.minPast} … ${past.length}`);
     const { horizon } = this.shape;
     const { back, near, edge, stretch } = this.spans;
+    const { values } = past;
     const scale = past.scale(origin);
-    const anchors = new AnchorBuilder(this.shape, past.values, origin, scale);
-    const base = anchors.continuation(BASE_ANCHOR);
+    const base = new AnchorBuilder(this.shape, values, origin, scale).continuation(BASE_ANCHOR);
     const bank = this.#bankOf(past).at(origin);
     const { anchor, disagreement } = bank;
-    const recent = past.values.subarray(origin - back, origin);
-    const cycles = this.#cycles(past.values, origin);
-    const at = (profile: Float64Array, step: number): number => profile[back + edge + step]!;
-    const profiles = [cycles[0]!, mean(cycles.slice(0, 3)), decayed(cycles), median(cycles)];
+    const recent = this.#recent;
+    for (let j = 0; j < back; j++) recent[j] = values[origin - back + j]!;
+    const cycles = this.#loadCycles(values, origin);
+    this.#makeProfiles(cycles);
+    const profiles = this.#profiles;
+    const rests = this.#rests;
+    for (const [p, profile] of profiles.entries())
+      for (let j = 0; j < back; j++) rests[p]![j] = recent[j]! - profile[edge + j]!;
     const fifth = profiles[2]!;
-    const rest = (profile: Float64Array): Float64Array => {
-      const out = new Float64Array(back);
-      for (let j = 0; j < back; j++) out[j] = recent[j]! - profile[edge + j]!;
-      return out;
-    };
-    const rests = profiles.map(rest);
+    const fifthRest = rests[2]!;
+    /** Place of the origin in a profile. */
+    const now = back + edge;
     const windowed = (window: number) => Math.max(1, Math.min(back, Math.round(window * stretch)));
     const short = windowed(12);
     const aligned = align({
       recent,
-      profile: (step) => at(fifth, step),
+      profile: fifth,
+      now,
       horizon,
       edge,
       judged: windowed(36),
@@ -96,58 +112,56 @@ export class SeriesFeatureBuilder {
 
     // Constant over the horizon.
     const slopeAt = (step: number) =>
-      at(fifth, Math.min(horizon + edge - 1, step + 3)) - at(fifth, Math.max(-back - edge, step - 3));
-    const fifthRest = rests[2]!;
-    const lastValue = recent[back - 1]!;
-    const few = windowed(6);
-    const level = tailMean(recent, few);
+      fifth[now + Math.min(horizon + edge - 1, step + 3)]! - fifth[now + Math.max(-back - edge, step - 3)]!;
+    const level = tailMean(recent, windowed(6));
     const three = windowed(3);
-    const once = {
-      residuals: RESIDUAL_WINDOWS.map((window) => tailMean(fifthRest, windowed(window))),
-      firstResiduals: FIRST_RESIDUAL_WINDOWS.map((window) => tailMean(rests[0]!, windowed(window))),
-      noise: meanStep(fifthRest, near),
-      long: deviation(fifthRest, near),
-      short: deviation(fifthRest, short),
-      last: lastValue - level,
-      trend: tailMean(recent, three) - tailMean(recent.subarray(0, back - Math.min(back - three, 2 * three)), three),
-      levels: rests.map((r) => tailMean(r, short)),
-    };
+    const before = recent.subarray(0, back - Math.min(back - three, 2 * three));
+    const constants = [
+      slopeAt(-1),
+      ...RESIDUAL_WINDOWS.map((window) => tailMean(fifthRest, windowed(window))),
+      ...FIRST_RESIDUAL_WINDOWS.map((window) => tailMean(rests[0]!, windowed(window))),
+      meanStep(fifthRest, near),
+      deviation(fifthRest, near),
+      deviation(fifthRest, short),
+      recent[back - 1]! - level,
+    ].map((value) => limited(value / scale));
+    const trend = limited((tailMean(recent, three) - tailMean(before, three)) / scale);
+    const levels = rests.map((rest) => tailMean(rest, short));
+    const ending = [aligned.offset, aligned.misfit / scale, aligned.misfitUnmoved / scale].map(limited);
+    const lossOf = limited(bank.loss);
+    const leastLossOf = limited(bank.leastLoss);
 
     const columns = SERIES_FEATURES.length;
     const features = new Float32Array(horizon * columns);
     let i = 0;
-    const put = (value: number): void => {
-      features[i++] = Number.isFinite(value) ? Math.max(-MAX_FEATURE, Math.min(MAX_FEATURE, value)) : 0;
-    };
     for (let h = 0; h < horizon; h++) {
       const a = anchor[h]!;
       features[i++] = h + 1;
-      for (const [p, profile] of profiles.entries()) {
-        put((at(profile, h) - a) / scale);
-        put((at(profile, h) + once.levels[p]! - a) / scale);
+      for (let p = 0; p < profiles.length; p++) {
+        const value = profiles[p]![now + h]!;
+        features[i++] = limited((value - a) / scale);
+        features[i++] = limited((value + levels[p]! - a) / scale);
       }
-      put((at(fifth, h) - at(fifth, -1)) / scale);
-      put(deviationAcross(cycles, back + edge + h) / scale);
-      put(slopeAt(h) / scale);
-      put(slopeAt(-1) / scale);
-      for (const value of once.residuals) put(value / scale);
-      for (const value of once.firstResiduals) put(value / scale);
-      for (const value of [once.noise, once.long, once.short, once.last, level - a, once.trend]) put(value / scale);
-      put((aligned.forecast[h]! - a) / scale);
-      put(aligned.offset);
-      put(aligned.misfit / scale);
-      put(aligned.misfitUnmoved / scale);
-      for (const forecast of bank.families) put((forecast[h]! - a) / scale);
-      put(disagreement[h]! / scale);
-      put(bank.loss);
-      put(bank.leastLoss);
+      features[i++] = limited((fifth[now + h]! - fifth[now - 1]!) / scale);
+      features[i++] = limited(deviationAcross(cycles, now + h) / scale);
+      features[i++] = limited(slopeAt(h) / scale);
+      for (let k = 0; k < constants.length; k++) features[i++] = constants[k]!;
+      features[i++] = limited((level - a) / scale);
+      features[i++] = trend;
+      features[i++] = limited((aligned.forecast[h]! - a) / scale);
+      for (let k = 0; k < ending.length; k++) features[i++] = ending[k]!;
+      for (let f = 0; f < bank.families.length; f++) features[i++] = limited((bank.families[f]![h]! - a) / scale);
+      features[i++] = limited(disagreement[h]! / scale);
+      features[i++] = lossOf;
+      features[i++] = leastLossOf;
     }
     if (i !== features.length) throw new Error(`${i / horizon} columns were written, ${columns} are named`);
 
-    const seasonalNaive = Float32Array.from(anchor, (a, h) => (at(cycles[0]!, h) - a) / scale);
+    const seasonalNaive = new Float32Array(horizon);
+    for (let h = 0; h < horizon; h++) seasonalNaive[h] = (cycles[0]![now + h]! - anchor[h]!) / scale;
     return {
       features,
-      sequence: this.#sequence(past.values, origin, base, level, scale),
+      sequence: this.#sequence(base, level, scale),
       context: contextOf(base, bank, seasonalNaive, level, scale, back, horizon),
       anchor,
       scale,
@@ -158,56 +172,62 @@ export class SeriesFeatureBuilder {
   #bankOf(past: Past): ForecastBank {
     let bank = this.#banks.get(past);
     if (bank === undefined) {
-      bank = new ForecastBank(this.shape, past, this.#families);
+      bank = new ForecastBank(this.shape, past, this.#families, this.#onlyRecent);
       this.#banks.set(past, bank);
     }
     return bank;
   }
 
   /** The past cycles around the origin, each over [−back − edge, horizon + edge); at least one, at most PROFILE_CYCLES. */
-  #cycles(values: Float64Array, origin: number): Float64Array[] {
-    const { horizon, season } = this.shape;
+  #loadCycles(values: Values, origin: number): readonly Float64Array[] {
+    const { season } = this.shape;
     const { back, edge } = this.spans;
-    const cycles: Float64Array[] = [];
-    for (let k = 1; k <= PROFILE_CYCLES; k++) {
-      const from = origin - lagOf(this.shape, k) - back - edge;
+    let count = 0;
+    for (; count < PROFILE_CYCLES; count++) {
+      const from = origin - lagOf(this.shape, count + 1) - back - edge;
       if (from < 0) break;
-      const length = back + horizon + 2 * edge;
-      if (from + length <= origin) {
-        cycles.push(values.subarray(from, from + length));
-        continue;
-      }
-      // Where the moved cycle reaches past the origin (horizon near the season), the step one season before stands in.
-      const cycle = new Float64Array(length);
-      for (let j = 0; j < length; j++) {
+      const cycle = this.#cycles[count]!;
+      for (let j = 0; j < cycle.length; j++) {
         let step = from + j;
+        // Where the moved cycle reaches past the origin (horizon near the season), the step one season before stands in.
         while (step >= origin) step -= season;
         cycle[j] = values[step]!;
       }
-      cycles.push(cycle);
     }
-    return cycles;
+    return this.#cycles.slice(0, count);
+  }
+
+  /** Into #profiles: the last cycle, the mean of three, the mean of all with decaying weights, and their median. */
+  #makeProfiles(cycles: readonly Float64Array[]): void {
+    const [last, three, fading, middle] = this.#profiles as [Float64Array, Float64Array, Float64Array, Float64Array];
+    const few = Math.min(3, cycles.length);
+    const total = (1 - PROFILE_DECAY ** cycles.length) / (1 - PROFILE_DECAY);
+    last.set(cycles[0]!);
+    three.fill(0);
+    fading.fill(0);
+    for (let k = 0; k < cycles.length; k++) {
+      const cycle = cycles[k]!;
+      const weight = PROFILE_DECAY ** k / total;
+      for (let i = 0; i < cycle.length; i++) fading[i]! += weight * cycle[i]!;
+      if (k < few) for (let i = 0; i < cycle.length; i++) three[i]! += cycle[i]! / few;
+    }
+    median(cycles, middle);
   }
 
   #sequence(
-    values: Float64Array,
-    origin: number,
-    base: { profile: Float64Array; residual: Float64Array },
+    { profile, residual }: { profile: Float64Array; residual: Float64Array },
     level: number,
     scale: number,
   ): Float32Array {
     const { back, near } = this.spans;
+    const recent = this.#recent;
     const sequence = new Float32Array(near * SEQUENCE_CHANNELS.length);
     let i = 0;
     for (let j = back - near; j < back; j++) {
-      const step = origin - back + j;
-      const row = [
-        base.residual[j]! / scale,
-        (values[step]! - level) / scale / 10,
-        (values[step]! - values[step - 1]!) / scale,
-        (base.profile[j]! - base.profile[Math.max(0, j - 1)]!) / scale,
-      ];
-      for (const value of row) sequence[i++] = clip(value, MAX_SEQUENCE);
+      sequence[i++] = clip(residual[j]! / scale);
+      sequence[i++] = clip((recent[j]! - level) / scale / 10);
+      sequence[i++] = clip((recent[j]! - recent[j - 1]!) / scale);
+      sequence[i++] = clip((profile[j]! - profile[Math.max(0, j - 1)]!) / scale);
     }
     return sequence;
   }
@@ -216,7 +236,7 @@ export class SeriesFeatureBuilder {
 function contextOf(
   base: { profile: Float64Array; spread: Float64Array },
   { anchor, disagreement, loss, families }: BankAnswer,
-  seasonalNaive: ArrayLike<number>,
+  seasonalNaive: Float32Array,
   level: number,
   scale: number,
   back: number,
@@ -225,23 +245,24 @@ function contextOf(
   const context = new Float32Array(horizon * CONTEXT_CHANNELS.length);
   let i = 0;
   for (let h = 0; h < horizon; h++) {
-    const row = [
-      (h + 1) / horizon,
-      (base.profile[back + h]! - base.profile[back - 1]!) / scale / 10,
-      (anchor[h]! - level) / scale / 10,
-      base.spread[h]! / scale,
-      disagreement[h]! / scale,
-      loss,
-      seasonalNaive[h]!,
-      ...families.map((family) => (family[h]! - anchor[h]!) / scale),
-    ];
-    for (const value of row) context[i++] = clip(value, MAX_SEQUENCE);
+    context[i++] = (h + 1) / horizon;
+    context[i++] = clip((base.profile[back + h]! - base.profile[back - 1]!) / scale / 10);
+    context[i++] = clip((anchor[h]! - level) / scale / 10);
+    context[i++] = clip(base.spread[h]! / scale);
+    context[i++] = clip(disagreement[h]! / scale);
+    context[i++] = clip(loss);
+    context[i++] = clip(seasonalNaive[h]!);
+    for (let f = 0; f < families.length; f++) context[i++] = clip((families[f]![h]! - anchor[h]!) / scale);
   }
   return context;
 }
 
-function clip(value: number, most: number): number {
-  return Number.isFinite(value) ? Math.max(-most, Math.min(most, value)) : 0;
+function limited(value: number): number {
+  return Number.isFinite(value) ? Math.max(-MAX_FEATURE, Math.min(MAX_FEATURE, value)) : 0;
+}
+
+function clip(value: number): number {
+  return Number.isFinite(value) ? Math.max(-MAX_SEQUENCE, Math.min(MAX_SEQUENCE, value)) : 0;
 }
 
 function tailMean(values: Float64Array, count: number): number {
@@ -252,9 +273,12 @@ function tailMean(values: Float64Array, count: number): number {
 }
 
 function deviation(values: Float64Array, count: number): number {
-  const tail = values.subarray(Math.max(0, values.length - count));
-  const center = tailMean(tail, tail.length);
-  return Math.sqrt(tail.reduce((sum, value) => sum + (value - center) ** 2, 0) / tail.length);
+  const from = Math.max(0, values.length - count);
+  const n = values.length - from;
+  const center = tailMean(values, n);
+  let squares = 0;
+  for (let i = from; i < values.length; i++) squares += (values[i]! - center) ** 2;
+  return Math.sqrt(squares / n);
 }
 
 /** Mean absolute step-to-step difference of the last `count` values. */
@@ -266,40 +290,18 @@ function meanStep(values: Float64Array, count: number): number {
 }
 
 function deviationAcross(cycles: readonly Float64Array[], index: number): number {
-  const center = cycles.reduce((sum, cycle) => sum + cycle[index]!, 0) / cycles.length;
-  return Math.sqrt(cycles.reduce((sum, cycle) => sum + (cycle[index]! - center) ** 2, 0) / cycles.length);
+  let sum = 0;
+  for (let k = 0; k < cycles.length; k++) sum += cycles[k]![index]!;
+  const center = sum / cycles.length;
+  let squares = 0;
+  for (let k = 0; k < cycles.length; k++) squares += (cycles[k]![index]! - center) ** 2;
+  return Math.sqrt(squares / cycles.length);
 }
 
-function mean(cycles: readonly Float64Array[]): Float64Array {
-  return weighted(
-    cycles,
-    cycles.map(() => 1 / cycles.length),
-  );
-}
-
-function decayed(cycles: readonly Float64Array[]): Float64Array {
-  const weights = cycles.map((_, k) => PROFILE_DECAY ** k);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weighted(
-    cycles,
-    weights.map((weight) => weight / total),
-  );
-}
-
-function weighted(cycles: readonly Float64Array[], weights: readonly number[]): Float64Array {
-  const out = new Float64Array(cycles[0]!.length);
-  for (const [k, cycle] of cycles.entries()) {
-    const weight = weights[k]!;
-    for (let i = 0; i < out.length; i++) out[i]! += weight * cycle[i]!;
-  }
-  return out;
-}
-
-function median(cycles: readonly Float64Array[]): Float64Array {
+function median(cycles: readonly Float64Array[], out: Float64Array): void {
   const n = cycles.length;
   const half = n >> 1;
   const sorted = new Float64Array(n);
-  const out = new Float64Array(cycles[0]!.length);
   for (let i = 0; i < out.length; i++) {
     // Insertion into at most five places: a sort call costs more.
     for (let k = 0; k < n; k++) {
@@ -310,5 +312,4 @@ function median(cycles: readonly Float64Array[]): Float64Array {
     }
     out[i] = n % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
   }
-  return out;
 }

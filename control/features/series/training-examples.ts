@@ -1,6 +1,6 @@
 import { SeededRandom } from "../seeded-random.ts";
 import { withLevelShifts } from "./augment.ts";
-import { Past } from "./past.ts";
+import { gapsFilled, Past } from "./past.ts";
 import { type OriginInputs, SeriesFeatureBuilder } from "./series-features.ts";
 import { lagOf, SERIES_FEATURES, type SeriesShape } from "./shape.ts";
 
@@ -117,7 +117,7 @@ export function* trainingExamples(
   const random = new SeededRandom(options.seed);
   const fitTo = spans.train[1];
   for (let copy = 0; copy < options.copies; copy++) {
-    const values = withLevelShifts(filled(series.values.subarray(0, fitTo)), random);
+    const values = withLevelShifts(gapsFilled(series.values.subarray(0, fitTo)), random);
     yield* draw("train", values, options.originsPerCopy, true);
   }
   for (const split of ["eval", "gate"] as const) {
@@ -125,7 +125,7 @@ export function* trainingExamples(
     const half = Math.ceil(options.originsPerHeldOut / 2);
     yield* draw(split, real, half, false);
     const shiftsFrom = Math.max(0, spans[split][0] - STEPS_BEFORE * shape.horizon);
-    if (split === "eval") yield* draw(split, withLevelShifts(filled(real), random, shiftsFrom), half, true);
+    if (split === "eval") yield* draw(split, withLevelShifts(gapsFilled(real), random, shiftsFrom), half, true);
     else yield* draw(split, real, half, false);
   }
 
@@ -151,10 +151,6 @@ export function* trainingExamples(
       }
     }
   }
-}
-
-function filled(values: Float64Array): Float64Array {
-  return new Past(values, 1).values;
 }
 
 function stratified(horizon: number, count: number, random: SeededRandom): number[] {

@@ -1,4 +1,4 @@
-import { Past } from "../../features/series/past.ts";
+import { gapsFilled } from "../../features/series/past.ts";
 import { ScoreBoard, type Scores, seasonalScale } from "../metrics.ts";
 import { bootstrapInterval } from "./bootstrap.ts";
 
@@ -22,7 +22,7 @@ export function lastWindows(values: Float64Array, horizon: number, count: number
 export function windowsAt(values: Float64Array, horizon: number, starts: readonly number[]): Window[] {
   return starts.map((start, index) => ({
     index,
-    past: new Past(values.subarray(0, start), 1).values,
+    past: gapsFilled(values.subarray(0, start)),
     actual: values.slice(start, start + horizon),
   }));
 }
