@@ -5,7 +5,7 @@
 export class LoadHistory {
   readonly stepMs: number;
   readonly maxSteps: number;
-  readonly #series = new Map<string, { startMs: number; values: number[]; highest: number }>();
+  readonly #series = new Map<string, { startMs: number; values: number[]; highest: number; rewrites: number }>();
 
   constructor(options: { stepMs: number; maxSteps?: number }) {
     this.stepMs = options.stepMs;
@@ -21,7 +21,7 @@ export class LoadHistory {
     const aligned = Math.floor(stepStartMs / this.stepMs) * this.stepMs;
     let entry = this.#series.get(service);
     if (entry === undefined) {
-      entry = { startMs: aligned, values: [], highest: 0 };
+      entry = { startMs: aligned, values: [], highest: 0, rewrites: 0 };
       this.#series.set(service, entry);
     }
     let index = (aligned - entry.startMs) / this.stepMs;
@@ -29,8 +29,10 @@ export class LoadHistory {
     if (index - entry.values.length > this.maxSteps) {
       entry.startMs = aligned;
       entry.values = [];
+      entry.rewrites++;
       index = 0;
     }
+    if (index < entry.values.length - 1 && !Object.is(entry.values[index], rps)) entry.rewrites++;
     while (entry.values.length < index) entry.values.push(Number.NaN);
     entry.values[index] = rps;
     if (rps > entry.highest && rps < Number.POSITIVE_INFINITY) entry.highest = rps;
@@ -82,6 +84,33 @@ export class LoadHistory {
   /** Highest load ever appended for a service, also by steps that have fallen out since; 0 when there was none. */
   highest(service: string): number {
     return this.#series.get(service)?.highest ?? 0;
+  }
+
+  /**
+   * Where the series of a service stands, for whoever keeps a copy of it: a copy up to `endMs` holds as long as `rewrites` and its last
+   * value are the same. Null for an unknown service.
+   */
+  standing(service: string): { startMs: number; endMs: number; rewrites: number } | null {
+    const entry = this.#series.get(service);
+    if (entry === undefined || entry.values.length === 0) return null;
+    const { startMs, rewrites } = entry;
+    return { startMs, endMs: startMs + entry.values.length * this.stepMs, rewrites };
+  }
+
+  /** The value of the step that starts at `stepStartMs`, a multiple of the step; NaN where there is none. */
+  at(service: string, stepStartMs: number): number {
+    const entry = this.#series.get(service);
+    return entry?.values[(stepStartMs - entry.startMs) / this.stepMs] ?? Number.NaN;
+  }
+
+  /** Whether none of the last `steps` complete steps before `nowMs` has a reading. */
+  isSilent(service: string, nowMs: number, steps: number): boolean {
+    const entry = this.#series.get(service);
+    if (entry === undefined) return true;
+    const end = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
+    for (let i = Math.min(end, entry.values.length) - 1; i >= Math.max(0, end - steps); i--)
+      if (!Number.isNaN(entry.values[i]!)) return false;
+    return true;
   }
 
   /** Start of the oldest and end of the newest step held, or null for an unknown service. */

@@ -341,7 +341,7 @@ test("outputs that make no sense are refused by the guard", async () => {
     ["huge", "1e6"],
     ["negative", "-1"],
   ] as const) {
-    const code = `parentPort.on("message", ({ id }) => parentPort.postMessage({ type: "result", id, result: { values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null } }));
+    const code = `parentPort.on("message", ({ id, request }) => parentPort.postMessage({ type: "result", id, result: { tails: request.batch.tails, values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null } }));
       parentPort.postMessage({ type: "ready" });`;
     const forecast = await one(await open({ workerUrl: await worker(name, code) }), history, endMs);
     assert.equal(forecast.source, "seasonal_naive");

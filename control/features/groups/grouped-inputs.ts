@@ -89,8 +89,14 @@ export class GroupedInputs {
   readonly #fitted: readonly FittedGroup[];
   readonly #groups: readonly FeatureGroup[];
 
-  constructor(shape: SeriesShape, fitted: readonly FittedGroup[], own: readonly FeatureGroup[] = GROUPS) {
-    this.#builder = new SeriesFeatureBuilder(shape);
+  /** @param onlyRecent the origins of a past only rise: see SeriesFeatureBuilder */
+  constructor(
+    shape: SeriesShape,
+    fitted: readonly FittedGroup[],
+    own: readonly FeatureGroup[] = GROUPS,
+    onlyRecent = false,
+  ) {
+    this.#builder = new SeriesFeatureBuilder(shape, onlyRecent);
     this.#fitted = fitted;
     this.#groups = bind(fitted, own);
     this.columns = groupColumns(fitted, own);

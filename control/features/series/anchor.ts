@@ -1,4 +1,3 @@
-import type { Values } from "./past.ts";
 import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "./shape.ts";
 
 /** One continuation of a series at an origin. */
@@ -20,14 +19,14 @@ export interface Continuation {
 export class AnchorBuilder {
   readonly #shape: SeriesShape;
   readonly #spans: Spans;
-  readonly #values: Values;
+  readonly #values: Float64Array;
   readonly #origin: number;
   readonly #scale: number;
   readonly #profiles = new Map<string, Omit<Continuation, "forecast">>();
   /** Misfits of the cycles by the span of the comparison. */
   readonly #misfits = new Map<number, Map<number, number>>();
 
-  constructor(shape: SeriesShape, values: Values, origin: number, scale: number) {
+  constructor(shape: SeriesShape, values: Float64Array, origin: number, scale: number) {
     this.#shape = shape;
     this.#spans = spansOf(shape);
     this.#values = values;

@@ -1,4 +1,3 @@
-import type { Values } from "./past.ts";
 import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "./shape.ts";
 import { paddedKeeps, smoothSpan, weightTotals } from "./smoothing.ts";
 
@@ -76,7 +75,7 @@ export class CycleForecasts {
   }
 
   /** Reads `values` before `origin`; `forecast` then answers for that origin. `scale` is the unit of misfits. */
-  look(values: Values, origin: number, scale: number): void {
+  look(values: Float64Array, origin: number, scale: number): void {
     this.#compareCycles(values, origin, scale);
     const { back } = this.#spans;
     const width = this.#keeps.length;
@@ -120,7 +119,7 @@ export class CycleForecasts {
   }
 
   /** Mean absolute difference between the end of the series and that of each cycle, over each of the spans. */
-  #compareCycles(values: Values, origin: number, scale: number): void {
+  #compareCycles(values: Float64Array, origin: number, scale: number): void {
     const { back, near } = this.#spans;
     const lags = this.#lags;
     const room = origin - lags[0]!;
@@ -149,7 +148,7 @@ export class CycleForecasts {
     }
   }
 
-  #combine(values: Values, origin: number, w: number): void {
+  #combine(values: Float64Array, origin: number, w: number): void {
     const { cycles, decay, tolerance, compare } = this.#weightings[w]!;
     const { horizon } = this.#shape;
     const c = this.#compares.indexOf(compare);
@@ -183,7 +182,7 @@ export class CycleForecasts {
 }
 
 /** Σ |x_{origin−j} − x_{origin−lag−j}| for j above `from` up to `to`. Two sums side by side: one would wait for itself. */
-function distance(values: Values, origin: number, lag: number, from: number, to: number): number {
+function distance(values: Float64Array, origin: number, lag: number, from: number, to: number): number {
   let even = 0;
   let odd = 0;
   let i = origin - to;

@@ -1,13 +1,8 @@
-/** Readings and their logarithms; single precision is enough for rates, and half of the memory where many pasts are kept. */
-export type Values = Float64Array | Float32Array;
-
 export interface PastOptions {
   /** Steps that it may grow to by `append`. Default: those given at the start. */
   capacity?: number;
   /** Steps, from the newest back, whose scale can be asked for and that can be taken back. Default: all. */
   recentSteps?: number;
-  /** Keep values in single precision: for rates. Default false. */
-  single?: boolean;
 }
 
 /**
@@ -16,8 +11,8 @@ export interface PastOptions {
  */
 export class Past {
   /** Only the first `length` are of the series. */
-  readonly values: Values;
-  readonly logs: Values;
+  readonly values: Float64Array;
+  readonly logs: Float64Array;
   readonly season: number;
   #length = 0;
   /** Of the steps before i, at place i modulo its size: Σ |y|, Σ |y_t − y_{t−season}|, and the latter of the logarithms. */
@@ -29,8 +24,8 @@ export class Past {
   constructor(raw: ArrayLike<number>, season: number, options: PastOptions = {}) {
     const capacity = Math.max(raw.length, options.capacity ?? 0);
     this.season = season;
-    this.values = options.single === true ? new Float32Array(capacity) : new Float64Array(capacity);
-    this.logs = options.single === true ? new Float32Array(capacity) : new Float64Array(capacity);
+    this.values = new Float64Array(capacity);
+    this.logs = new Float64Array(capacity);
     this.#places = Math.min(capacity, options.recentSteps ?? capacity) + 1;
     this.#sums = new Float64Array(3 * this.#places);
     this.append(raw, 0, raw.length);
@@ -49,11 +44,9 @@ export class Past {
     let last = i === 0 ? 0 : values[i - 1]!;
     let place = 3 * (i % this.#places);
     for (let j = from; j < to; j++, i++) {
-      values[i] = raw[j]!;
-      // Judged as it is kept: what single precision cannot hold is no reading.
-      const value = values[i]!;
-      if (value - value === 0) last = value;
-      else values[i] = last;
+      const value = raw[j]!;
+      if (Number.isFinite(value)) last = value;
+      values[i] = last;
       const next = place + 3 === sums.length ? 0 : place + 3;
       const absolute = sums[place]! + Math.abs(last);
       // The floor keeps the logarithm finite at nought; it follows the mean so that the unit of the series plays no part.

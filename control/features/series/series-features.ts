@@ -2,7 +2,7 @@ import { align } from "./alignment.ts";
 import { AnchorBuilder } from "./anchor.ts";
 import { FamilyForecasts } from "./family-forecasts.ts";
 import { type BankAnswer, ForecastBank } from "./forecast-bank.ts";
-import type { Past, Values } from "./past.ts";
+import type { Past } from "./past.ts";
 import {
   BASE_ANCHOR,
   CONTEXT_CHANNELS,
@@ -179,7 +179,7 @@ export class SeriesFeatureBuilder {
   }
 
   /** The past cycles around the origin, each over [−back − edge, horizon + edge); at least one, at most PROFILE_CYCLES. */
-  #loadCycles(values: Values, origin: number): readonly Float64Array[] {
+  #loadCycles(values: Float64Array, origin: number): readonly Float64Array[] {
     const { season } = this.shape;
     const { back, edge } = this.spans;
     let count = 0;

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { LoadHistory } from "../../features/load-history.ts";
 import { FEATURE_STEP_MS } from "../../features/schema.ts";
 import { syntheticLoad } from "../../features/synthetic-load.ts";
-import { ModelEngine, servicesPerBatch } from "./model-engine.ts";
+import { servicesPerBatch } from "./batch-gatherer.ts";
+import { ModelEngine } from "./model-engine.ts";
 import { readServedModel } from "./served-model.ts";
 
 const committed = fileURLToPath(new URL("../../../models/committed/demand", import.meta.url));

@@ -4,6 +4,7 @@ import type { LoadHistory } from "../../features/load-history.ts";
 import { guardOutput } from "../guard.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
 import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";
+import { BatchGatherer, MAX_BATCH_SERVICES } from "./batch-gatherer.ts";
 import { STATE } from "./model-kind.ts";
 import type { BatchAnswer, BatchRequest, ModelWorkerInput } from "./model-worker.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -16,6 +17,8 @@ export interface EngineOptions {
   loadTimeoutMs: number;
   /** Ceiling of an inference worker's JavaScript heap, MiB. Default 64. */
   workerMemoryMb: number;
+  /** What the workers may keep of the services' pasts together, MiB (a series model: 0.14 per service with a season of 288 steps). Default 2,048. */
+  keptMemoryMb: number;
   /** Inference workers at most. A second one is started when more than 1,000 services are asked for. Default: the cores, at most 2. */
   maxWorkers: number;
   /** Services that will be asked for, so that their workers are started with the first and not at the first call. Default 1. */
@@ -36,6 +39,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   timeoutMs: 2_000,
   loadTimeoutMs: 15_000,
   workerMemoryMb: 64,
+  keptMemoryMb: 2_048,
   maxWorkers: Math.min(2, availableParallelism()),
   expectedServices: 1,
   pauseMs: 60_000,
@@ -54,18 +58,11 @@ export interface EngineAnswer {
 
 type ModelSession = WorkerSession<ModelWorkerInput, BatchRequest, BatchAnswer>;
 
-/** Copying more than this between two turns of the event loop would be felt by whoever waits for it. */
-const MAX_BATCH_BYTES = 2 << 20;
-export const MAX_BATCH_SERVICES = 128;
 const MANY_SERVICES = 1_000;
 const MAX_FAILURES = 3;
+const NOTHING_ASKED: FallbackReason = { code: "MODEL_NOT_ASKED", text: "no service was left" };
 /** Rows counted for the drift monitor per call, about: more say nothing more about a distribution. */
 const SAMPLED_SERVICES = 250;
-
-/** Services that are gathered, sent and unpacked together: what bounds the longest hold of the event loop. */
-export function servicesPerBatch(historySteps: number): number {
-  return Math.max(1, Math.min(MAX_BATCH_SERVICES, Math.floor(MAX_BATCH_BYTES / (8 * historySteps))));
-}
 
 /**
  * A model that answers for any number of services. The caller's thread copies each service's past into a batch and unpacks the answers, one
@@ -82,12 +79,12 @@ export class ModelEngine {
   #closed = false;
   #reopening: Promise<void> | null = null;
   #loopTurn: Promise<unknown> = Promise.resolve();
-  /** Memory of batches, filled again and again: as many as are in flight at most. */
-  readonly #spare: Float64Array[] = [];
+  readonly #gatherer: BatchGatherer;
 
   private constructor(model: ServedModel, options: EngineOptions) {
     this.model = model;
     this.#options = options;
+    this.#gatherer = new BatchGatherer(model, options.keptMemoryMb * 2 ** 20);
   }
 
   /** Throws FallbackError when the runtime or the file cannot be used. */
@@ -116,32 +113,34 @@ export class ModelEngine {
       for (const service of services) answers.set(service, { code: "STEP_MISMATCH", text });
       return { answers, histogram: null };
     }
-    const size = servicesPerBatch(model.historySteps);
-    const batches: (readonly string[])[] = [];
-    for (let at = 0; at < services.length; at += size) batches.push(services.slice(at, at + size));
+    const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     const sampleEvery = model.statistics === null ? 0 : Math.max(1, Math.floor(services.length / SAMPLED_SERVICES));
     await this.#grow(services.length);
-    const known = await this.#known(history, services, nowMs);
+    const known = await this.#known(history, services, originMs);
     if (known !== null && "reason" in known) {
       for (const service of services) answers.set(service, known.reason);
       return { answers, histogram: null };
     }
     let histogram: Uint32Array | null = null;
-    const lane = async (): Promise<void> => {
-      for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
+    const lane = async (queue: string[], holder: ModelSession | null): Promise<void> => {
+      while (queue.length > 0) {
         await this.#turnOfTheLoop();
-        try {
-          const answer = await this.#ask(history, batch, nowMs, sampleEvery, known);
-          this.#unpack(history, batch, answer, answers);
-          if (answer.histogram != null) histogram = added(histogram, answer.histogram);
-        } catch (thrown) {
-          if (!(thrown instanceof FallbackError)) throw thrown;
-          for (const service of batch) answers.set(service, thrown.reason);
+        const asked = await this.#ask(history, queue, originMs, sampleEvery, holder, known);
+        if ("reason" in asked) {
+          for (const service of asked.services) answers.set(service, asked.reason);
+          continue;
         }
+        this.#unpack(history, asked.services, asked.answer, answers);
+        const counted = asked.answer.histogram;
+        if (counted !== null) histogram = added(histogram, counted);
       }
     };
-    const lanes = Math.min(batches.length, Math.max(1, this.#sessions.length) * REQUESTS_IN_FLIGHT);
-    await Promise.all(Array.from({ length: lanes }, lane));
+    const lanes: Promise<void>[] = [];
+    for (const [holder, queue] of this.#gatherer.share(history, services, this.#sessions)) {
+      const workers = holder === null ? Math.max(1, this.#sessions.length) : 1;
+      for (let i = 0; i < workers * REQUESTS_IN_FLIGHT; i++) lanes.push(lane(queue, holder));
+    }
+    await Promise.all(lanes);
     return { answers, histogram };
   }
 
@@ -158,52 +157,60 @@ export class ModelEngine {
   }
 
   /** What the model's groups look at; null where they need no more than each service's past. */
-  async #known(history: LoadHistory, services: readonly string[], nowMs: number): Promise<WorldAnswer | null> {
+  async #known(history: LoadHistory, services: readonly string[], originMs: number): Promise<WorldAnswer | null> {
     const { worker } = this.model;
     if (worker.kind !== "series" || groupNeeds(worker.groups).length === 0) return null;
     const { groups, season, horizon } = worker;
-    const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     return this.#options.world.at({ groups, history, services, originMs, season, horizon });
   }
 
+  /** Asks for the services at the front of a queue, their holder where it lives. */
   async #ask(
     history: LoadHistory,
-    services: readonly string[],
-    nowMs: number,
+    queue: string[],
+    originMs: number,
     sampleEvery: number,
+    holder: ModelSession | null,
     known: Extract<WorldAnswer, { of: unknown }> | null,
-  ): Promise<BatchAnswer> {
+  ): Promise<{ services: string[]; answer: BatchAnswer } | { services: string[]; reason: FallbackReason }> {
     const { monotonicMs, pauseMs } = this.#options;
-    if (this.#closed) throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
-    if (monotonicMs() < this.#pausedUntilMs)
-      throw new FallbackError(
-        "MODEL_PAUSED",
-        `the model failed ${MAX_FAILURES} times in a row and is tried again later`,
-      );
+    let services: string[] = [];
     try {
+      if (this.#closed) throw new FallbackError("INFERENCE_FAILED", "the forecaster was closed");
+      if (monotonicMs() < this.#pausedUntilMs)
+        throw new FallbackError(
+          "MODEL_PAUSED",
+          `the model failed ${MAX_FAILURES} times in a row and is tried again later`,
+        );
       if (!this.alive) await this.#reopen();
-      const steps = this.model.historySteps;
-      const room = servicesPerBatch(steps) * steps;
-      const tails = this.#spare.pop() ?? new Float64Array(room);
-      for (const [i, service] of services.entries())
-        history.tailInto(service, nowMs, tails.subarray(i * steps, (i + 1) * steps));
-      const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
-      const asked = { originMs, count: services.length, steps, tails };
-      const batch = known === null ? asked : { ...asked, known: { services, world: known.of(services) } };
-      const answer = await this.#leastBusy().run({ batch, sampleEvery }, [tails.buffer as ArrayBuffer]);
-      if (answer.tails?.length === room) this.#spare.push(answer.tails);
+      // Another lane may have taken the rest meanwhile.
+      if (queue.length === 0) return { services, reason: NOTHING_ASKED };
+      const session = holder?.alive === true ? holder : this.#leastBusy();
+      const gathered = this.#gatherer.take(queue, history, originMs, session);
+      services = gathered.services;
+      const { tails } = gathered.batch;
+      const batch =
+        known === null ? gathered.batch : { ...gathered.batch, known: { services, world: known.of(services) } };
+      const answer = await session.run({ batch, sampleEvery }, [tails.buffer as ArrayBuffer]);
+      this.#gatherer.answered(answer.tails);
       this.#answered++;
       this.#failures = 0;
-      return answer;
+      return { services, answer };
     } catch (thrown) {
       if (!(thrown instanceof FallbackError)) throw thrown;
-      this.#failed++;
-      this.#failures++;
-      if (this.#failures >= MAX_FAILURES) {
-        this.#failures = 0;
-        this.#pausedUntilMs = monotonicMs() + pauseMs;
+      this.#gatherer.failed(services);
+      // What was not gathered for want of a session has the same reason.
+      if (services.length === 0) services = queue.splice(0, MAX_BATCH_SERVICES);
+      const paused = thrown.reason.code === "MODEL_PAUSED" || this.#closed;
+      if (!paused) {
+        this.#failed++;
+        this.#failures++;
+        if (this.#failures >= MAX_FAILURES) {
+          this.#failures = 0;
+          this.#pausedUntilMs = monotonicMs() + pauseMs;
+        }
       }
-      throw thrown;
+      return { services, reason: thrown.reason };
     }
   }
 

@@ -27,8 +27,27 @@ export interface Batch {
   steps: number;
   /** [service][step]. */
   tails: Float64Array;
+  /** For a model whose worker keeps the pasts: what of them is told. `steps` is nought then. */
+  kept?: KeptSpans;
   /** For a model with feature groups: the names, and what is known of these services beside their past. */
   known?: { services: readonly string[]; world: World };
+}
+
+/** Per service of a batch, what is told of its past; the steps stand in `tails` one service after the other and end at the origin. */
+export interface KeptSpans {
+  /** Under which the worker keeps the past; NOT_KEPT: it does not. */
+  ids: Int32Array;
+  /** Number of the first step that is told, counted from the Unix epoch, and how many there are. */
+  fromSteps: Float64Array;
+  lengths: Int32Array;
+  /** 1: it is all of the past. 0: it continues what is kept from there. */
+  whole: Uint8Array;
+  /** Steps that a past told whole will be continued by. */
+  rooms: Int32Array;
+  /** 1: no reading in the last hour. */
+  silent: Uint8Array;
+  /** Numbers of pasts that are not needed any more. */
+  released: readonly number[];
 }
 
 /** Why a service of a batch has no answer. */

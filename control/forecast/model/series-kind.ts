@@ -1,5 +1,6 @@
-import { GroupedInputs } from "../../features/groups/grouped-inputs.ts";
+import { GROUPS, GroupedInputs } from "../../features/groups/grouped-inputs.ts";
 import type { World } from "../../features/groups/world.ts";
+import { bankMemorySteps } from "../../features/series/forecast-bank.ts";
 import { Past } from "../../features/series/past.ts";
 import type { OriginInputs } from "../../features/series/series-features.ts";
 import {
@@ -9,6 +10,7 @@ import {
   SERIES_FEATURES,
   spansOf,
 } from "../../features/series/shape.ts";
+import { MAX_TAKEN_BACK_STEPS, NOT_KEPT } from "./kept-pasts.ts";
 import { type Batch, type Feeds, type ModelKind, STATE, type WorkerModel } from "./model-kind.ts";
 
 /** A model of the training pipeline: trees over each step ahead and an LSTM over the near past, around an anchor forecast. */
@@ -26,6 +28,9 @@ export class SeriesKind implements ModelKind {
   readonly #sizes: { name: "features" | "sequence" | "context"; dims: number[] }[];
   /** Steps of an hour: without any value in them a service is stale. */
   readonly #staleSteps: number;
+  /** By the number that the caller gave them. */
+  readonly #pasts = new Map<number, { past: Past; startStep: number }>();
+  readonly #recentSteps: number;
   #scales: Pick<OriginInputs, "anchor" | "scale">[] = [];
 
   constructor(model: Extract<WorkerModel, { kind: "series" }>) {
@@ -33,7 +38,8 @@ export class SeriesKind implements ModelKind {
     this.levels = model.levels.length;
     this.#season = model.season;
     this.#minPast = minPastSteps(model);
-    this.#inputs = new GroupedInputs(model, model.groups);
+    this.#inputs = new GroupedInputs(model, model.groups, GROUPS, true);
+    this.#recentSteps = bankMemorySteps(model) + MAX_TAKEN_BACK_STEPS;
     this.#nothing = { stepMs: model.stepMs };
     const added = this.#inputs.columns.map(({ name }) => name);
     this.columnNames = [...SERIES_FEATURES, ...added];
@@ -48,28 +54,29 @@ export class SeriesKind implements ModelKind {
     this.#sizes = model.inputs.map((name) => ({ name, dims: dims[name] }));
   }
 
-  feed({ originMs, count, steps, tails, known }: Batch): Feeds {
+  feed(batch: Batch): Feeds {
+    const { originMs, count, known } = batch;
     const world = known?.world ?? this.#nothing;
     const states = new Uint8Array(count);
     const data = this.#sizes.map(({ dims }) => new Float32Array(count * dims[0]! * dims[1]!));
     this.#scales = [];
+    for (const id of batch.kept?.released ?? []) this.#pasts.delete(id);
+    let told = 0;
     for (let i = 0; i < count; i++) {
-      let from = i * steps;
-      const to = from + steps;
-      // What lies before the first reading is no past: as zeros it would be learnt from.
-      while (from < to && Number.isNaN(tails[from]!)) from++;
-      const tail = tails.subarray(from, to);
-      if (tail.length < this.#minPast) {
+      const length = batch.kept?.lengths[i] ?? batch.steps;
+      const past = this.#pastOf(batch, i, told, told + length);
+      told += length;
+      if (past.length < this.#minPast) {
         states[i] = STATE.short;
         continue;
       }
-      if (tail.subarray(-this.#staleSteps).every(Number.isNaN)) {
+      if (this.#isSilent(batch, i, told)) {
         states[i] = STATE.stale;
         continue;
       }
-      const startMs = originMs - tail.length * world.stepMs;
+      const startMs = originMs - past.length * world.stepMs;
       const service = known?.services[i] ?? "";
-      const built = this.#inputs.prepare(new Past(tail, this.#season), startMs, service, world).at(tail.length);
+      const built = this.#inputs.prepare(past, startMs, service, world).at(past.length);
       const at = this.#scales.length;
       for (const [k, { name, dims }] of this.#sizes.entries()) data[k]!.set(built[name], at * dims[0]! * dims[1]!);
       this.#scales.push({ anchor: built.anchor, scale: built.scale });
@@ -82,6 +89,33 @@ export class SeriesKind implements ModelKind {
       tensors[name] = { data: answered === count ? all : all.slice(0, answered * size), dims: [answered, ...dims] };
     }
     return { tensors, states, answered };
+  }
+
+  /** The past of a service of a batch, which has tails[from … to) of it. */
+  #pastOf({ tails, kept }: Batch, i: number, from: number, to: number): Past {
+    const id = kept?.ids[i] ?? NOT_KEPT;
+    const fromStep = kept?.fromSteps[i] ?? 0;
+    if (kept?.whole[i] === 0) {
+      const one = this.#pasts.get(id);
+      if (one === undefined) throw new Error(`no past is kept under ${id}`);
+      one.past.truncate(fromStep - one.startStep);
+      one.past.append(tails, from, to);
+      return one.past;
+    }
+    let first = from;
+    // What lies before the first reading is no past: as zeros it would be learnt from.
+    while (first < to && Number.isNaN(tails[first]!)) first++;
+    const past = new Past(tails.subarray(first, to), this.#season, {
+      capacity: to - first + (kept?.rooms[i] ?? 0),
+      recentSteps: this.#recentSteps,
+    });
+    if (id !== NOT_KEPT) this.#pasts.set(id, { past, startStep: fromStep + first - from });
+    return past;
+  }
+
+  #isSilent({ tails, kept }: Batch, i: number, to: number): boolean {
+    if (kept !== undefined) return kept.silent[i] === 1;
+    return tails.subarray(to - this.#staleSteps, to).every(Number.isNaN);
   }
 
   read(output: Float32Array): Float64Array {
