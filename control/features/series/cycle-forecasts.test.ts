@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SeededRandom } from "../seeded-random.ts";
 import { AnchorBuilder } from "./anchor.ts";
-import { CycleForecasts } from "./cycle-forecasts.ts";
+import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
 import { Past } from "./past.ts";
 import { CYCLE_FAMILIES, minPastSteps } from "./shape.ts";
 
@@ -29,7 +29,7 @@ test("all variants at once say what each says alone, on values and on logarithms
           [past.logs, past.logScale(origin), true],
         ] as const) {
           const alone = new AnchorBuilder(shape, array, origin, scale);
-          cycles.look(array, origin, scale);
+          cycles.look(array, origin, scale, cycles.state());
           cycles.exponentiate();
           for (const [i, variant] of VARIANTS.entries()) {
             if (exponential) cycles.exponential(i, said, 0);
@@ -43,5 +43,27 @@ test("all variants at once say what each says alone, on values and on logarithms
       },
     ),
     { numRuns: 30 },
+  );
+});
+
+test("what is kept between origins changes no bit of an answer, in whatever order they are asked for", () => {
+  const shape = { season: 24, horizon: 6 };
+  const random = new SeededRandom(8);
+  const values = Float64Array.from({ length: 1_200 }, (_, t) => 50 + 20 * Math.sin(t / 4) + random.normal());
+  const cycles = new CycleForecasts(shape, VARIANTS);
+  const said = new Float64Array(shape.horizon);
+  const answer = (origin: number, state: CycleState): number[] => {
+    cycles.look(values, origin, 3, state);
+    return VARIANTS.flatMap((_, i) => {
+      cycles.forecast(i, said, 0);
+      return [...said];
+    });
+  };
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: minPastSteps(shape), max: 1_200 }), { minLength: 2 }), (origins) => {
+      const kept = cycles.state();
+      for (const origin of origins) assert.deepEqual(answer(origin, kept), answer(origin, cycles.state()));
+    }),
+    { numRuns: 50 },
   );
 });

@@ -10,6 +10,23 @@ interface Weighting {
 }
 
 /**
+ * What is kept of one array between its origins: smoothed ends and compared sums go forward step by step from the last multiple of
+ * REBASE_STEPS. An answer is the same to the bit whether they were kept or are computed anew from there.
+ */
+export interface CycleState {
+  /** Where the sums stand; −1: nowhere. */
+  origin: number;
+  base: number;
+  /** [0 = the series, k = cycle k][α], not divided by their weights. */
+  ends: Float64Array;
+  /** [compare][cycle], Σ |difference|. */
+  sums: Float64Array;
+}
+
+/** Steps that sums are moved along at most before they are computed anew: rounding does not add up over more. */
+const REBASE_STEPS = 64;
+
+/**
  * What `AnchorBuilder` forecasts, for many variants at one origin. A smoothed residual is linear in the values, so that its level is the
  * smoothed end of the series minus the weighted smoothed ends of the cycles: nothing is computed per variant but those few products.
  * The memory is reused from call to call; one instance serves one array at a time.
@@ -29,11 +46,11 @@ export class CycleForecasts {
   readonly #fades: readonly Float64Array[];
   readonly #kept: number;
 
-  /** [compare][cycle], in units of the scale. */
-  readonly #misfits: readonly Float64Array[];
+  /** (1 − α) to the power of `back`. */
+  readonly #lastKeeps: Float64Array;
+  /** Per compare: its span and the cycles that can be compared over it. */
+  readonly #compared: Int32Array;
   readonly #usable: Int32Array;
-  /** [0 = the series, k = cycle k][α]. */
-  readonly #ends: Float64Array;
   readonly #weights: Float64Array;
   /** [weighting][step], and [weighting][α]. */
   readonly #profiles: Float64Array;
@@ -65,27 +82,38 @@ export class CycleForecasts {
     this.#fades = fades.map((fade) =>
       Float64Array.from({ length: horizon }, (_, h) => (fade ** (1 / stretch)) ** (h + 1)),
     );
-    this.#misfits = this.#compares.map(() => new Float64Array(most));
+    this.#lastKeeps = this.#keeps.map((keep) => keep ** back);
+    this.#compared = new Int32Array(this.#compares.length);
     this.#usable = new Int32Array(this.#compares.length);
-    this.#ends = new Float64Array((most + 1) * this.#keeps.length);
     this.#weights = new Float64Array(most);
     this.#profiles = new Float64Array(weightings.length * horizon);
     this.#levels = new Float64Array(weightings.length * this.#keeps.length);
     this.#exponentials = new Float64Array(weightings.length * horizon);
   }
 
-  /** Reads `values` before `origin`; `forecast` then answers for that origin. `scale` is the unit of misfits. */
-  look(values: Float64Array, origin: number, scale: number): void {
-    this.#compareCycles(values, origin, scale);
-    const { back } = this.#spans;
-    const width = this.#keeps.length;
-    const cycles = this.#usable[0]!;
-    smoothSpan(values, origin - back, origin, this.#keeps, this.#totals, this.#ends, 0);
-    for (let k = 0; k < cycles; k++) {
-      const at = origin - this.#lags[k]!;
-      smoothSpan(values, at - back, at, this.#keeps, this.#totals, this.#ends, (k + 1) * width);
+  state(): CycleState {
+    const cycles = this.#lags.length;
+    return {
+      origin: -1,
+      base: -1,
+      ends: new Float64Array((cycles + 1) * this.#keeps.length),
+      sums: new Float64Array(this.#compares.length * cycles),
+    };
+  }
+
+  /**
+   * Reads `values` before `origin`; `forecast` then answers for that origin. `scale` is the unit of misfits.
+   * @param state of this array; origins may come in any order, and rising ones cost least
+   */
+  look(values: Float64Array, origin: number, scale: number, state: CycleState): void {
+    const base = this.#baseOf(origin);
+    if (state.base !== base || state.origin > origin) {
+      this.#reach(base);
+      this.#start(values, base, state);
     }
-    for (let w = 0; w < this.#weightings.length; w++) this.#combine(values, origin, w);
+    this.#reach(origin);
+    for (; state.origin < origin; state.origin++) this.#advance(values, state.origin, state);
+    for (let w = 0; w < this.#weightings.length; w++) this.#combine(values, origin, scale, state, w);
   }
 
   /** The forecast of a variant, `horizon` steps from `out[at]` on. */
@@ -118,68 +146,124 @@ export class CycleForecasts {
     for (let h = 0; h < horizon; h++) out[at + h] = this.#exponentials[profile + h]! * Math.exp(level * factors[h]!);
   }
 
-  /** Mean absolute difference between the end of the series and that of each cycle, over each of the spans. */
-  #compareCycles(values: Float64Array, origin: number, scale: number): void {
+  /** Where sums that lead to `origin` are computed anew: the last multiple of REBASE_STEPS with the same spans and cycles. */
+  #baseOf(origin: number): number {
+    const base = origin - (origin % REBASE_STEPS);
+    if (base < this.#lags[0]! + this.#spans.back) return origin;
+    this.#reach(base);
+    const [first, last] = [this.#compared.slice(), this.#usable.slice()];
+    this.#reach(origin);
+    for (let c = 0; c < this.#compares.length; c++)
+      if (first[c] !== this.#compared[c] || last[c] !== this.#usable[c]) return origin;
+    return base;
+  }
+
+  /** Sets the spans and the number of cycles that can be compared at an origin. A longer span has no more cycles than a shorter one. */
+  #reach(origin: number): void {
     const { back, near } = this.#spans;
     const lags = this.#lags;
-    const room = origin - lags[0]!;
-    let before = 0;
     for (let c = 0; c < this.#compares.length; c++) {
-      const span = Math.min(this.#compares[c]! * near, room);
+      const span = Math.min(this.#compares[c]! * near, origin - lags[0]!);
       const reach = Math.max(span, back);
-      const misfits = this.#misfits[c]!;
       let usable = 0;
-      for (let k = 0; k < lags.length; k++) {
-        const at = origin - lags[k]!;
-        if (at < (k === 0 ? back : reach)) break;
-        // Sums of the shorter span before it are part of this one's: a longer reach has no more cycles than a shorter one.
-        const sum = (c === 0 ? 0 : this.#misfits[c - 1]![k]!) + distance(values, origin, lags[k]!, before, span);
-        misfits[k] = sum;
-        usable++;
-      }
+      while (usable < lags.length && origin - lags[usable]! >= (usable === 0 ? back : reach)) usable++;
+      this.#compared[c] = span;
       this.#usable[c] = usable;
-      before = span;
-    }
-    // Sums to means, after the longer spans have built upon them.
-    for (let c = 0; c < this.#compares.length; c++) {
-      const unit = Math.min(this.#compares[c]! * near, room) * scale;
-      const misfits = this.#misfits[c]!;
-      for (let k = 0; k < this.#usable[c]!; k++) misfits[k]! /= unit;
     }
   }
 
-  #combine(values: Float64Array, origin: number, w: number): void {
+  #start(values: Float64Array, origin: number, state: CycleState): void {
+    const { back } = this.#spans;
+    const { ends, sums } = state;
+    const width = this.#keeps.length;
+    const cycles = this.#lags.length;
+    smoothSpan(values, origin - back, origin, this.#keeps, ends, 0);
+    for (let k = 0; k < this.#usable[0]!; k++) {
+      const at = origin - this.#lags[k]!;
+      smoothSpan(values, at - back, at, this.#keeps, ends, (k + 1) * width);
+    }
+    let before = 0;
+    for (let c = 0; c < this.#compares.length; c++) {
+      const span = this.#compared[c]!;
+      for (let k = 0; k < this.#usable[c]!; k++) {
+        // The shorter span before it is part of this one.
+        const shorter = c === 0 ? 0 : sums[(c - 1) * cycles + k]!;
+        sums[c * cycles + k] = shorter + distance(values, origin, this.#lags[k]!, before, span);
+      }
+      before = span;
+    }
+    state.origin = origin;
+    state.base = origin;
+  }
+
+  /** From an origin to the one after it. */
+  #advance(values: Float64Array, origin: number, { ends, sums }: CycleState): void {
+    const { back } = this.#spans;
+    const keeps = this.#keeps;
+    const lasts = this.#lastKeeps;
+    const lags = this.#lags;
+    const width = keeps.length;
+    const cycles = this.#usable[0]!;
+    for (let k = 0; k <= cycles; k++) {
+      const at = k === 0 ? origin : origin - lags[k - 1]!;
+      const comes = values[at]!;
+      const goes = values[at - back]!;
+      for (let i = 0, e = k * width; i < width; i++, e++) ends[e] = comes + keeps[i]! * ends[e]! - lasts[i]! * goes;
+    }
+    for (let c = 0; c < this.#compares.length; c++) {
+      const first = origin - this.#compared[c]!;
+      const comes = values[origin]!;
+      const goes = values[first]!;
+      for (let k = 0, e = c * lags.length; k < this.#usable[c]!; k++, e++) {
+        const lag = lags[k]!;
+        sums[e]! += Math.abs(comes - values[origin - lag]!) - Math.abs(goes - values[first - lag]!);
+      }
+    }
+  }
+
+  #combine(values: Float64Array, origin: number, scale: number, { ends, sums }: CycleState, w: number): void {
     const { cycles, decay, tolerance, compare } = this.#weightings[w]!;
     const { horizon } = this.#shape;
     const c = this.#compares.indexOf(compare);
-    const misfits = this.#misfits[c]!;
+    const first = c * this.#lags.length;
     const count = Math.min(cycles, this.#usable[c]!);
     const weights = this.#weights;
-    const flat = tolerance === Number.POSITIVE_INFINITY;
-    let least = Number.POSITIVE_INFINITY;
-    for (let k = 0; k < count; k++) if (misfits[k]! < least) least = misfits[k]!;
     let total = 0;
-    let faded = 1;
-    for (let k = 0; k < count; k++) {
-      const weight = flat ? faded : faded * Math.exp((least - misfits[k]!) / tolerance);
-      weights[k] = weight;
-      total += weight;
-      faded *= decay;
+    if (tolerance === Number.POSITIVE_INFINITY) {
+      for (let k = 0, faded = 1; k < count; k++, faded *= decay) {
+        weights[k] = faded;
+        total += faded;
+      }
+    } else {
+      let least = Number.POSITIVE_INFINITY;
+      for (let k = 0; k < count; k++) if (sums[first + k]! < least) least = sums[first + k]!;
+      // A misfit is the mean difference in units of the scale.
+      const unit = this.#compared[c]! * scale * tolerance;
+      for (let k = 0, faded = 1; k < count; k++, faded *= decay) {
+        const weight = faded * Math.exp((least - sums[first + k]!) / unit);
+        weights[k] = weight;
+        total += weight;
+      }
     }
     const width = this.#keeps.length;
     const levels = this.#levels;
     const profiles = this.#profiles;
-    const ends = this.#ends;
-    for (let i = 0; i < width; i++) levels[w * width + i] = ends[i]!;
-    for (let h = 0; h < horizon; h++) profiles[w * horizon + h] = 0;
+    const [level, profile] = [w * width, w * horizon];
+    for (let i = 0; i < width; i++) levels[level + i] = ends[i]!;
+    for (let h = 0; h < horizon; h++) profiles[profile + h] = 0;
     for (let k = 0; k < count; k++) {
       const weight = weights[k]! / total;
+      if (weight < LEAST_WEIGHT) continue;
       const from = origin - this.#lags[k]!;
-      for (let h = 0; h < horizon; h++) profiles[w * horizon + h]! += weight * values[from + h]!;
-      for (let i = 0; i < width; i++) levels[w * width + i]! -= weight * ends[(k + 1) * width + i]!;
+      for (let h = 0; h < horizon; h++) profiles[profile + h]! += weight * values[from + h]!;
+      for (let i = 0, e = (k + 1) * width; i < width; i++, e++) levels[level + i]! -= weight * ends[e]!;
     }
+    for (let i = 0; i < width; i++) levels[level + i]! /= this.#totals[i]!;
   }
 }
+
+/** Of a cycle: what it would add is lost in the last digits, and with a sharp tolerance most cycles are below it. */
+const LEAST_WEIGHT = 1e-14;
 
 /** Σ |x_{origin−j} − x_{origin−lag−j}| for j above `from` up to `to`. Two sums side by side: one would wait for itself. */
 function distance(values: Float64Array, origin: number, lag: number, from: number, to: number): number {

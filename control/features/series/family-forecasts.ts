@@ -1,4 +1,4 @@
-import { CycleForecasts } from "./cycle-forecasts.ts";
+import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
 import type { Past } from "./past.ts";
 import {
   CYCLE_FAMILIES,
@@ -12,6 +12,11 @@ import {
   TREND,
 } from "./shape.ts";
 import { paddedKeeps, smoothSpan, weightTotals } from "./smoothing.ts";
+
+export interface FamilyState {
+  plain: CycleState;
+  logs: CycleState;
+}
 
 /** Of the recent mean, that every recent value must exceed for logarithms to mean something. */
 const LEAST_SHARE = 0.02;
@@ -52,25 +57,30 @@ export class FamilyForecasts {
     this.#members = new Float64Array(MAX_MEMBERS * shape.horizon);
   }
 
-  /** One row of `horizon` steps per FAMILIES, of the steps of `past` before `origin`. */
-  at(past: Past, origin: number): Float64Array {
+  /** What is kept of a past between its origins, see `CycleState`. */
+  state(): FamilyState {
+    return { plain: this.#plain.state(), logs: this.#logs.state() };
+  }
+
+  /** One row of `horizon` steps per FAMILIES, of the steps of `past` before `origin`. Quickest where origins rise. */
+  at(past: Past, origin: number, state: FamilyState): Float64Array {
     const { horizon, season } = this.#shape;
     const out = new Float64Array(FAMILIES.length * horizon);
     const flat = CYCLE_FAMILIES.length * horizon;
     this.#flat(past, origin, out, flat);
-    if (season > 1) this.#cycles(past, origin, out);
+    if (season > 1) this.#cycles(past, origin, state, out);
     else for (let i = 0; i < CYCLE_FAMILIES.length; i++) out.copyWithin(i * horizon, flat, flat + horizon);
     return out;
   }
 
-  #cycles(past: Past, origin: number, out: Float64Array): void {
+  #cycles(past: Past, origin: number, state: FamilyState, out: Float64Array): void {
     const { horizon, season } = this.#shape;
     const { values } = past;
     const newest = values[origin - 1]!;
-    this.#plain.look(values, origin, past.scale(origin));
+    this.#plain.look(values, origin, past.scale(origin), state.plain);
     const positive = this.#isClearlyPositive(values, origin);
     if (positive) {
-      this.#logs.look(past.logs, origin, past.logScale(origin));
+      this.#logs.look(past.logs, origin, past.logScale(origin), state.logs);
       this.#logs.exponentiate();
     }
     const members = this.#members;
@@ -100,7 +110,7 @@ export class FamilyForecasts {
       this.#totals = weightTotals(this.#keeps, span);
       this.#smoothedOver = span;
     }
-    smoothSpan(values, origin - span, origin, this.#keeps, this.#totals, this.#smoothed, 0);
+    smoothSpan(values, origin - span, origin, this.#keeps, this.#smoothed, 0);
     const near = Math.max(origin - span, origin - back);
     let smoothed = 0;
     for (const [i, name] of FLAT_FAMILIES.entries()) {
@@ -120,7 +130,7 @@ export class FamilyForecasts {
         line((newest - values[near]!) / Math.max(1, origin - near - 1));
         damped(values, near, origin, horizon, members, n++ * horizon);
       }
-      for (let k = SMOOTHING[name].length; k > 0; k--) level(this.#smoothed[smoothed++]!);
+      for (let k = SMOOTHING[name].length; k > 0; k--) level(this.#smoothed[smoothed]! / this.#totals[smoothed++]!);
       this.#median(n, newest, out, at + i * horizon);
     }
   }
@@ -146,11 +156,17 @@ export class FamilyForecasts {
     const half = n >> 1;
     for (let i = 0; i < n; i++) order[i] = i * horizon;
     for (let h = 0; h < horizon; h++) {
+      let greatest = Number.NEGATIVE_INFINITY;
       // Insertion sort of members and values: neighbouring steps are nearly in the same order.
       for (let i = 0; i < n; i++) {
         const one = order[i]!;
         const said = members[one + h]!;
         const value = said - said === 0 ? said : otherwise;
+        if (value >= greatest) {
+          sorted[i] = value;
+          greatest = value;
+          continue;
+        }
         let at = i;
         for (; at > 0 && sorted[at - 1]! > value; at--) {
           sorted[at] = sorted[at - 1]!;

@@ -1,4 +1,4 @@
-import { FamilyForecasts } from "./family-forecasts.ts";
+import { FamilyForecasts, type FamilyState } from "./family-forecasts.ts";
 import type { Past } from "./past.ts";
 import { CYCLE_FAMILIES, FAMILIES, MEMORY_HORIZONS, minPastSteps, type SeriesShape, spansOf } from "./shape.ts";
 
@@ -42,6 +42,7 @@ export class ForecastBank {
   readonly #memory: number;
   readonly #stride: number;
   readonly #families: FamilyForecasts;
+  #state: FamilyState;
   /** By grid origin, [family × horizon]. */
   readonly #forecasts = new Map<number, Float64Array>();
 
@@ -53,6 +54,7 @@ export class ForecastBank {
    */
   constructor(shape: SeriesShape, past: Past, families = new FamilyForecasts(shape), onlyRecent = false) {
     this.#families = families;
+    this.#state = families.state();
     this.#onlyRecent = onlyRecent;
     this.#shape = shape;
     this.#past = past;
@@ -63,10 +65,12 @@ export class ForecastBank {
   at(origin: number): BankAnswer {
     const { horizon, season } = this.#shape;
     this.#forget(origin);
-    const forecasts = this.#onGrid(origin) ? this.#forecastsAt(origin) : this.#families.at(this.#past, origin);
+    const losses = this.#losses(origin);
+    const forecasts = this.#onGrid(origin)
+      ? this.#forecastsAt(origin)
+      : this.#families.at(this.#past, origin, this.#state);
     const families = FAMILIES.map((_, i) => forecasts.subarray(i * horizon, (i + 1) * horizon));
     const scale = this.#past.scale(origin);
-    const losses = this.#losses(origin);
     // Without a season the cycles are the last steps, moved: of no use.
     const first = season > 1 ? 0 : CYCLE_FAMILIES.length;
     const least = Math.min(...losses.subarray(first));
@@ -99,7 +103,8 @@ export class ForecastBank {
     let total = 0;
     const earliest = Math.max(minPastSteps(this.#shape), origin - this.#memory);
     const newest = Math.floor((origin - 1) / this.#stride) * this.#stride;
-    for (let at = newest; at >= earliest; at -= this.#stride) {
+    // From the oldest on: what is kept between origins goes forward.
+    for (let at = Math.ceil(earliest / this.#stride) * this.#stride; at <= newest; at += this.#stride) {
       const known = Math.min(horizon, origin - at);
       const weight = FADED ** ((origin - at) / this.#memory);
       const forecasts = this.#forecastsAt(at);
@@ -118,6 +123,7 @@ export class ForecastBank {
     const cutTo = this.#past.takeCut();
     const from = this.#onlyRecent ? origin - this.#memory : 0;
     if (cutTo === Number.POSITIVE_INFINITY && from <= 0) return;
+    if (cutTo < Number.POSITIVE_INFINITY) this.#state = this.#families.state();
     for (const at of this.#forecasts.keys()) if (at > cutTo || at < from) this.#forecasts.delete(at);
   }
 
@@ -129,7 +135,7 @@ export class ForecastBank {
   #forecastsAt(origin: number): Float64Array {
     let forecasts = this.#forecasts.get(origin);
     if (forecasts === undefined) {
-      forecasts = this.#families.at(this.#past, origin);
+      forecasts = this.#families.at(this.#past, origin, this.#state);
       this.#forecasts.set(origin, forecasts);
     }
     return forecasts;

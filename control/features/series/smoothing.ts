@@ -1,21 +1,22 @@
 /**
- * Simple exponential smoothing of a span by several α at once: Σ (1−α)^j x_{end−1−j} / Σ (1−α)^j over its length. Horner's rule from
- * the oldest value on, four α side by side: the chain of one α alone would wait for its own multiplications.
+ * Simple exponential smoothing of a span by several α at once: Σ (1−α)^j x_{end−1−j}, not yet divided by the sum of its weights
+ * (`weightTotals`). Horner's rule from the oldest value on, four α side by side: the chain of one α alone would wait for itself.
  *
  * @param keeps 1 − α, each 0 … below 1; their number is a multiple of 4 (`paddedKeeps`)
- * @param totals Σ (1−α)^j over the length of the span, see `weightTotals`
  */
 export function smoothSpan(
-  values: ArrayLike<number>,
+  values: Float64Array,
   start: number,
   end: number,
   keeps: Float64Array,
-  totals: Float64Array,
   out: Float64Array,
   at: number,
 ): void {
   for (let i = 0; i < keeps.length; i += 4) {
-    const [k0, k1, k2, k3] = [keeps[i]!, keeps[i + 1]!, keeps[i + 2]!, keeps[i + 3]!];
+    const k0 = keeps[i]!;
+    const k1 = keeps[i + 1]!;
+    const k2 = keeps[i + 2]!;
+    const k3 = keeps[i + 3]!;
     let s0 = 0;
     let s1 = 0;
     let s2 = 0;
@@ -27,10 +28,10 @@ export function smoothSpan(
       s2 = value + k2 * s2;
       s3 = value + k3 * s3;
     }
-    out[at + i] = s0 / totals[i]!;
-    out[at + i + 1] = s1 / totals[i + 1]!;
-    out[at + i + 2] = s2 / totals[i + 2]!;
-    out[at + i + 3] = s3 / totals[i + 3]!;
+    out[at + i] = s0;
+    out[at + i + 1] = s1;
+    out[at + i + 2] = s2;
+    out[at + i + 3] = s3;
   }
 }
 
