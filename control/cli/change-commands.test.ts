@@ -41,7 +41,7 @@ test("models on the command line: status says what forecasts, and each action th
   assert.equal(view.candidate, null);
   const refused = await ballast("model", "shadow", "models/committed/robot-shop", "--reason", "CHG9");
   assert.equal(refused.exit, "MODEL_REFUSED");
-  assert.match(refused.out, /SCHEMA_MISMATCH: the manifest names no step_ms/);
+  assert.match(refused.out, /SCHEMA_MISMATCH: the model looks 60 steps of 10000 ms ahead, plans need one hour/);
   assert.equal((await ballast("model", "promote")).exit, "USAGE");
   assert.equal((await ballast("model", "shadow", "--reason", "x")).exit, "USAGE");
   assert.equal((await ballast("model", "burn", "--reason", "x")).exit, "USAGE");
