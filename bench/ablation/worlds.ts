@@ -168,10 +168,10 @@ export function crowdWorld(): Case {
 }
 
 /** Clients browse, read or fill a basket; a basket is paid fifteen to thirty minutes later, with six requests. */
-export function basketWorld(): Case {
+export function basketWorld(days = 14): Case {
   const random = new SeededRandom(105);
   const stepMs = 300_000;
-  const steps = 288 * 14;
+  const steps = 288 * days;
   const endMs = START_MS + steps * stepMs;
   const visits: Visit[] = [];
   const payments = new Float64Array(steps);
@@ -205,7 +205,7 @@ export function basketWorld(): Case {
   return {
     name: "baskets",
     kind: "world",
-    about: "5 min, 14 days; the share of clients who fill a basket wanders, a basket is paid 15–30 min later",
+    about: `5 min, ${days} days; the share of clients who fill a basket wanders, a basket is paid 15–30 min later`,
     groups: ["behaviour", "coupling"],
     shape: { season: 288, horizon: 6 },
     world: {

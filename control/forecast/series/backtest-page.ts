@@ -5,6 +5,8 @@ const HEIGHT = 180;
 /** Windows drawn at most; more make a page that no browser likes. */
 const MAX_WINDOWS = 60;
 const MARGIN = 8;
+/** Steps shown before a window at least: a horizon of one step would otherwise stand alone. */
+const MIN_BEFORE = 24;
 
 /** One HTML page without scripts: the table, and each window with the forecast's median, its outer quantiles and seasonal naive. */
 export function backtestPage(
@@ -30,7 +32,7 @@ body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; } td:first-child { text-align: left; }
 tr.shown { font-weight: 600; } text { font-size: 11px; fill: currentColor; opacity: .7; } .other { opacity: .6; stroke-dasharray: 4 3; }
 .key { display: inline-block; width: 1.6em; border-top: 2px solid; vertical-align: middle; } .key.band { border-top: .8em solid var(--band); }
-figure { display: inline-block; margin: .5rem; } svg { width: ${WIDTH}px; max-width: 92vw; border: 1px solid #8885; }
+figure { display: inline-block; margin: .5rem; } path { stroke-linecap: round; } svg { width: ${WIDTH}px; max-width: 92vw; border: 1px solid #8885; }
 </style>
 <h1>${escapeHtml(title)}</h1>
 <table><tr><th></th><th>MASE</th><th colspan="2">95 % interval</th><th>wQL</th></tr>${cells.join("")}</table>
@@ -50,7 +52,7 @@ function plot(
   mase: number,
   reference: readonly Float64Array[] | undefined,
 ): string {
-  const before = past.subarray(Math.max(0, past.length - actual.length));
+  const before = past.subarray(Math.max(0, past.length - Math.max(MIN_BEFORE, actual.length)));
   const low = quantiles[0]!;
   const high = quantiles.at(-1)!;
   const median = quantiles[quantiles.length >> 1]!;
@@ -71,6 +73,8 @@ function plot(
         continue;
       }
       path += `${pen}${x(from + i)} ${y(values[i]!)}`;
+      // A point without neighbours is drawn as a dot by its round ends.
+      if (pen === "M" && !Number.isFinite(values[i + 1] ?? Number.NaN)) path += "h0";
       pen = "L";
     }
     return path;
@@ -85,7 +89,7 @@ function plot(
   const scale = `<text x="3" y="12">${short(most)}</text><text x="3" y="${HEIGHT - 3}">${short(least)}</text>`;
   const caption = `window ${index + 1}${Number.isFinite(mase) ? `, MASE ${mase.toFixed(3)}` : ""}`;
   return `<figure><figcaption>${caption}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="window ${index + 1}">
-<path d="M${edge} 0V${HEIGHT}" stroke="#8886"/><path d="${band}" fill="var(--band)"/>${dashed}<path d="${line([...before, ...actual], 0)}" fill="none" stroke="var(--seen)"/>
+<path d="M${edge} 0V${HEIGHT}" stroke="#8886"/><path d="${band}" fill="var(--band)" stroke="var(--band)"/>${dashed}<path d="${line([...before, ...actual], 0)}" fill="none" stroke="var(--seen)"/>
 <path d="${line(median, before.length)}" fill="none" stroke="var(--line)" stroke-width="2"/>${scale}</svg></figure>`;
 }
 

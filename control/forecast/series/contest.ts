@@ -105,7 +105,7 @@ async function sharesWithModel(
   ]);
   const losses = choiceLosses(pair, windows, REFERENCE, shape);
   losses.delete(REFERENCE);
-  const both = sharesByLoss(losses);
+  const both = sharesByLoss(losses, MIXTURE);
   const rest = both.get(MIXTURE) ?? 0;
   const out = new Map([...shares].map(([name, share]) => [name, share * rest]));
   if (rest < 1) out.set(MODEL, 1 - rest);

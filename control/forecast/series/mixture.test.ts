@@ -54,6 +54,11 @@ describe("a mixture", () => {
       mixed(parts).map((row) => Number(row[0]!.toFixed(9))),
       [0, 3.8],
     );
+    const alone = [
+      { share: 0.9, quantiles: of(1, 1) },
+      { share: 0.1, quantiles: of(2, 2) },
+    ];
+    assert.ok(mixed(alone)[0]![0]! > 1, "one of large share is not yet agreement");
   });
 
   test("leaves out a part that is not finite", () => {

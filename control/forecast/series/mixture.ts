@@ -77,12 +77,11 @@ export function mixed(parts: readonly { share: number; quantiles: readonly Float
   return rows;
 }
 
-/** The value that more than half says to the last digit: a count or a setting, of which a mean would be no value. */
+/** The value that several with more than half of the shares say to the last digit: a count or a setting, of which a mean would be no value. */
 function agreed(values: readonly { share: number; value: number }[]): number | null {
   for (const { value } of values) {
-    let share = 0;
-    for (const other of values) if (other.value === value) share += other.share;
-    if (share > 0.5) return value;
+    const same = values.filter((other) => other.value === value);
+    if (same.length > 1 && same.reduce((sum, { share }) => sum + share, 0) > 0.5) return value;
   }
   return null;
 }

@@ -13,6 +13,10 @@ from pipeline.spec import Spec
 
 #: Added to a forecast's own width, in units of the scale, so that an offset means something where the width is nought.
 LEAST_WIDTH = 0.05
+#: Windows of one horizon in the calibration span that weigh as much as the whole training span: see `shrunk_offsets`.
+PRIOR_WINDOWS = 20
+#: Training origins that the prior offsets are taken of.
+PRIOR_ORIGINS = 2_500
 #: Shares of the halves' own median that are tried. A correction of the anchor that was learnt on a few days must earn its place.
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: A larger correction is taken only for a loss that is smaller by this share.
@@ -90,6 +94,21 @@ def conformal_offsets(forecast: np.ndarray, target: np.ndarray, spec: Spec) -> n
     return np.array(offsets, np.float32)
 
 
+def calibration_windows(spec: Spec) -> float:
+    """Horizons that fit into the calibration span, mean over series: what is independent of each other in it."""
+    spans = [one["splits"]["eval"] for one in spec.series]
+    return float(np.mean([(end - start) / spec.horizon for start, end in spans]))
+
+
+def shrunk_offsets(fitted: np.ndarray, held_out: np.ndarray, spec: Spec) -> np.ndarray:
+    """
+    Offsets between those of the training span, which know how narrow the halves are by their making, and those of the calibration span. A
+    span of W horizons counts W / (W + PRIOR_WINDOWS): its offsets are those of a few windows, which happened to be rough or calm.
+    """
+    weight = calibration_windows(spec) / (calibration_windows(spec) + PRIOR_WINDOWS)
+    return (fitted + np.float32(weight) * (held_out - fitted)).astype(np.float32)
+
+
 def pinball(forecast: np.ndarray, target: np.ndarray, levels: list[float]) -> np.ndarray:
     """Mean over levels, shape of the target."""
     q = np.array(levels)
@@ -116,7 +135,7 @@ def best_blend(of_trees: np.ndarray, of_network: np.ndarray | None, target: np.n
 
 
 def fit(train: Examples, held_out: Examples, spec: Spec, settings: dict, with_network: bool, progress=lambda text: None) -> tuple[Ensemble, float]:
-    """Fits both halves on `train`; blend and offsets come from `held_out`, which neither half saw. Returns the loss there too."""
+    """Fits both halves on `train`; blend and offsets come from `held_out`, which neither half saw, offsets from both. Returns the loss there too."""
     booster = trees.fit(train, spec, settings["trees"], spec.seed, progress)
     of_trees = trees.predict(booster, held_out.features, spec)
     network, of_network = {}, None
@@ -128,8 +147,13 @@ def fit(train: Examples, held_out: Examples, spec: Spec, settings: dict, with_ne
     halves = {"trees": best_correction(of_trees, held_out.target, spec)[1], "both": loss}
     if of_network is not None:
         halves["recurrent"] = best_correction(np.sort(of_network, axis=-1), held_out.target, spec)[1]
-    raw = corrected(mixed(of_trees, of_network, blend), correction, spec)
-    offsets = conformal_offsets(raw, held_out.target, spec)
+    def offsets_of(of_trees, of_network, target):
+        return conformal_offsets(corrected(mixed(of_trees, of_network, blend), correction, spec), target, spec)
+
+    sample = train.take(np.sort(np.random.default_rng(spec.seed).permutation(len(train))[:PRIOR_ORIGINS]))
+    of_network_there = at_steps(recurrent.predict(model, sample.sequence, sample.context), sample.features) if with_network else None
+    fitted = offsets_of(trees.predict(booster, sample.features, spec), of_network_there, sample.target)
+    offsets = shrunk_offsets(fitted, offsets_of(of_trees, of_network, held_out.target), spec)
     return Ensemble(booster, settings, network, blend, correction, halves, offsets), loss
 
 
