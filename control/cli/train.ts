@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
+import { chooseSeason, type SeasonChoice } from "../../models/series/choose-season.ts";
 import { demandSeries } from "../../models/series/demand-series.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { TINY_EFFORT } from "../../models/series/training-spec.ts";
@@ -39,6 +40,8 @@ Trains a demand model on a load history and judges it on the end of the history,
 --out DIR       where the model, its manifest and its card go (default .ballast/model/series, or .ballast/model/demand)
 --pipeline P    tfx (default): LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without
                 TFX; demand: a small tree model of its own, which the demo runs, at least four weeks of five-minute steps
+--season WHICH  day, week, or auto (default): a week where the history has four of them and its loads are much nearer to the week before
+                than to the day before (tfx, trees)
 --seed N        the same seed, data and code give the same model (default 1)
 Feature groups beside the series' own past (tfx, trees; docs/reference/features.md):
 --groups LIST   names of groups, \`default\`: those that were worth something in the ablation and have data here, \`all\` that have
@@ -51,9 +54,6 @@ Feature groups beside the series' own past (tfx, trees; docs/reference/features.
 --config FILE, --json
 The first run makes its Python environment in .ballast (400 MB; tfx 3 GB).
 Exit 0 when the model beats the seasonal forecasts, 1 when it does not (the server would refuse it).`;
-
-/** The step and the season of the demand series: a day of five-minute steps, forecast one hour ahead. */
-const DEMAND_SHAPE = { season: STEPS_PER_DAY, horizon: HORIZON_STEPS };
 
 /** Of --quick, per series. */
 const QUICK_EXAMPLES = { copies: 1, originsPerCopy: 400, originsPerHeldOut: 200 };
@@ -71,6 +71,8 @@ export async function run(args: string[], io: Io): Promise<number> {
     throw new BallastError("USAGE", `--seed ${values.seed}: expected a whole number from 0 to 2147483647`);
   if (!["demand", "tfx", "trees"].includes(values.pipeline))
     throw new BallastError("USAGE", `--pipeline ${values.pipeline}: expected tfx, trees or demand`);
+  if (!["day", "week", "auto"].includes(values.season))
+    throw new BallastError("USAGE", `--season ${values.season}: expected day, week or auto`);
   const history = await readHistory(values);
   const startedMs = performance.now();
   const progress = (text: string): void =>
@@ -99,11 +101,14 @@ async function runPipeline(
   const world = await readWorld(await withConfigured(values), history, estate);
   const groups = chooseGroups(values.groups, world);
   progress(`feature groups: ${groups.map(({ name }) => name).join(", ") || "none"}`);
+  const series = demandSeries(world, tiersOf(estate));
+  const { season, why } = chooseSeason(series, values.season as SeasonChoice, STEPS_PER_DAY, HORIZON_STEPS);
+  progress(`season: ${season} steps, ${why}`);
   const trained = await trainSeries({
-    shape: DEMAND_SHAPE,
+    shape: { season, horizon: HORIZON_STEPS },
     levels: DEFAULT_LEVELS,
     stepMs: world.stepMs,
-    series: demandSeries(world, tiersOf(estate)),
+    series,
     groups: { chosen: groups, world },
     outDir,
     workDir: values.work ?? join(repo, ".ballast/train-series"),
@@ -240,6 +245,7 @@ interface Flags {
   history?: string[] | undefined;
   pipeline: string;
   groups: string;
+  season: string;
   holidays?: string | undefined;
   signals?: string | undefined;
   "access-log"?: string[] | undefined;
@@ -264,6 +270,7 @@ function parse(args: string[]): Flags {
         history: { type: "string", multiple: true },
         pipeline: { type: "string", default: "tfx" },
         groups: { type: "string", default: "default" },
+        season: { type: "string", default: "auto" },
         holidays: { type: "string" },
         signals: { type: "string" },
         "access-log": { type: "string", multiple: true },

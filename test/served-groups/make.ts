@@ -14,7 +14,19 @@ const dir = await mkdtemp(join(tmpdir(), "ballast-six-groups-"));
 try {
   const config = await writeTrainingFiles(dir);
   const model = join(dir, "model");
-  const args = ["--config", config, "--estate", ESTATE, "--groups", "all", "--pipeline", "trees", "--quick"];
+  const args = [
+    "--config",
+    config,
+    "--estate",
+    ESTATE,
+    "--groups",
+    "all",
+    "--season",
+    "day",
+    "--pipeline",
+    "trees",
+    "--quick",
+  ];
   const code = await run([...args, "--out", model, "--work", join(dir, "work")], processIo);
   for (const file of ["forecast.onnx", "manifest.json"])
     await cp(join(model, file), join(import.meta.dirname, "model", file));
