@@ -1,10 +1,12 @@
 import { parseArgs } from "node:util";
+import type { Clock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
 import { type Reshuffle, reshuffleOfSwitch } from "../change/sessions.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import { openForecaster } from "../forecast/forecaster.ts";
 import { type PlannedService, PPM } from "../plan/plan.ts";
 import { RiskBook } from "../serve/change-risk.ts";
+import { Covariates } from "../serve/covariates.ts";
 import { loadInputs } from "../serve/inputs.ts";
 import { MAX_SIMULATED_STEPS, simulatePlans } from "../serve/simulate.ts";
 import { buildTable } from "../table/build.ts";
@@ -73,7 +75,10 @@ export const run: Command = async (args, io) => {
     chain === "none" || modelDir === null || changes === null
       ? null
       : await RiskBook.open({ modelDir, drift: "off", services, changes, keep: null, log: silentLog });
-  const forecaster = chain === "none" ? null : await openForecaster({ modelDir: config.model ?? "", log: silentLog });
+  const clock: Clock = { nowMs: () => toMs, monotonicMs: () => performance.now() };
+  const world = await Covariates.open({ inputs, clock, timeOf: (wallMs) => wallMs, log: silentLog });
+  const forecaster =
+    chain === "none" ? null : await openForecaster({ modelDir: config.model ?? "", world, log: silentLog });
   try {
     const steps: { at: string; services: Record<string, PlannedService> }[] = [];
     let before = "";
@@ -102,6 +107,7 @@ export const run: Command = async (args, io) => {
   } finally {
     forecaster?.close();
     await risks?.stop();
+    await world.stop();
   }
   return 0;
 };

@@ -3,6 +3,7 @@ import type { Clock } from "../../common/clock.ts";
 import { freezeSpans } from "../change/freeze-spans.ts";
 import type { BallastConfig } from "../config/config.ts";
 import { coupledServices } from "../estate/service-coupling.ts";
+import { behaviourSpans, visitedServices } from "../features/groups/behaviour.ts";
 import { loadOf, serviceWindows, type TicketRecords, ticketWindows } from "../features/groups/build-world.ts";
 import type { CalendarParameters } from "../features/groups/calendar.ts";
 import { strongest } from "../features/groups/coupling.ts";
@@ -14,6 +15,7 @@ import { type Needed, WorldAt } from "../features/groups/world-at.ts";
 import type { WorldAnswer, WorldQuestion, WorldSource } from "../forecast/model/world-source.ts";
 import type { FallbackReason } from "../forecast/reasons.ts";
 import { readHolidays, readSignals } from "../ingest/covariates/dated-csv.ts";
+import { columnsOf, type VisitColumns } from "../ingest/covariates/visit-columns.ts";
 import { WatchedFile } from "../ingest/covariates/watched-file.ts";
 import { listTables, readServiceNow } from "../ingest/servicenow.ts";
 import { FollowedLogs } from "./followed-logs.ts";
@@ -43,6 +45,7 @@ const TICKET_TABLES: ReadonlySet<string> = new Set(["change_request", "incident"
 const PART_OF = { holidays: "holidays", signals: "signals", accessLog: "visits", tickets: "windows" } as const;
 /** A model that was not asked for so long is none of this server any more. */
 const USED_MS = 2 * 3_600_000;
+const NO_VISITS = columnsOf([]);
 const MAX_TURN_MS = 5;
 const DAY_MS = 86_400_000;
 
@@ -137,13 +140,14 @@ export class Covariates implements WorldSource {
     if (reason !== null) return { reason };
     const origin = { originMs, season, horizon, stepMs: history.stepMs };
     const moves = needed.has("neighbours") ? await this.#moves(question) : new Map<string, LoadMoves>();
+    const visits = needed.has("visits") ? await this.#visits(question) : new Map<string, VisitColumns>();
     const world = new WorldAt(
       {
         neighbours: this.#neighbours,
         windows: needed.has("windows") ? this.#windowsOf(services, originMs, season) : new Map(),
         holidays: this.#holidays?.value ?? [],
         signals: this.#signals?.value ?? [],
-        visits: (service, fromMs, toMs) => this.#logs!.between(service, fromMs, toMs),
+        visits: (service) => visits.get(service) ?? NO_VISITS,
         moves: (service) => moves.get(service),
       },
       origin,
@@ -301,6 +305,21 @@ export class Covariates implements WorldSource {
       turnStartedAt = performance.now();
     }
     return moves;
+  }
+
+  /** The visits that anyone looks at before an origin, gathered in turns as well. */
+  async #visits({ history, services, originMs }: WorldQuestion): Promise<Map<string, VisitColumns>> {
+    const { start, end } = behaviourSpans(history.stepMs);
+    const names = new Set(services.flatMap((name) => visitedServices({ neighbours: this.#neighbours }, name)));
+    const visits = new Map<string, VisitColumns>();
+    let turnStartedAt = performance.now();
+    for (const name of names) {
+      visits.set(name, this.#logs!.between(name, originMs - start, originMs - end));
+      if (performance.now() - turnStartedAt < MAX_TURN_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turnStartedAt = performance.now();
+    }
+    return visits;
   }
 
   /** Each fault once in the log. */

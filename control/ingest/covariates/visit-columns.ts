@@ -52,7 +52,11 @@ export function merged(all: readonly VisitColumns[]): VisitColumns {
     for (const column of ["atMs", "clients", "routes"] as const) joined[column].set(one[column], at);
     at += one.atMs.length;
   }
-  const order = Uint32Array.from({ length }, (_, i) => i).sort((a, b) => joined.atMs[a]! - joined.atMs[b]! || a - b);
+  let sorted = true;
+  for (let i = 1; i < length && sorted; i++) sorted = joined.atMs[i - 1]! <= joined.atMs[i]!;
+  if (sorted) return joined;
+  // That of arrays is stable and quick about runs that are in order already (TimSort); that of typed arrays is not.
+  const order = Array.from({ length }, (_, i) => i).sort((a, b) => joined.atMs[a]! - joined.atMs[b]!);
   const ordered = (values: Float64Array): Float64Array => Float64Array.from(order, (i) => values[i]!);
   return { atMs: ordered(joined.atMs), clients: ordered(joined.clients), routes: ordered(joined.routes) };
 }
