@@ -1,4 +1,3 @@
-import { readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import type pino from "pino";
 import { type Clock, systemClock, virtualClock } from "../../common/clock.ts";
@@ -6,8 +5,6 @@ import { BallastError } from "../../common/errors.ts";
 import { CapacityBook } from "../capacity/capacity-book.ts";
 import { openStore } from "../checkpoint/open-store.ts";
 import { sha256Hex } from "../checkpoint/record.ts";
-import type { TlsFiles, XdsTlsFiles } from "../config/access.ts";
-import type { BallastConfig } from "../config/config.ts";
 import type { Finding } from "../estate/estate.ts";
 import { FORECAST_SOURCES } from "../forecast/forecast.ts";
 import { liveTelemetry } from "../plan/live.ts";
@@ -15,8 +12,7 @@ import { unfitNow } from "../plan/unfit.ts";
 import { RolloutMeter } from "../rollout/meter.ts";
 import { pollTelemetry } from "../telemetry/poll-telemetry.ts";
 import { openTickets } from "../tickets/open-tickets.ts";
-import { startXdsServer, type XdsServerOptions } from "../xds/server.ts";
-import { Doorkeeper, readTokenFile } from "./api-access.ts";
+import { startXdsServer } from "../xds/server.ts";
 import { apiRoutes } from "./api-routes.ts";
 import { startApiServer } from "./api-server.ts";
 import { CapacityKeeper } from "./capacity-keeper.ts";
@@ -30,7 +26,9 @@ import { earlierEpochs, restoreInForce, settleEarlier } from "./in-force.ts";
 import { loadInputs } from "./inputs.ts";
 import { type Leadership, lead } from "./leadership.ts";
 import { OpenModels } from "./open-models.ts";
+import { planningTime, settleAnchor } from "./planning-clock.ts";
 import { Rollouts, restoreRollouts } from "./rollouts.ts";
+import { doorkeeperOf, readTlsFiles, xdsTls } from "./server-files.ts";
 import { notLeading, type StandbyView, standbyRoutes } from "./standby.ts";
 import { SteerGuard } from "./steer-guard.ts";
 import { type StepHook, stepFleet, stepStore } from "./steps.ts";
@@ -342,59 +340,8 @@ function reportFindings(findings: readonly Finding[], { log, onError }: Pick<Ser
   if (errors.length > MAX_TOLD_FINDINGS) log.warn({ errors: errors.length }, "more errors in the estate");
 }
 
-async function doorkeeperOf({ access }: BallastConfig): Promise<Doorkeeper> {
-  const fromFile = access.tokenFile === null ? [] : await readTokenFile(access.tokenFile);
-  return new Doorkeeper({ tokens: [...access.tokens, ...fromFile], identities: access.identities });
-}
-
-interface TlsPems {
-  cert: Buffer;
-  key: Buffer;
-  clientCa: Buffer | null;
-}
-
-async function xdsTls(files: XdsTlsFiles): Promise<NonNullable<XdsServerOptions["tls"]>> {
-  const { clientCa, ...pems } = await readTlsFiles("xdsTls", files);
-  if (clientCa === null) return pems;
-  return { ...pems, clientCa, ...(files.identities === null ? {} : { identities: files.identities }) };
-}
-
-async function readTlsFiles(field: string, files: TlsFiles): Promise<TlsPems> {
-  try {
-    const [cert, key, clientCa] = await Promise.all([
-      readFile(files.cert),
-      readFile(files.key),
-      files.clientCa === null ? null : readFile(files.clientCa),
-    ]);
-    return { cert, key, clientCa };
-  } catch (cause) {
-    throw new BallastError("CONFIG_UNREADABLE", `server.${field}: ${(cause as Error).message}`, { cause });
-  }
-}
-
 /** The weakest link that answered for any service. */
 function forecastSource(loop: ControlLoop): string {
   const sources = [...loop.forecasts.values()].map(({ source }) => FORECAST_SOURCES.indexOf(source));
   return FORECAST_SOURCES[Math.max(...sources)] ?? "none";
-}
-
-/** What the planning clock shows at a wall time. */
-function planningTime({ clock }: BallastConfig, anchorMs: number): (wallMs: number) => number {
-  return clock === null ? (wallMs) => wallMs : (wallMs) => clock.startMs + (wallMs - anchorMs) * clock.rate;
-}
-
-/**
- * A server that is killed and started again must find the same calendar: the anchor of a planning clock lies beside the
- * store. Without a planning clock there is nothing to keep.
- */
-async function settleAnchor(config: BallastConfig, given: number | null): Promise<number> {
-  if (config.clock === null) return Date.now();
-  const file = `${config.store.sqlite}.anchor`;
-  if (given === null) {
-    const kept = Number(await readFile(file, "utf8").catch(() => ""));
-    if (Number.isFinite(kept) && kept > 0) return kept;
-  }
-  const anchorMs = given ?? Date.now();
-  await writeFile(file, `${anchorMs}\n`);
-  return anchorMs;
 }
