@@ -9,7 +9,7 @@ import type { RiskView } from "./risk-desk.ts";
 import { Stand } from "./serve.fixture.ts";
 
 const COMMITTED = resolve("models/committed/risk");
-const CHANGES = 36;
+const CHANGES = 60;
 const DAY_MS = 86_400_000;
 const FIRST_MS = Date.parse("2026-03-03T01:00:00Z");
 /** pay-app-a: the CI of a target. */
@@ -20,11 +20,11 @@ type Row = any;
 
 const time = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace("T", " ");
 
-/** Six changes a day on one CI; every third is an emergency at high risk, and those go wrong. */
+/** Eight changes a day on one CI; every second is an emergency at high risk, and those go wrong. */
 function changesOf(base: Row, closed: boolean): Row[] {
   return Array.from({ length: CHANGES }, (_, i) => {
-    const startMs = FIRST_MS + (i * DAY_MS) / 6;
-    const risky = i % 3 === 0;
+    const startMs = FIRST_MS + (i * DAY_MS) / 8;
+    const risky = i % 2 === 0;
     return {
       ...base,
       sys_id: i.toString(16).padStart(32, "c"),

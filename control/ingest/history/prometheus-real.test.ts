@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,18 +9,12 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { BallastError } from "../../../common/errors.ts";
+import { findPrometheus } from "../../../scripts/fetch-prometheus.ts";
 import { loadPrometheus, PROMETHEUS_MAX_POINTS } from "./prometheus.ts";
 import { postRange } from "./prometheus-http.ts";
 
-/*
- * The real server, with promtool beside it, named by BALLAST_PROMETHEUS or installed where Debian's package `prometheus` puts it. Without one
- * these tests are skipped, and the stand-in of prometheus.test.ts has to do.
- */
-const binary = process.env.BALLAST_PROMETHEUS ?? "/usr/bin/prometheus";
-const present = await access(binary).then(
-  () => true,
-  () => false,
-);
+/** The real server, with promtool beside it. Without one these tests are skipped, and the stand-in of prometheus.test.ts has to do. */
+const binary = await findPrometheus();
 
 const SAMPLE_S = 30;
 const FROM_MS = Date.UTC(2026, 2, 2);
@@ -29,7 +23,7 @@ const SAMPLES = (2 * 86_400) / SAMPLE_S;
 /** A hole in the samples of one route, longer than Prometheus looks back. */
 const HOLE = { from: 1_000, to: 1_120 };
 
-describe("a real Prometheus", { skip: present ? false : `no ${binary}; BALLAST_PROMETHEUS names another` }, () => {
+describe("a real Prometheus", { skip: binary === null && "no Prometheus: npm test fetches one" }, () => {
   let folder: string;
   let child: ChildProcess;
   let url: string;
@@ -50,7 +44,7 @@ describe("a real Prometheus", { skip: present ? false : `no ${binary}; BALLAST_P
     await writeFile(join(folder, "past.om"), `${lines.join("\n")}\n# EOF\n`);
     await writeFile(join(folder, "prometheus.yml"), "");
     const data = join(folder, "data");
-    const promtool = join(dirname(binary), "promtool");
+    const promtool = join(dirname(binary!), "promtool");
     await promisify(execFile)(promtool, [
       "tsdb",
       "create-blocks-from",
@@ -62,7 +56,7 @@ describe("a real Prometheus", { skip: present ? false : `no ${binary}; BALLAST_P
     const port = await freePort();
     url = `http://127.0.0.1:${port}`;
     child = spawn(
-      binary,
+      binary!,
       [
         `--config.file=${join(folder, "prometheus.yml")}`,
         `--storage.tsdb.path=${data}`,
