@@ -25,6 +25,8 @@ const COMMITTED = join(ROOT, "models/committed/risk");
 /** Worlds that a full run trains on anew, by the same recipe; the committed model knows seed 1 only. */
 const OTHER_SEEDS = [2, 3];
 
+const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+
 /**
  * Scores change risk on the generated company and, for the SLA stand-in, on the UCI incident slice. --quick scores the committed
  * model alone; a full run also trains on companies of other seeds, so that the figure is not one company's luck.
@@ -39,7 +41,8 @@ export async function run({ quick }: BenchOptions): Promise<object> {
   const parts = [head, "", scoreTable(rows), "", "The model's calibration:", "", calibrationTable(judged), ""];
   parts.push(...effectTable(data, judged, base));
   if (!quick) parts.push(...(await otherWorlds()));
-  const sla = slaSlice();
+  const python = quick ? null : await makePythonEnvironment(join(ROOT, ".ballast/venv"), progress);
+  const sla = await slaSlice(python);
   parts.push("", ...sla.lines);
   process.stdout.write(`${parts.join("\n")}\n`);
   if (!quick) await writeResults("risk", parts.join("\n"));
@@ -137,7 +140,6 @@ function effectTable(data: Dataset, judged: readonly Judged[], base: readonly Ju
 }
 
 async function otherWorlds(): Promise<string[]> {
-  const progress = (text: string): void => void process.stderr.write(`${text}\n`);
   const python = await makePythonEnvironment(join(ROOT, ".ballast/venv"), progress);
   const lines: string[] = [];
   for (const seed of OTHER_SEEDS) {

@@ -84,20 +84,10 @@ export async function trainRisk(
   const { records, targets, source, outDir, workDir, python, seed, progress } = options;
   const data = riskDataset(records, targets);
   progress(`${data.cases.length} pairs of change and target; no column knows what came later`);
-  await rm(workDir, { recursive: true, force: true });
-  await mkdir(workDir, { recursive: true });
   await mkdir(outDir, { recursive: true });
   const file = trainingFile(data);
-  await writeFile(join(workDir, "rows.bin"), file);
-  const spec = {
-    columns: RISK_FEATURES.length + EXTRA_COLUMNS,
-    monotone: RISK_FEATURES.map((feature) => feature.monotone),
-    schema_hash: RISK_SCHEMA_HASH,
-    seed,
-    ...TREES,
-  };
-  await writeFile(join(workDir, "spec.json"), JSON.stringify(spec));
-  const summary = await runTrainer(python, workDir, progress);
+  const monotone = RISK_FEATURES.map((feature) => feature.monotone);
+  const summary = await fitTrees({ file, monotone, schemaHash: RISK_SCHEMA_HASH, seed, workDir, python, progress });
 
   const draft = draftManifest(data, summary, {
     source,
@@ -201,6 +191,25 @@ function trainingFile({ cases, rows, spans }: Dataset): Uint8Array {
     out.set([Number(degraded), spans[index]!, 1 / pairs.get(facts.sysId)!], at + width);
   });
   return new Uint8Array(out.buffer);
+}
+
+export interface FitTreesOptions extends Pick<TrainRiskOptions, "workDir" | "python" | "seed" | "progress"> {
+  /** Rows of float32: the features, outcome 0 or 1, span 0 to train, 1 to calibrate, 2 to leave alone, weight. */
+  file: Uint8Array;
+  /** Per feature: what a higher value may do to the probability. */
+  monotone: readonly (-1 | 0 | 1)[];
+  schemaHash: string;
+}
+
+/** The recipe of the risk model on any rows: leaves risk.onnx in `workDir`, whose former content goes. TRAIN_FAILED. */
+export async function fitTrees({ file, monotone, schemaHash, seed, ...at }: FitTreesOptions): Promise<Summary> {
+  const { workDir, python, progress } = at;
+  await rm(workDir, { recursive: true, force: true });
+  await mkdir(workDir, { recursive: true });
+  await writeFile(join(workDir, "rows.bin"), file);
+  const spec = { columns: monotone.length + EXTRA_COLUMNS, monotone, schema_hash: schemaHash, seed, ...TREES };
+  await writeFile(join(workDir, "spec.json"), JSON.stringify(spec));
+  return runTrainer(python, workDir, progress);
 }
 
 async function runTrainer(python: string, workDir: string, progress: (text: string) => void): Promise<Summary> {
