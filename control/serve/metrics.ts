@@ -160,6 +160,13 @@ export function metricsOf(ports: StatusPorts, confirmedAgoMs: number): Metric[] 
       ports.steerGuard.mismatches.length,
     ),
     gauge("ballast_alarms", "Alarms that need a person.", alarmsOf(ports).length),
+    labelled(
+      "ballast_covariate_fresh",
+      "Whether a source of feature groups can be used: 1 as its files have it or as it was read before, 0 stale or missing.",
+      "gauge",
+      "source",
+      ports.covariates.view().map(({ source, state }) => [source, state === "ok" || state === "kept" ? 1 : 0]),
+    ),
     {
       name: "ballast_target_share",
       help: "Share of a service's requests that a target gets.",
