@@ -43,9 +43,13 @@ export class LogTail {
   async poll(): Promise<boolean> {
     const { file, maxBytesPerPoll } = this.#options;
     let left = maxBytesPerPoll;
-    const named = await stat(file, { bigint: true });
     if (this.#open === null) await this.#begin(true);
-    else if (named.ino !== this.#open.inode || named.dev !== this.#open.device) {
+    // Between a rename and its reopening a proxy goes on with the old file, and there is no other.
+    const named = await stat(file, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      return null;
+    });
+    if (named !== null && (named.ino !== this.#open!.inode || named.dev !== this.#open!.device)) {
       left = await this.#read(left);
       if (left === 0) return true;
       await this.close();
