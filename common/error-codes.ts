@@ -138,14 +138,14 @@ export const ERROR_CODES = {
     exit: 4,
     hint: "The download is not the pinned file: try again, and look at the package index or proxy in between.",
   },
-  PROMETHEUS_MISSING: {
-    exit: 4,
-    hint: "Install Prometheus, or name one with promtool beside it in BALLAST_PROMETHEUS; only a test needs it.",
-  },
   NATS_NOT_RUNNABLE: { exit: 4, hint: "BALLAST_NATS must name a nats-server binary that runs on this machine." },
   NOTHING_IN_FORCE: { exit: 3, hint: "Wait for the first epoch: `ballast status` shows what holds it up." },
   NOTHING_TO_ROLL_BACK: { exit: 3, hint: "There is no earlier epoch with other tables." },
   PORT_TAKEN: { exit: 4, hint: "Stop what listens there, or change the port in ballast.yaml." },
+  PROMETHEUS_MISSING: {
+    exit: 4,
+    hint: "Install Prometheus, or name one with promtool beside it in BALLAST_PROMETHEUS; only a test needs it.",
+  },
   PUSH_FAILED: {
     exit: 5,
     http: 502,
