@@ -157,7 +157,8 @@ describe("a server with a model of all six feature groups", () => {
     for (const [service, { startMs, values }] of world.loads!) {
       const origin = (ORIGIN_MS - startMs) / STEP_MS;
       assert.ok(origin <= reachOf(manifest), "a server gives it all of this past");
-      const { features } = inputs.prepare(new Past(values, manifest.season), startMs, service, world).at(origin);
+      const past = new Past(values, manifest.season, { firstStep: startMs / STEP_MS });
+      const { features } = inputs.prepare(past, startMs, service, world).at(origin);
       for (let h = 0; h < manifest.horizon; h++)
         expected.set(`${service} ${h + 1}`, [...features.subarray(h * columns.length, (h + 1) * columns.length)]);
     }

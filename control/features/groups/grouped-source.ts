@@ -37,7 +37,7 @@ export function groupedSource(
     prepare: (values, _, { series, hiddenFrom }) => {
       const start = startMs.get(series);
       if (start === undefined) throw new Error(`no start of ${series}`);
-      const past = new Past(values, shape.season);
+      const past = new Past(values, shape.season, { firstStep: Math.floor(start / world.stepMs) });
       if (hiddenFrom === undefined) return inputs.prepare(past, start, series, world);
       const hidden = hideAfter(world, start + hiddenFrom * world.stepMs);
       const done = refits.get(series) ?? 0;

@@ -102,9 +102,10 @@ export class ForecastBank {
     const sums = new Float64Array(FAMILIES.length);
     let total = 0;
     const earliest = Math.max(minPastSteps(this.#shape), origin - this.#memory);
-    const newest = Math.floor((origin - 1) / this.#stride) * this.#stride;
+    const newest = origin - 1 - this.#offGrid(origin - 1);
     // From the oldest on: what is kept between origins goes forward.
-    for (let at = Math.ceil(earliest / this.#stride) * this.#stride; at <= newest; at += this.#stride) {
+    const steps = Math.floor((newest - earliest) / this.#stride);
+    for (let at = newest - steps * this.#stride; at <= newest; at += this.#stride) {
       const known = Math.min(horizon, origin - at);
       const weight = FADED ** ((origin - at) / this.#memory);
       const forecasts = this.#forecastsAt(at);
@@ -128,7 +129,12 @@ export class ForecastBank {
   }
 
   #onGrid(origin: number): boolean {
-    return origin % this.#stride === 0 && origin >= minPastSteps(this.#shape);
+    return this.#offGrid(origin) === 0 && origin >= minPastSteps(this.#shape);
+  }
+
+  /** Steps since the last grid origin. */
+  #offGrid(origin: number): number {
+    return (this.#past.firstStep + origin) % this.#stride;
   }
 
   /** Forecasts at a grid origin; those that are still running are compared as far as their steps are known. */

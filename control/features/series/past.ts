@@ -1,6 +1,8 @@
 export interface PastOptions {
   /** Steps that it may grow to by `append`. Default: those given at the start. */
   capacity?: number;
+  /** Number of the first step in a count that goes on when a past is read anew: what lies on a grid of steps lies there again. Default 0. */
+  firstStep?: number;
   /** Steps, from the newest back, whose scale can be asked for and that can be taken back. Default: all. */
   recentSteps?: number;
 }
@@ -14,6 +16,7 @@ export class Past {
   readonly values: Float64Array;
   readonly logs: Float64Array;
   readonly season: number;
+  readonly firstStep: number;
   #length = 0;
   /** Of the steps before i, at place i modulo its size: Σ |y|, Σ |y_t − y_{t−season}|, and the latter of the logarithms. */
   readonly #sums: Float64Array;
@@ -24,6 +27,7 @@ export class Past {
   constructor(raw: ArrayLike<number>, season: number, options: PastOptions = {}) {
     const capacity = Math.max(raw.length, options.capacity ?? 0);
     this.season = season;
+    this.firstStep = options.firstStep ?? 0;
     this.values = new Float64Array(capacity);
     this.logs = new Float64Array(capacity);
     this.#places = Math.min(capacity, options.recentSteps ?? capacity) + 1;

@@ -7,7 +7,7 @@ const LEAST_ROOM_STEPS = 144;
 const ROOM_SPREAD_STEPS = 288;
 /** Of a kept past: a reading and its logarithm per step, and what the forecast bank remembers. */
 const BYTES_PER_STEP = 16;
-const BYTES_PER_SERVICE = 16 << 10;
+const BYTES_PER_SERVICE = 32 << 10;
 
 /** The number of a service that is not kept. */
 export const NOT_KEPT = -1;

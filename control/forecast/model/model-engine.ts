@@ -15,9 +15,9 @@ export interface EngineOptions {
   timeoutMs: number;
   /** Limit for loading the model, milliseconds. Default 15,000. */
   loadTimeoutMs: number;
-  /** Ceiling of an inference worker's JavaScript heap, MiB. Default 64. */
+  /** Ceiling of an inference worker's JavaScript heap, MiB; each kept past has 5 KiB there, and near the ceiling it only collects. Default 256. */
   workerMemoryMb: number;
-  /** What the workers may keep of the services' pasts together, MiB (a series model: 0.14 per service with a season of 288 steps). Default 2,048. */
+  /** What the workers may keep of the services' pasts together, MiB (a series model with a season of 288 steps: 0.15 per service). Default 2,048. */
   keptMemoryMb: number;
   /** Inference workers at most. A second one is started when more than 1,000 services are asked for. Default: the cores, at most 2. */
   maxWorkers: number;
@@ -38,7 +38,7 @@ export interface EngineOptions {
 export const ENGINE_DEFAULTS: EngineOptions = {
   timeoutMs: 2_000,
   loadTimeoutMs: 15_000,
-  workerMemoryMb: 64,
+  workerMemoryMb: 256,
   keptMemoryMb: 2_048,
   maxWorkers: Math.min(2, availableParallelism()),
   expectedServices: 1,

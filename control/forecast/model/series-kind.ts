@@ -92,9 +92,9 @@ export class SeriesKind implements ModelKind {
   }
 
   /** The past of a service of a batch, which has tails[from … to) of it. */
-  #pastOf({ tails, kept }: Batch, i: number, from: number, to: number): Past {
+  #pastOf({ tails, kept, originMs }: Batch, i: number, from: number, to: number): Past {
     const id = kept?.ids[i] ?? NOT_KEPT;
-    const fromStep = kept?.fromSteps[i] ?? 0;
+    const fromStep = kept?.fromSteps[i] ?? originMs / this.#nothing.stepMs - (to - from);
     if (kept?.whole[i] === 0) {
       const one = this.#pasts.get(id);
       if (one === undefined) throw new Error(`no past is kept under ${id}`);
@@ -108,6 +108,7 @@ export class SeriesKind implements ModelKind {
     const past = new Past(tails.subarray(first, to), this.#season, {
       capacity: to - first + (kept?.rooms[i] ?? 0),
       recentSteps: this.#recentSteps,
+      firstStep: Math.max(0, fromStep + first - from),
     });
     if (id !== NOT_KEPT) this.#pasts.set(id, { past, startStep: fromStep + first - from });
     return past;
