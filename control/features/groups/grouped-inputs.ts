@@ -157,9 +157,10 @@ function fill(rows: readonly { width: number; write: RowWriter }[], horizon: num
 function beside(left: Float32Array, right: Float32Array, rows: number): Float32Array {
   const [a, b] = [left.length / rows, right.length / rows];
   const out = new Float32Array(left.length + right.length);
-  for (let r = 0; r < rows; r++) {
-    out.set(left.subarray(r * a, (r + 1) * a), r * (a + b));
-    out.set(right.subarray(r * b, (r + 1) * b), r * (a + b) + a);
+  // Rows are so short that a view of each would cost more than its values.
+  for (let r = 0, at = 0; r < rows; r++) {
+    for (let i = 0; i < a; i++) out[at++] = left[r * a + i]!;
+    for (let i = 0; i < b; i++) out[at++] = right[r * b + i]!;
   }
   return out;
 }
