@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
+import type { SharedFile, SharedModels } from "./shared-models.ts";
 
 const SCORES_FILE = "shadow.json";
 /** A board of two weeks has about half a megabyte. */
@@ -24,20 +25,51 @@ export type ReadModel = (folder: string) => Promise<KeptModel>;
 export class ModelFiles {
   readonly #folder: string;
   readonly #read: ReadModel;
+  readonly #shared: SharedModels | null;
 
-  /** @param folder made when the first model is kept @param read checks a folder's model as the server would at its start */
-  constructor(folder: string, read: ReadModel) {
+  /**
+   * @param folder made when the first model is kept
+   * @param read checks a folder's model as the server would at its start
+   * @param shared where other servers find the models, and this one theirs
+   */
+  constructor(folder: string, read: ReadModel, shared: SharedModels | null = null) {
     this.#folder = folder;
     this.#read = read;
+    this.#shared = shared;
   }
 
   folderOf(sha256: string): string {
     return join(this.#folder, sha256.slice(0, 32));
   }
 
+  /** Whether the model is here, or was put beside the checkpoints by the server that had it and is here now. */
   async holds(sha256: string): Promise<boolean> {
-    const manifest = await stat(join(this.folderOf(sha256), MANIFEST_FILE)).catch(() => null);
-    return manifest !== null;
+    const own = this.folderOf(sha256);
+    if ((await stat(join(own, MANIFEST_FILE)).catch(() => null)) !== null) {
+      // Also of a model that was promoted while the store did not answer.
+      await this.#share(sha256);
+      return true;
+    }
+    const files = await this.#shared?.fetch(sha256);
+    if (files === null || files === undefined) return false;
+    await mkdir(own, { recursive: true });
+    const last = (name: string): number => (name === MANIFEST_FILE ? 1 : 0);
+    for (const { name, bytes } of files.toSorted((a, b) => last(a.name) - last(b.name)))
+      await writeFile(join(own, name), bytes);
+    return true;
+  }
+
+  async #share(sha256: string): Promise<void> {
+    const own = this.folderOf(sha256);
+    const manifest = await readFile(join(own, MANIFEST_FILE));
+    const { model } = JSON.parse(manifest.toString("utf8")) as { model: string };
+    const files: SharedFile[] = [
+      { name: model, bytes: await readFile(join(own, model)) },
+      { name: MANIFEST_FILE, bytes: manifest },
+    ];
+    const card = await readFile(join(own, CARD_FILE)).catch(() => null);
+    if (card !== null) files.push({ name: CARD_FILE, bytes: card });
+    await this.#shared?.put(sha256, files);
   }
 
   /**
@@ -59,6 +91,7 @@ export class ModelFiles {
     // What was copied is judged, not what was read: the folder may have changed in between.
     const kept = await this.#read(own);
     if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
+    await this.#share(kept.sha256);
     return kept;
   }
 
@@ -68,6 +101,7 @@ export class ModelFiles {
     for (const name of await readdir(this.#folder).catch(() => []))
       if (/^[0-9a-f]{32}$/.test(name) && !names.has(name))
         await rm(join(this.#folder, name), { recursive: true, force: true });
+    await this.#shared?.prune(new Set(kept.filter((sha256) => sha256 != null)));
   }
 
   async scores(): Promise<unknown> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { auditVerify } from "../checkpoint/audit.ts";
@@ -120,6 +120,21 @@ describe("the life of a model", () => {
     const { active, champion } = await view();
     assert.equal(active.model, "ready");
     assert.equal(active.sha256, champion?.sha256);
+  });
+
+  test("a server that has only the store, as one on another machine, fetches the promoted model and forecasts with it", async () => {
+    const { champion } = await view();
+    await stand.server.stop();
+    const folder = `${stand.storePath}.models`;
+    await rm(folder, { recursive: true });
+    await stand.restart();
+    const { active, alarms } = await view();
+    assert.deepEqual([active.model, active.sha256, alarms], ["ready", champion?.sha256, []]);
+    for (const name of ["manifest.json", "demand.onnx"])
+      assert.deepEqual(
+        await readFile(join(folder, champion!.sha256.slice(0, 32), name)),
+        await readFile(join(COMMITTED, name)),
+      );
   });
 
   test("the return is at once, owes its approval, and the log holds all of it", async () => {

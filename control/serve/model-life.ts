@@ -61,6 +61,7 @@ export class ModelLife {
     const { champion, shadow } = this.state;
     if (champion !== null) await this.#activate(champion);
     if (shadow !== null) {
+      await files.holds(shadow.sha256);
       const reason = await live.shadow(files.folderOf(shadow.sha256), await files.scores());
       this.#alarms.shadow =
         reason === null ? null : `MODEL_SHADOW: ${short(shadow)} does not forecast: ${reason.code}: ${reason.text}`;
@@ -109,7 +110,10 @@ export class ModelLife {
     if (champion === null) throw new BallastError("MODEL_NO_FORMER", "no model was promoted");
     const to = former.at(-1) ?? null;
     if (to !== null && !(await this.#options.files.holds(to.sha256)))
-      throw new BallastError("MODEL_REFUSED", `the former model ${short(to)} is not on this server`);
+      throw new BallastError(
+        "MODEL_REFUSED",
+        `the former model ${short(to)} is neither on this server nor in the store`,
+      );
     // One that does not answer here is left all the same: the record names the one that was promoted.
     const from = (await this.#exclusively(() => this.#inUse())) ?? champion;
     const { epoch } = await changes.rollbackModel({ change: { from, to, kind: "rollback" }, ...request });
@@ -140,6 +144,7 @@ export class ModelLife {
 
   async #activate(champion: ModelRef): Promise<void> {
     const { live, files, log } = this.#options;
+    await files.holds(champion.sha256);
     const reason = await live.activate(files.folderOf(champion.sha256));
     this.#alarms.active =
       reason === null

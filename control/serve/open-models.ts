@@ -15,6 +15,7 @@ import { type Inputs, readConfiguredEstate } from "./inputs.ts";
 import { ModelDesk } from "./model-desk.ts";
 import { type KeptModel, ModelFiles } from "./model-files.ts";
 import { RiskDesk } from "./risk-desk.ts";
+import { SharedModels } from "./shared-models.ts";
 
 export interface OpenModelsOptions {
   inputs: Pick<Inputs, "config" | "services" | "changes" | "signature">;
@@ -81,8 +82,9 @@ export class OpenModels {
   }
 }
 
-async function openDemand({ inputs: { config, services }, world, desk, log }: OpenModelsOptions) {
-  const files = new ModelFiles(`${config.store.sqlite}.models`, (folder) => readServedModel(folder, world));
+async function openDemand({ inputs: { config, services }, world, store, term, desk, log }: OpenModelsOptions) {
+  const shared = new SharedModels({ store, term, part: "demand", log });
+  const files = new ModelFiles(`${config.store.sqlite}.models`, (folder) => readServedModel(folder, world), shared);
   const forecaster = await LiveForecaster.open({
     modelDir: config.model ?? "",
     expectedServices: services.size,
@@ -118,7 +120,11 @@ async function openRisk({ inputs, store, term, desk, log }: OpenModelsOptions) {
     configured: config.riskModel,
     rules: { minCases, margin },
     live: book.live,
-    files: new ModelFiles(`${config.store.sqlite}.models/risk`, readKeptRisk),
+    files: new ModelFiles(
+      `${config.store.sqlite}.models/risk`,
+      readKeptRisk,
+      new SharedModels({ store, term, part: "risk", log }),
+    ),
     desk,
     log,
   });

@@ -52,6 +52,9 @@ export class CycleForecasts {
   readonly #compared: Int32Array;
   readonly #usable: Int32Array;
   readonly #weights: Float64Array;
+  readonly #active: Int32Array;
+  /** Of the α, those that are not padding. */
+  readonly #used: number;
   /** [weighting][step], and [weighting][α]. */
   readonly #profiles: Float64Array;
   readonly #levels: Float64Array;
@@ -86,6 +89,8 @@ export class CycleForecasts {
     this.#compared = new Int32Array(this.#compares.length);
     this.#usable = new Int32Array(this.#compares.length);
     this.#weights = new Float64Array(most);
+    this.#active = new Int32Array(most);
+    this.#used = alphas.length;
     this.#profiles = new Float64Array(weightings.length * horizon);
     this.#levels = new Float64Array(weightings.length * this.#keeps.length);
     this.#exponentials = new Float64Array(weightings.length * horizon);
@@ -245,20 +250,26 @@ export class CycleForecasts {
         total += weight;
       }
     }
-    const width = this.#keeps.length;
-    const levels = this.#levels;
-    const profiles = this.#profiles;
-    const [level, profile] = [w * width, w * horizon];
-    for (let i = 0; i < width; i++) levels[level + i] = ends[i]!;
-    for (let h = 0; h < horizon; h++) profiles[profile + h] = 0;
+    const lags = this.#active;
+    let active = 0;
     for (let k = 0; k < count; k++) {
       const weight = weights[k]! / total;
       if (weight < LEAST_WEIGHT) continue;
-      const from = origin - this.#lags[k]!;
-      for (let h = 0; h < horizon; h++) profiles[profile + h]! += weight * values[from + h]!;
-      for (let i = 0, e = (k + 1) * width; i < width; i++, e++) levels[level + i]! -= weight * ends[e]!;
+      weights[active] = weight;
+      lags[active++] = k;
     }
-    for (let i = 0; i < width; i++) levels[level + i]! /= this.#totals[i]!;
+    const width = this.#keeps.length;
+    for (let i = 0; i < this.#used; i++) {
+      let sum = ends[i]!;
+      for (let a = 0; a < active; a++) sum -= weights[a]! * ends[(lags[a]! + 1) * width + i]!;
+      this.#levels[w * width + i] = sum / this.#totals[i]!;
+    }
+    for (let a = 0; a < active; a++) lags[a] = origin - this.#lags[lags[a]!]!;
+    for (let h = 0; h < horizon; h++) {
+      let sum = 0;
+      for (let a = 0; a < active; a++) sum += weights[a]! * values[lags[a]! + h]!;
+      this.#profiles[w * horizon + h] = sum;
+    }
   }
 }
 

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { SqliteStore } from "../checkpoint/sqlite-store.ts";
+import { LEADER_LEASE } from "../checkpoint/store.ts";
+import { MAX_SHARED_MODEL_BYTES, SharedModels } from "./shared-models.ts";
+
+const dir = await mkdtemp(join(tmpdir(), "ballast-shared-models-"));
+const store = SqliteStore.open({ path: join(dir, "store.db") });
+const other = SqliteStore.open({ path: join(dir, "store.db") });
+after(async () => {
+  await store.close();
+  await other.close();
+  await rm(dir, { recursive: true, force: true });
+});
+const lease = await store.lease(LEADER_LEASE, { holder: "one", ttlMs: 60_000 });
+assert.ok(lease.granted);
+const warnings: string[] = [];
+const log = { info: () => undefined, warn: (_: object, text: string) => void warnings.push(text) };
+const term = lease.token;
+const here = new SharedModels({ store, term, part: "demand", log });
+const there = new SharedModels({ store: other, term, part: "demand", log });
+const sha = (digit: string) => digit.repeat(64);
+const files = (bytes: number, seed: number) => [
+  { name: "forecast.onnx", bytes: Uint8Array.from({ length: bytes }, (_, i) => (i * seed) % 251) },
+  { name: "manifest.json", bytes: new TextEncoder().encode("{}") },
+];
+
+test("a model of several pieces comes out of the store as it was put there by another server, and of its own part only", async () => {
+  for (const [digit, bytes] of [
+    ["a", 1_000_000],
+    ["b", 393_216],
+    ["c", 0],
+  ] as const) {
+    await here.put(sha(digit), files(bytes, 7));
+    assert.deepEqual(await there.fetch(sha(digit)), files(bytes, 7));
+  }
+  assert.equal(await new SharedModels({ store: other, term, part: "risk", log }).fetch(sha("a")), null);
+  assert.equal(await there.fetch(sha("d")), null);
+  assert.deepEqual(warnings, []);
+});
+
+test("a piece that is not the one that was put is no model, and is told", async () => {
+  const piece = `model/demand/${sha("a")}/forecast.onnx/1`;
+  const { text } = (await store.kept(piece))!;
+  await store.keep(piece, text.replace(/^..../, "AAAB"), { term });
+  assert.equal(await there.fetch(sha("a")), null);
+  assert.deepEqual(warnings.splice(0), ["a model could not be fetched from the store"]);
+});
+
+test("what is needed no more leaves the store, and a model that is too large never enters it", async () => {
+  await here.prune(new Set([sha("b")]));
+  assert.deepEqual([(await there.fetch(sha("a"))) === null, (await there.fetch(sha("b"))) !== null], [true, true]);
+  assert.equal((await store.kept(`model/demand/${sha("a")}/forecast.onnx/0`))?.text, "");
+  await here.put(sha("e"), files(MAX_SHARED_MODEL_BYTES, 3));
+  assert.equal(await there.fetch(sha("e")), null);
+  assert.deepEqual(warnings.splice(0), ["the model is too large to be shared with other servers"]);
+});
+
+test("a server that lost its lease shares nothing, and goes on", async () => {
+  const old = new SharedModels({ store, term: term - 1, part: "demand", log });
+  await old.put(sha("f"), files(10, 5));
+  assert.equal(await there.fetch(sha("f")), null);
+  assert.deepEqual(warnings.splice(0), ["a model could not be shared with other servers"]);
+});
