@@ -22,7 +22,7 @@ import { FollowedLogs } from "./followed-logs.ts";
 import type { Inputs } from "./inputs.ts";
 
 export interface CovariatesOptions {
-  inputs: Pick<Inputs, "config" | "estate" | "records" | "history" | "freezes">;
+  inputs: Pick<Inputs, "config" | "estate" | "tickets" | "history" | "freezes">;
   clock: Clock;
   /** From wall time to the planning calendar. */
   timeOf: (wallMs: number) => number;
@@ -60,8 +60,9 @@ export class Covariates implements WorldSource {
   readonly #signals: WatchedFile<SignalRow[]> | null;
   readonly #tickets: WatchedFile<TicketRecords>;
   readonly #logs: FollowedLogs | null;
-  readonly #neighbours: World["neighbours"] & {};
-  #windows: ReadonlyMap<string, readonly ServiceWindow[]>;
+  /** Worked out when the first model needs them: of a large estate they take a second. */
+  #neighboursKept: (World["neighbours"] & {}) | null = null;
+  #windows: ReadonlyMap<string, readonly ServiceWindow[]> | null = null;
   #ticketsReadAtMs: number;
   #told = new Set<string>();
   /** The last origin that each part was needed at. */
@@ -71,7 +72,7 @@ export class Covariates implements WorldSource {
 
   private constructor(options: CovariatesOptions) {
     this.#options = options;
-    const { config, estate, records, history } = options.inputs;
+    const { config, estate, history } = options.inputs;
     this.#config = config;
     const { holidays, signals, accessLogs } = config.forecast;
     this.#holidays =
@@ -90,8 +91,6 @@ export class Covariates implements WorldSource {
       accessLogs.length === 0
         ? null
         : new FollowedLogs({ logs: accessLogs, stepMs: history.stepMs, clock: options.clock, timeOf: options.timeOf });
-    this.#neighbours = coupledServices(estate);
-    this.#windows = ticketWindows({ estate, records });
     this.#ticketsReadAtMs = estate.readAtMs;
   }
 
@@ -127,8 +126,15 @@ export class Covariates implements WorldSource {
     const known = this.#signals?.value;
     const unknown = namesOf(groups).find((name) => known?.every(({ signal }) => signal !== name));
     return unknown === undefined
-      ? null
+      ? this.#prepare(groups)
       : `${signals} (\`forecast.signals\`) has no signal ${unknown}, which it was trained with`;
+  }
+
+  /** At the time at which a model is loaded, not at its first forecast. */
+  #prepare(groups: readonly FittedGroup[]): null {
+    if (groupNeeds(groups).some(({ needs }) => needs.includes("neighbours") || needs.includes("visits")))
+      void this.#neighbours;
+    return null;
   }
 
   async at(question: WorldQuestion): Promise<WorldAnswer> {
@@ -280,10 +286,16 @@ export class Covariates implements WorldSource {
     };
   }
 
+  get #neighbours(): World["neighbours"] & {} {
+    this.#neighboursKept ??= coupledServices(this.#options.inputs.estate);
+    return this.#neighboursKept;
+  }
+
   /** Tickets and freezes that may hold near an origin. */
   #windowsOf(services: readonly string[], originMs: number, season: number): Map<string, ServiceWindow[]> {
-    const { freezes, history } = this.#options.inputs;
+    const { estate, tickets, freezes, history } = this.#options.inputs;
     const reachMs = season * history.stepMs + 2 * DAY_MS;
+    this.#windows ??= ticketWindows({ estate, records: tickets });
     return serviceWindows(services, this.#windows, freezeSpans(freezes, originMs - reachMs, originMs + reachMs));
   }
 

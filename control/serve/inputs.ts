@@ -6,6 +6,7 @@ import { loadConfig } from "../config/load-config.ts";
 import { toServicePolicy } from "../config/service-policy.ts";
 import { buildEstate } from "../estate/build-estate.ts";
 import type { Estate, EstateService } from "../estate/estate.ts";
+import type { TicketRecords } from "../features/groups/build-world.ts";
 import { LoadHistory } from "../features/load-history.ts";
 import { KnownChanges } from "../features/risk/known-changes.ts";
 import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
@@ -21,8 +22,8 @@ const DEFAULT_STEP_MS = 300_000;
 export interface Inputs {
   config: BallastConfig;
   estate: Estate;
-  /** What the estate was built from. */
-  records: EstateRecords;
+  /** Of what the estate was built from, the part that says what changed and broke when. */
+  tickets: TicketRecords;
   history: LoadHistory;
   /** The planner's view of each service. */
   services: PlanInput["services"];
@@ -49,7 +50,8 @@ export async function loadInputs(configPath: string, nowMs: (config: BallastConf
   return {
     config,
     estate,
-    records,
+    // Not the records themselves: those of a million CIs must not outlive the estate that is built of them.
+    tickets: { changes: records.changes, incidents: records.incidents, taskCis: records.taskCis },
     history,
     services: planServices(config, estate),
     freezes: windows,
