@@ -2,7 +2,9 @@ import { gapsFilled } from "../../features/series/past.ts";
 import { ScoreBoard, type Scores, seasonalScale } from "../metrics.ts";
 import { bootstrapInterval } from "./bootstrap.ts";
 
-/** One test window: `past` is everything before it, gaps filled with the last reading; `actual` as observed, NaN where nothing was. */
+/**
+ * One test window: `past` is everything before it, gaps filled with the last reading, not to be written to; `actual` as observed, NaN where nothing was.
+ */
 export interface Window {
   index: number;
   past: Float64Array;
@@ -20,9 +22,11 @@ export function lastWindows(values: Float64Array, horizon: number, count: number
 
 /** Windows that begin at the given steps; each must end within the series. */
 export function windowsAt(values: Float64Array, horizon: number, starts: readonly number[]): Window[] {
+  // What fills a gap depends on what came before it alone: all windows share one filled series.
+  const filled = gapsFilled(values);
   return starts.map((start, index) => ({
     index,
-    past: gapsFilled(values.subarray(0, start)),
+    past: filled.subarray(0, start),
     actual: values.slice(start, start + horizon),
   }));
 }
