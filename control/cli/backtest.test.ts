@@ -68,6 +68,12 @@ describe("ballast backtest", () => {
     await assert.rejects(backtest(...NAMED, "--windows", "0"), /USAGE: --windows 0/);
     await assert.rejects(backtest(...NAMED, "--pipeline", "magic"), /USAGE: --pipeline magic/);
     await assert.rejects(backtest(...NAMED, "--windows", "41"), /SERIES_INVALID.*leave 8 before the first window/);
+    const silent = join(scratch, "silent.csv");
+    await writeFile(silent, `when,rps\n${values.map((v, t) => `${3600 * t},${t < 440 ? v : ""}`).join("\n")}\n`);
+    await assert.rejects(
+      backtest(...NAMED, "--csv", silent, "--windows", "3"),
+      /SERIES_INVALID.*none of the last 36 steps has a reading/,
+    );
     await assert.rejects(backtest(...NAMED, "--value", "nope"), /SERIES_INVALID.*no column nope/);
     await assert.rejects(backtest(...NAMED, "--model", scratch), /USAGE: --model .*manifest.json cannot be read/);
   });

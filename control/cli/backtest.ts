@@ -48,6 +48,14 @@ export async function run(args: string[], io: Io): Promise<number> {
       `${series.values.length} steps leave ${Math.max(0, firstTest)} before the first window; more than a season of ${season} is needed`,
       { position: { file: flags.csv } },
     );
+  if (series.values.subarray(firstTest).every((value) => Number.isNaN(value)))
+    throw new BallastError(
+      "SERIES_INVALID",
+      `none of the last ${count * horizon} steps has a reading: nothing to score`,
+      {
+        position: { file: flags.csv },
+      },
+    );
   const note = [
     series.missing === 0 ? "" : `, ${series.missing} without a reading`,
     series.repeated === 0 ? "" : `, ${series.repeated} rows of a repeated hour of local time averaged`,
