@@ -1,19 +1,34 @@
-import { spawn } from "node:child_process";
 import { glob } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { mergedPhases } from "./lib/merged-phases.ts";
 
 /**
- * Runs the tests in one invocation of Node's test runner, so that its summary at the end counts them all. One file at a time, units
- * first: the end-to-end tests run an Envoy and a load each and would disturb one another, and a broken unit is seen before they start.
+ * Runs the tests in phases of one process each file, with one summary at the end that counts them all. Units first, so that a
+ * broken one is seen before the end-to-end tests start.
  *
  *     npm test                     everything
  *     npm test -- control/plan     the test files whose path contains one of the words
  */
 const ROOT = resolve(import.meta.dirname, "..");
 const SKIPPED_FOLDERS = new Set(["node_modules", ".ballast", ".venv", "build", ".git"]);
-const END_TO_END = join("test", "e2e");
 /** Longest time for one file; the longest demo run in a test takes two minutes. */
 const FILE_TIMEOUT_MS = 600_000;
+
+/** The longest file begins its phase, so that the others pass beside it. */
+const LONGEST = join("test", "e2e", "up.test.ts");
+/** What uses a core of its own for long, or measures how long something takes: one at a time. */
+const ALONE = ["fuzz", "limits", "race", "served-groups", "train"].map((folder) => join("test", folder));
+
+const isAlone = (path: string): boolean => ALONE.some((folder) => path.startsWith(folder));
+const isTogether = (path: string): boolean => path.startsWith("test") && !isAlone(path);
+/** Most files wait rather than work (for an Envoy, a lease, a calendar): two at a time take half as long on two cores. */
+const PHASES: { holds: (path: string) => boolean; concurrency: number }[] = [
+  { holds: (path) => !path.startsWith("test"), concurrency: 2 },
+  { holds: isTogether, concurrency: 2 },
+  { holds: isAlone, concurrency: 1 },
+];
 
 const words = process.argv.slice(2);
 const found: string[] = [];
@@ -24,13 +39,22 @@ if (found.length === 0) {
   process.stderr.write(`no test file matches ${words.join(" ")}\n`);
   process.exit(1);
 }
-const isEndToEnd = (path: string): boolean => path.startsWith(END_TO_END);
-const files = [...found.filter((path) => !isEndToEnd(path)).sort(), ...found.filter(isEndToEnd).sort()];
+found.sort((a, b) => Number(b === LONGEST) - Number(a === LONGEST) || (a < b ? -1 : 1));
 
-const flags = ["--test", "--test-concurrency=1", `--test-timeout=${FILE_TIMEOUT_MS}`];
-const runner = spawn(process.execPath, [...flags, ...files], { cwd: ROOT, stdio: "inherit" });
-// The runner's own handling of Ctrl-C prints what was running; we only have to outlive it.
+const phases = PHASES.map(({ holds, concurrency }) => ({ files: found.filter(holds), concurrency })).filter(
+  ({ files }) => files.length > 0,
+);
+// Ctrl-C goes to the test files as well; the runner's end then tells what was running.
 process.on("SIGINT", () => {});
-runner.on("exit", (exitCode, signal) => {
-  process.exitCode = signal === null ? (exitCode ?? 1) : 1;
-});
+mergedPhases(
+  phases.map(
+    ({ files, concurrency }) =>
+      () =>
+        run({ files: files.map((path) => join(ROOT, path)), concurrency, timeout: FILE_TIMEOUT_MS, cwd: ROOT }),
+  ),
+  () => {
+    process.exitCode = 1;
+  },
+)
+  .compose(spec)
+  .pipe(process.stdout);

@@ -11,7 +11,7 @@ import { Stand } from "./serve.fixture.ts";
 const COMMITTED = resolve("models/committed/risk");
 const CHANGES = 60;
 const DAY_MS = 86_400_000;
-const FIRST_MS = Date.parse("2026-03-03T01:00:00Z");
+const FIRST_MS = Date.parse("2026-03-06T13:00:00Z");
 /** pay-app-a: the CI of a target. */
 const CI = "2f3b689356862e21e8752c84f4889aa8";
 

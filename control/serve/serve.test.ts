@@ -34,7 +34,7 @@ before(async () => {
   });
   await new Promise<void>((resolve) => admin.listen(0, "127.0.0.1", resolve));
   const { port } = admin.address() as { port: number };
-  yaml.clock.rate = 3000;
+  yaml.clock.rate = 1500;
   yaml.server = { xds: "127.0.0.1:0", api: "127.0.0.1:0" };
   yaml.envoy.admin = [`http://127.0.0.1:${port}`];
   yaml.store.sqlite = join(dir, "store.db");

@@ -30,6 +30,8 @@ const LATENCY_MS = 250;
 const TOLERANCE = 0.2;
 /** Requests per second over both targets, a step each second: the slow one is past its capacity early, the fast one at the end. */
 const SWEEP = [30, 60, 80, 95, 110, 130, 160, 200, 240, 300, 360, 400, 420, 420];
+/** Both sides of the objective were seen. */
+const MEASURED = /^learnt: \d+(\.\d+)? rps at the objective \(95 % .* the estate says 90 rps$/;
 /** After it: too much for half of it on the slow target, and well within what both can do together. */
 const CALM_RPS = 90;
 
@@ -100,10 +102,12 @@ describe("a learnt capacity", { skip: requirements.skip, timeout: 180_000 }, () 
 
   test("is found for each target under a load that sweeps past it, and said with where it comes from", async () => {
     await until("both targets are healthy", async () => (await targets()).fast.live?.healthyHosts === 1);
-    for (let sweep = 0; sweep < 2; sweep++) {
+    // One sweep is enough where the machine sends what it should; a busy one may need more.
+    for (let sweep = 0, known = false; sweep < 3 && !known; sweep++) {
       for (const rps of SWEEP) await load(rps, 1);
       // The queues of up to two seconds run empty, so that the next sweep begins with targets at rest.
       await load(10, 3);
+      known = Object.values(await targets()).every(({ capacity }) => MEASURED.test(capacity?.text ?? ""));
     }
     const { fast, slow } = await targets();
     for (const [target, { capacity }] of [
@@ -113,7 +117,7 @@ describe("a learnt capacity", { skip: requirements.skip, timeout: 180_000 }, () 
       const truth = trueCapacity(SERVED[target]);
       assert.equal(capacity?.source, "learnt", JSON.stringify(capacity));
       assert.equal(capacity.priorRps, SAID);
-      assert.match(capacity.text, /^learnt: \d+(\.\d+)? rps at the objective .* the estate says 90 rps$/);
+      assert.match(capacity.text, MEASURED);
       const error = capacity.rps / truth - 1;
       assert.ok(Math.abs(error) <= TOLERANCE, `${target}: ${capacity.text}; truth ${truth}`);
     }
