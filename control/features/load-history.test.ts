@@ -41,3 +41,23 @@ test("the oldest steps fall out at the bound", () => {
   assert.deepEqual(made.span("s"), { startMs: 2 * stepMs, endMs: 5 * stepMs });
   assert.deepEqual([...made.tail("s", 5 * stepMs, 4)], [Number.NaN, 2, 3, 4]);
 });
+
+test("tells whoever keeps a copy where a series stands, what was rewritten, and the newest reading", () => {
+  const history = new LoadHistory({ stepMs: 100 });
+  assert.equal(history.standing("s"), null);
+  assert.ok(Number.isNaN(history.newest("s", 1_000, 5)));
+  for (const [i, value] of [1, 2, Number.NaN, 4].entries()) history.append("s", 1_000 + 100 * i, value);
+  assert.deepEqual(history.standing("s"), { startMs: 1_000, endMs: 1_400, rewrites: 0 });
+  assert.deepEqual([history.newest("s", 1_400, 1), history.newest("s", 1_300, 2)], [4, 2]);
+  assert.ok(Number.isNaN(history.newest("s", 1_300, 1)) && Number.isNaN(history.newest("s", 1_700, 3)));
+  history.append("s", 1_300, 5);
+  assert.deepEqual(
+    [history.standing("s")!.rewrites, history.at("s", 1_300)],
+    [0, 5],
+    "the newest is seen by its value",
+  );
+  history.append("s", 1_100, 2);
+  assert.equal(history.standing("s")!.rewrites, 0, "the same again");
+  history.append("s", 1_100, 3);
+  assert.equal(history.standing("s")!.rewrites, 1);
+});

@@ -103,14 +103,14 @@ export class LoadHistory {
     return entry?.values[(stepStartMs - entry.startMs) / this.stepMs] ?? Number.NaN;
   }
 
-  /** Whether none of the last `steps` complete steps before `nowMs` has a reading. */
-  isSilent(service: string, nowMs: number, steps: number): boolean {
+  /** The newest reading among the last `steps` complete steps before `nowMs`; NaN where there is none. */
+  newest(service: string, nowMs: number, steps: number): number {
     const entry = this.#series.get(service);
-    if (entry === undefined) return true;
+    if (entry === undefined) return Number.NaN;
     const end = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
     for (let i = Math.min(end, entry.values.length) - 1; i >= Math.max(0, end - steps); i--)
-      if (!Number.isNaN(entry.values[i]!)) return false;
-    return true;
+      if (!Number.isNaN(entry.values[i]!)) return entry.values[i]!;
+    return Number.NaN;
   }
 
   /** Start of the oldest and end of the newest step held, or null for an unknown service. */

@@ -1,7 +1,7 @@
 import type { LoadHistory } from "../features/load-history.ts";
 import { baselineQuantiles } from "./baselines/quantiles.ts";
 import { theta } from "./baselines/theta.ts";
-import { lastObserved, lastValue, seasonalNaive } from "./baselines.ts";
+import { lastValue, seasonalNaive } from "./baselines.ts";
 import type { DemandForecast, ForecastSource } from "./forecast.ts";
 import { type FallbackReason, reasonText } from "./reasons.ts";
 
@@ -33,7 +33,7 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   const { stepMs } = history;
   const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
   const hour = Math.max(1, Math.round(stepsPerDay / 24));
-  const observed = lastObserved(history.tail(service, issuedAtMs, hour), hour);
+  const observed = history.newest(service, issuedAtMs, hour);
   const lastRps = Number.isNaN(observed) ? null : observed;
   const reasons: string[] = [];
   const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {

@@ -109,7 +109,7 @@ export class BatchGatherer {
       kept.fromSteps[i] = fromMs / stepMs;
       kept.lengths[i] = length;
       kept.whole[i] = whole ? 1 : 0;
-      kept.silent[i] = history.isSilent(service, originMs, horizonSteps) ? 1 : 0;
+      kept.silent[i] = Number.isNaN(history.newest(service, originMs, horizonSteps)) ? 1 : 0;
     }
     return { services, batch: { originMs, count, steps: 0, tails, kept } };
   }

@@ -108,20 +108,20 @@ export class KeptPasts {
       entry = undefined;
     }
     const endMs = Math.min(originMs, standing.endMs);
-    const fullMs = told.whole
-      ? originMs + (LEAST_ROOM_STEPS + (((entry?.id ?? this.#nextId) * 61) % ROOM_SPREAD_STEPS)) * stepMs
-      : entry!.fullMs;
-    entry = {
-      id: entry?.id ?? this.#nextId++,
-      holder,
-      endMs,
-      toldMs: originMs,
-      lastValue: history.at(service, endMs - stepMs),
-      rewrites: standing.rewrites,
-      fullMs,
-    };
-    this.#entries.set(service, entry);
-    return { id: entry.id, roomSteps: Math.max(0, (fullMs - originMs) / stepMs) };
+    const lastValue = history.at(service, endMs - stepMs);
+    const { rewrites } = standing;
+    if (entry === undefined) {
+      entry = { id: this.#nextId++, holder, endMs, toldMs: originMs, lastValue, rewrites, fullMs: 0 };
+      this.#entries.set(service, entry);
+    } else {
+      // In place: ten thousand objects a step would be the garbage collector's.
+      entry.endMs = endMs;
+      entry.toldMs = originMs;
+      entry.lastValue = lastValue;
+      entry.rewrites = rewrites;
+    }
+    if (told.whole) entry.fullMs = originMs + (LEAST_ROOM_STEPS + ((entry.id * 61) % ROOM_SPREAD_STEPS)) * stepMs;
+    return { id: entry.id, roomSteps: Math.max(0, (entry.fullMs - originMs) / stepMs) };
   }
 
   /** Nobody knows what a worker has of these. */
