@@ -38,7 +38,7 @@ interface Measured {
 }
 
 export async function run({ quick, words }: BenchOptions): Promise<object> {
-  const rounds = quick ? 6 : 24;
+  const rounds = quick ? 4 : 24;
   const folders = words[0] === undefined ? MODELS : { given: words[0] };
   const fleet = new Fleet(Object.keys(folders).length * rounds + 2);
   const measured: Measured[] = [];
