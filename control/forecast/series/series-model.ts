@@ -85,7 +85,9 @@ export class SeriesModel {
           "HISTORY_TOO_SHORT",
           `${origin} steps of past; the model needs ${this.#builder.minPast}`,
         );
-      const past = new Past(values, season);
+      // In time, as training and serving have it; a series without a time is counted from its start.
+      const firstStep = within === undefined ? 0 : Math.floor(within.startMs / within.world.stepMs);
+      const past = new Past(values, season, { firstStep });
       if (this.manifest.groups.length === 0) return this.#builder.at(past, origin);
       if (within === undefined)
         throw new FallbackError("COVARIATES_MISSING", "the model has feature groups, and nothing was given for them");
