@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { LoadHistory } from "./load-history.ts";
 
 const stepMs = 300_000;
@@ -60,4 +61,39 @@ test("tells whoever keeps a copy where a series stands, what was rewritten, and 
   assert.equal(history.standing("s")!.rewrites, 0, "the same again");
   history.append("s", 1_100, 3);
   assert.equal(history.standing("s")!.rewrites, 1);
+});
+
+test("says the same as a list of all steps, whatever is appended, overwritten, left out and dropped", () => {
+  const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 60 }), fc.oneof(fc.nat(9), fc.constant(Number.NaN))), {
+    maxLength: 120,
+  });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 12 }), steps, (maxSteps, appended) => {
+      const made = new LoadHistory({ stepMs, maxSteps });
+      const all = new Map<number, number>();
+      let [first, end] = [Number.NaN, 0];
+      for (const [step, value] of appended) {
+        made.append("s", step * stepMs, value);
+        if (Number.isNaN(first) || step - end > maxSteps) {
+          all.clear();
+          first = step;
+          end = step + 1;
+        }
+        if (step < first) continue;
+        all.set(step, value);
+        end = Math.max(end, step + 1);
+        first = Math.max(first, end - maxSteps);
+      }
+      const at = (step: number): number => (step >= first && step < end ? (all.get(step) ?? Number.NaN) : Number.NaN);
+      const wanted = Array.from({ length: 70 }, (_, step) => at(step));
+      assert.deepEqual([...made.tail("s", 70 * stepMs, 70)], wanted);
+      assert.deepEqual(
+        wanted.map((_, step) => made.at("s", step * stepMs)),
+        wanted,
+      );
+      if (appended.length === 0) return;
+      assert.deepEqual(made.span("s"), { startMs: first * stepMs, endMs: end * stepMs });
+      assert.deepEqual(made.upTo("s", 70 * stepMs).values, wanted.slice(first, end));
+    }),
+  );
 });

@@ -1,3 +1,19 @@
+interface Series {
+  startMs: number;
+  /** The steps held are `length` readings from `from` on. Memory outside the JavaScript heap, which a collector need not walk. */
+  room: Float64Array;
+  from: number;
+  length: number;
+  highest: number;
+  rewrites: number;
+}
+
+const FIRST_ROOM_STEPS = 64;
+/** Copied one by one: a view of them would be garbage, one for each service and step. */
+const FEW_STEPS = 16;
+/** Of what is held, when memory runs out: room to grow, and at the bound to move along without a copy at each step. */
+const ROOM_GROWTH = 1.25;
+
 /**
  * Regular load series per service: requests per second, one value per step, aligned to multiples of `stepMs` since the Unix
  * epoch. Missing steps are NaN. Bounded: at most `maxSteps` steps are kept, the oldest fall out.
@@ -5,7 +21,7 @@
 export class LoadHistory {
   readonly stepMs: number;
   readonly maxSteps: number;
-  readonly #series = new Map<string, { startMs: number; values: number[]; highest: number; rewrites: number }>();
+  readonly #series = new Map<string, Series>();
 
   constructor(options: { stepMs: number; maxSteps?: number }) {
     this.stepMs = options.stepMs;
@@ -21,26 +37,44 @@ export class LoadHistory {
     const aligned = Math.floor(stepStartMs / this.stepMs) * this.stepMs;
     let entry = this.#series.get(service);
     if (entry === undefined) {
-      entry = { startMs: aligned, values: [], highest: 0, rewrites: 0 };
+      const room = new Float64Array(Math.min(FIRST_ROOM_STEPS, this.maxSteps));
+      entry = { startMs: aligned, room, from: 0, length: 0, highest: 0, rewrites: 0 };
       this.#series.set(service, entry);
     }
     let index = (aligned - entry.startMs) / this.stepMs;
     if (index < 0) return;
-    if (index - entry.values.length > this.maxSteps) {
+    if (index - entry.length > this.maxSteps) {
       entry.startMs = aligned;
-      entry.values = [];
+      entry.length = 0;
       entry.rewrites++;
       index = 0;
     }
-    if (index < entry.values.length - 1 && !Object.is(entry.values[index], rps)) entry.rewrites++;
-    while (entry.values.length < index) entry.values.push(Number.NaN);
-    entry.values[index] = rps;
+    if (index < entry.length - 1 && !Object.is(entry.room[entry.from + index], rps)) entry.rewrites++;
+    if (index >= entry.length) index = this.#extend(entry, index);
+    entry.room[entry.from + index] = rps;
     if (rps > entry.highest && rps < Number.POSITIVE_INFINITY) entry.highest = rps;
-    const surplus = entry.values.length - this.maxSteps;
-    if (surplus > 0) {
-      entry.values.splice(0, surplus);
-      entry.startMs += surplus * this.stepMs;
+  }
+
+  /** Holds steps up to `index`, the ones that are new as NaN; lets the oldest go. @returns where that step is then */
+  #extend(entry: Series, index: number): number {
+    const surplus = Math.max(0, index + 1 - this.maxSteps);
+    const gone = Math.min(surplus, entry.length);
+    entry.startMs += surplus * this.stepMs;
+    entry.from += gone;
+    const held = entry.length - gone;
+    const length = index + 1 - surplus;
+    if (entry.from + length > entry.room.length) {
+      const values = entry.room.subarray(entry.from, entry.from + held);
+      // What is too small for a while of new steps is replaced, also where moving the steps to its start would do.
+      const wanted = Math.ceil(length * ROOM_GROWTH);
+      const room = wanted > entry.room.length ? new Float64Array(wanted) : entry.room;
+      room.set(values);
+      entry.room = room;
+      entry.from = 0;
     }
+    entry.length = length;
+    entry.room.fill(Number.NaN, entry.from + held, entry.from + length);
+    return length - 1;
   }
 
   /** Steps that ended at or before `nowMs`, oldest first; `startMs` is the start of values[0]. */
@@ -48,10 +82,8 @@ export class LoadHistory {
     const entry = this.#series.get(service);
     if (entry === undefined) return { startMs: 0, values: [] };
     const complete = Math.max(0, Math.floor((nowMs - entry.startMs) / this.stepMs));
-    return {
-      startMs: entry.startMs,
-      values: complete >= entry.values.length ? entry.values : entry.values.slice(0, complete),
-    };
+    const { room, from, length } = entry;
+    return { startMs: entry.startMs, values: Array.from(room.subarray(from, from + Math.min(complete, length))) };
   }
 
   /**
@@ -71,13 +103,13 @@ export class LoadHistory {
       out.fill(Number.NaN);
       return;
     }
-    const { values } = entry;
     const endIndex = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
     const first = endIndex - out.length;
     const from = Math.min(Math.max(0, first), endIndex);
-    const to = Math.max(from, Math.min(endIndex, values.length));
+    const to = Math.max(from, Math.min(endIndex, entry.length));
     out.fill(Number.NaN, 0, from - first);
-    for (let i = from; i < to; i++) out[i - first] = values[i]!;
+    if (to - from > FEW_STEPS) out.set(entry.room.subarray(entry.from + from, entry.from + to), from - first);
+    else for (let i = from; i < to; i++) out[i - first] = entry.room[entry.from + i]!;
     out.fill(Number.NaN, to - first);
   }
 
@@ -92,15 +124,17 @@ export class LoadHistory {
    */
   standing(service: string): { startMs: number; endMs: number; rewrites: number } | null {
     const entry = this.#series.get(service);
-    if (entry === undefined || entry.values.length === 0) return null;
-    const { startMs, rewrites } = entry;
-    return { startMs, endMs: startMs + entry.values.length * this.stepMs, rewrites };
+    if (entry === undefined || entry.length === 0) return null;
+    const { startMs, length, rewrites } = entry;
+    return { startMs, endMs: startMs + length * this.stepMs, rewrites };
   }
 
   /** The value of the step that starts at `stepStartMs`, a multiple of the step; NaN where there is none. */
   at(service: string, stepStartMs: number): number {
     const entry = this.#series.get(service);
-    return entry?.values[(stepStartMs - entry.startMs) / this.stepMs] ?? Number.NaN;
+    if (entry === undefined) return Number.NaN;
+    const index = (stepStartMs - entry.startMs) / this.stepMs;
+    return index >= 0 && index < entry.length ? (entry.room[entry.from + index] ?? Number.NaN) : Number.NaN;
   }
 
   /** The newest reading among the last `steps` complete steps before `nowMs`; NaN where there is none. */
@@ -108,15 +142,17 @@ export class LoadHistory {
     const entry = this.#series.get(service);
     if (entry === undefined) return Number.NaN;
     const end = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
-    for (let i = Math.min(end, entry.values.length) - 1; i >= Math.max(0, end - steps); i--)
-      if (!Number.isNaN(entry.values[i]!)) return entry.values[i]!;
+    for (let i = Math.min(end, entry.length) - 1; i >= Math.max(0, end - steps); i--) {
+      const value = entry.room[entry.from + i]!;
+      if (!Number.isNaN(value)) return value;
+    }
     return Number.NaN;
   }
 
   /** Start of the oldest and end of the newest step held, or null for an unknown service. */
   span(service: string): { startMs: number; endMs: number } | null {
     const entry = this.#series.get(service);
-    if (entry === undefined || entry.values.length === 0) return null;
-    return { startMs: entry.startMs, endMs: entry.startMs + entry.values.length * this.stepMs };
+    if (entry === undefined || entry.length === 0) return null;
+    return { startMs: entry.startMs, endMs: entry.startMs + entry.length * this.stepMs };
   }
 }

@@ -43,8 +43,8 @@ export function buildWorld(parts: WorldParts): World {
 
 /** All complete and incomplete steps that a history holds of a service. */
 export function loadOf(history: LoadHistory, service: string): Load {
-  const { startMs, values } = history.upTo(service, Number.MAX_SAFE_INTEGER);
-  return { startMs, values: Float64Array.from(values) };
+  const { startMs, endMs } = history.span(service) ?? { startMs: 0, endMs: 0 };
+  return { startMs, values: history.tail(service, endMs, (endMs - startMs) / history.stepMs) };
 }
 
 export function ticketWindows({
