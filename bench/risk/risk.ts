@@ -93,8 +93,8 @@ async function judge(
   return { rows, judged, base };
 }
 
-/** The same columns, the same span, each change with the same weight as for the model. */
-function logistic({ cases, spans, history }: Dataset): Judged[] {
+/** The same columns, training and calibration span together, each change with the same weight as for the model. */
+export function logistic({ cases, spans, history }: Dataset): Judged[] {
   const rows = riskRows(cases, history);
   const width = RISK_FEATURES.length;
   const row = (i: number): Float32Array => rows.subarray(i * width, (i + 1) * width);

@@ -3,8 +3,15 @@ import type { RiskManifest } from "../../control/forecast/risk/risk-manifest.ts"
 
 const SHOWN_FEATURES = 12;
 
+export interface Explained {
+  /** Share of each column in what the trees' splits gain. */
+  gain: Readonly<Record<string, number>>;
+  /** Log-odds of the logistic regression per standard deviation of each column. */
+  effect: Readonly<Record<string, number>>;
+}
+
 /** The page beside a risk model: what it is for, what it was made from, how good it is and where it is not. */
-export function riskCard(manifest: RiskManifest, gain: Readonly<Record<string, number>>): string {
+export function riskCard(manifest: RiskManifest, { gain, effect }: Explained): string {
   const { training, test, rates } = manifest;
   const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
   const rows = Object.entries(test).map(
@@ -14,19 +21,22 @@ export function riskCard(manifest: RiskManifest, gain: Readonly<Record<string, n
   const features = Object.entries(gain)
     .sort((a, b) => b[1] - a[1])
     .slice(0, SHOWN_FEATURES)
-    .map(([column, share]) => `| \`${RISK_FEATURES[Number(column)]?.name ?? column}\` | ${percent(share)} |`);
+    .map(
+      ([column, share]) =>
+        `| \`${RISK_FEATURES[Number(column)]?.name ?? column}\` | ${percent(share)} | ${(effect[column] ?? 0).toFixed(3)} |`,
+    );
   return `# Change-risk model
 
 Probability that a target degrades during a change or within a day after it, for each pair of change and target that depends on
-the change's CIs. Boosted trees (XGBoost ${training.versions.xgboost}, ${training.trees} trees, monotone where
-docs/reference/risk.md says so) on the log-odds, calibrated by Platt's method. The manifest beside this page is what the
-server checks.
+the change's CIs. The mean of boosted trees (XGBoost ${training.versions.xgboost}, ${training.trees} trees)
+and a logistic regression with an L2 penalty (${percent(training.linear_share ?? 0)} of the log-odds), both monotone where docs/reference/risk.md says so,
+calibrated by Platt's method. The manifest beside this page is what the server checks.
 
 ## Made from
 ${training.source}. Trained on ${training.from.slice(0, 10)} to ${training.calibrate_from.slice(0, 10)} (${training.rows} pairs, ${training.degraded} degraded,
 ${percent(rates.base)}), calibrated on the span to ${training.test_from.slice(0, 10)}, scored on the span to ${training.to.slice(0, 10)}. Seed ${training.seed}, data sha256
 \`${training.data_sha256.slice(0, 16)}…\`, feature schema \`${manifest.schema_hash}\`, code \`${manifest.code_version}\`. The file differs from the
-booster by at most ${training.parity_max_abs_diff.toExponential(1)} over ${training.parity_rows} rows.
+halves as trained by at most ${training.parity_max_abs_diff.toExponential(1)} over ${training.parity_rows} rows.
 
 ## How good
 Test span, ${test.model.count} pairs.
@@ -38,8 +48,10 @@ ${rows.join("\n")}
 A model that does not beat rule and base rate on Brier, or whose calibration error is above 0.05, is refused.
 
 ## What it looks at
-| feature | share of gain |
-|---|---|
+Share of what the trees' splits gain, and log-odds of the logistic regression per standard deviation.
+
+| feature | gain | log-odds |
+|---|---|---|
 ${features.join("\n")}
 
 ## Limits

@@ -13,7 +13,7 @@ import { type RiskManifest, whyRiskRefused } from "../../control/forecast/risk/r
 import { type RuleRates, ruleClass, ruleRates } from "../../control/forecast/risk/rule.ts";
 import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/risk-metrics.ts";
 import type { EstateRecords } from "../../control/ingest/records.ts";
-import { runLines } from "../trees/environment.ts";
+import { EXTRA_COLUMNS, fitRisk, LINEAR_SHARE, type Summary } from "./fit-risk.ts";
 import { type RowBuilder, refuseLeaks } from "./leak-guard.ts";
 import { riskCard } from "./model-card.ts";
 import { type Span, splitByTime } from "./spans.ts";
@@ -39,21 +39,6 @@ export interface Dataset {
   rows: Float32Array<ArrayBuffer>;
   spans: Span[];
   cutsMs: [number, number];
-}
-
-/** Behind the features in the training file: outcome, span, weight. */
-const EXTRA_COLUMNS = 3;
-
-/** Settings of the trees, chosen on generated worlds with other seeds (11, 12, 13) than the committed model's. */
-const TREES = { rounds: 400, depth: 4, eta: 0.06, min_child_weight: 20 };
-
-interface Summary {
-  trees: number;
-  highest: number;
-  parity_rows: number;
-  parity_max_abs_diff: number;
-  gain: Record<string, number>;
-  versions: Record<string, string>;
 }
 
 /** Cases, rows and spans of an export; leaks are refused. Errors: TRAIN_LEAK, TRAIN_HISTORY_TOO_SHORT. */
@@ -87,7 +72,7 @@ export async function trainRisk(
   await mkdir(outDir, { recursive: true });
   const file = trainingFile(data);
   const monotone = RISK_FEATURES.map((feature) => feature.monotone);
-  const summary = await fitTrees({ file, monotone, schemaHash: RISK_SCHEMA_HASH, seed, workDir, python, progress });
+  const summary = await fitRisk({ file, monotone, schemaHash: RISK_SCHEMA_HASH, seed, workDir, python, progress });
 
   const draft = draftManifest(data, summary, {
     source,
@@ -100,7 +85,7 @@ export async function trainRisk(
   const manifest = { ...draft, test: await testScores(workDir, data, draft.rates, progress) };
   await rm(join(outDir, MANIFEST_FILE), { force: true });
   for (const name of ["risk.onnx", "parity.json"]) await rename(join(workDir, name), join(outDir, name));
-  await writeFile(join(outDir, "MODEL_CARD.md"), riskCard(manifest, summary.gain));
+  await writeFile(join(outDir, "MODEL_CARD.md"), riskCard(manifest, summary));
   await writeFile(join(outDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(workDir, { recursive: true, force: true });
   return { manifest, refusal: whyRiskRefused(manifest) };
@@ -178,7 +163,7 @@ async function testScores(
  * together they weigh one: a core switch under forty targets is not forty experiences. On three worlds of other seeds this
  * took the model from 26 % to 54 % of the way from the base rate's Brier score to the best possible one.
  */
-function trainingFile({ cases, rows, spans }: Dataset): Uint8Array {
+export function trainingFile({ cases, rows, spans }: Dataset): Uint8Array {
   const width = RISK_FEATURES.length;
   const used = cases.flatMap((_, i) => (spans[i] === -1 ? [] : i));
   const pairs = new Map<string, number>();
@@ -191,36 +176,6 @@ function trainingFile({ cases, rows, spans }: Dataset): Uint8Array {
     out.set([Number(degraded), spans[index]!, 1 / pairs.get(facts.sysId)!], at + width);
   });
   return new Uint8Array(out.buffer);
-}
-
-export interface FitTreesOptions extends Pick<TrainRiskOptions, "workDir" | "python" | "seed" | "progress"> {
-  /** Rows of float32: the features, outcome 0 or 1, span 0 to train, 1 to calibrate, 2 to leave alone, weight. */
-  file: Uint8Array;
-  /** Per feature: what a higher value may do to the probability. */
-  monotone: readonly (-1 | 0 | 1)[];
-  schemaHash: string;
-}
-
-/** The recipe of the risk model on any rows: leaves risk.onnx in `workDir`, whose former content goes. TRAIN_FAILED. */
-export async function fitTrees({ file, monotone, schemaHash, seed, ...at }: FitTreesOptions): Promise<Summary> {
-  const { workDir, python, progress } = at;
-  await rm(workDir, { recursive: true, force: true });
-  await mkdir(workDir, { recursive: true });
-  await writeFile(join(workDir, "rows.bin"), file);
-  const spec = { columns: monotone.length + EXTRA_COLUMNS, monotone, schema_hash: schemaHash, seed, ...TREES };
-  await writeFile(join(workDir, "spec.json"), JSON.stringify(spec));
-  return runTrainer(python, workDir, progress);
-}
-
-async function runTrainer(python: string, workDir: string, progress: (text: string) => void): Promise<Summary> {
-  const script = join(here, "train.py");
-  const args = ["--rows", join(workDir, "rows.bin"), "--spec", join(workDir, "spec.json"), "--out", workDir];
-  await runLines(python, [script, ...args], (line) => {
-    if (line.startsWith("progress ")) progress(line.slice("progress ".length));
-  }).catch((cause) => {
-    throw BallastError.from(cause, "TRAIN_FAILED");
-  });
-  return JSON.parse(await readFile(join(workDir, "training.json"), "utf8")) as Summary;
 }
 
 function draftManifest(
@@ -252,6 +207,7 @@ function draftManifest(
       rows: spans.filter((span) => span === 0).length,
       degraded: cases.filter((one, i) => spans[i] === 0 && one.degraded).length,
       trees: summary.trees,
+      linear_share: LINEAR_SHARE,
       data_sha256: "",
       parity_rows: summary.parity_rows,
       parity_max_abs_diff: summary.parity_max_abs_diff,

@@ -2,26 +2,36 @@
 
 Reads  --rows FILE  float32 little-endian, row-major: the features, the outcome (0 or 1),
                      the span (0 train, 1 calibrate, 2 test), the weight
-       --spec FILE  JSON: columns, monotone (one of -1, 0, 1 per feature), seed, schema_hash, rounds, depth, eta
+       --spec FILE  JSON: columns, monotone (one of -1, 0, 1 per feature), seed, schema_hash, rounds, depth, eta, min_child_weight,
+                     penalty, linear_share
 Writes into --out: risk.onnx, training.json, parity.json (golden rows)
 
-    features [N, F] ─ TreeEnsembleRegressor ─ Add(prior) ─ Mul(slope) ─ Add(offset) ─ Sigmoid ─ probability [N, 1]
+    features [N, F] ─┬─ TreeEnsembleRegressor ─ Add(prior) ─ Mul(1 − share) ─┐
+                     └─ linear.py ─ Mul(share) ──────────────────────────────┴─ Add ─ Mul(slope) ─ Add(offset) ─ Sigmoid ─ probability [N, 1]
 
-Boosted trees on the log-odds; slope and offset are Platt's, fitted on the calibration span alone, after the trees were fixed.
-Rows of the test span are only counted here. Ends with status 1 and the reason when the file does not compute what the booster does.
+The mean, on the log-odds, of boosted trees and a logistic regression, both fitted on the training span; slope and offset are Platt's,
+fitted on the calibration span alone, after both halves were fixed. Both halves keep the monotone signs, so their mean does.
+Rows of the test span are only counted here. Ends with status 1 and the reason when the file does not compute what the halves do.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
-import numpy as np
-import xgboost
-from onnx import TensorProto, checker, helper, numpy_helper
+# Sums in one order, however many cores the machine has; and threads that wait sleep, since beside other work they spin at its cost.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+import numpy as np  # noqa: E402
+import xgboost  # noqa: E402
+from onnx import TensorProto, checker, helper, numpy_helper  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trees"))
 from onnx_export import IR_VERSION, ML_OPSET, OPSET, tree_attributes  # noqa: E402
 from run_files import THREADS, largest_difference, outputs, parity_rows, progress, read_run, write_run  # noqa: E402
+
+from linear import Linear, fit_linear, linear_nodes  # noqa: E402
 
 PARITY_ROWS = 10_000
 # The last part of the training span tells when to stop adding trees.
@@ -62,16 +72,17 @@ def margins(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
     return booster.predict(xgboost.DMatrix(rows), output_margin=True).astype(np.float64)
 
 
-def platt(margin: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
-    """Slope and offset by Newton's method on Platt's smoothed targets (Platt 1999; Lin, Lin & Weng 2007)."""
-    positives, negatives = float(outcome.sum()), float((1 - outcome).sum())
+def platt(margin: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope and offset by Newton's method on Platt's smoothed targets (Platt 1999; Lin, Lin & Weng 2007), rows weighted as in training:
+    counted pair by pair, a few wide changes of the calibration span would set the level of all."""
+    positives, negatives = float((weight * outcome).sum()), float((weight * (1 - outcome)).sum())
     target = np.where(outcome > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     slope, offset = 1.0, 0.0
     for _ in range(50):
         p = 1 / (1 + np.exp(-(slope * margin + offset)))
-        weight = p * (1 - p) + 1e-12
-        gradient = np.array([((p - target) * margin).sum(), (p - target).sum()])
-        hessian = np.array([[(weight * margin**2).sum(), (weight * margin).sum()], [(weight * margin).sum(), weight.sum()]])
+        error, curve = weight * (p - target), weight * (p * (1 - p) + 1e-12)
+        gradient = np.array([(error * margin).sum(), error.sum()])
+        hessian = np.array([[(curve * margin**2).sum(), (curve * margin).sum()], [(curve * margin).sum(), curve.sum()]])
         step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
         slope, offset = slope - step[0], offset - step[1]
         if np.abs(step).max() < 1e-10:
@@ -81,7 +92,7 @@ def platt(margin: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
     return float(np.float32(slope)), float(np.float32(offset))
 
 
-def build_model(booster: xgboost.Booster, prior: float, slope: float, offset: float, spec: dict):
+def build_model(booster: xgboost.Booster, prior: float, linear: Linear, slope: float, offset: float, spec: dict):
     scalar = lambda value, name: numpy_helper.from_array(np.array([value], dtype=np.float32), name)  # noqa: E731
     trees = helper.make_node(
         "TreeEnsembleRegressor",
@@ -93,10 +104,16 @@ def build_model(booster: xgboost.Booster, prior: float, slope: float, offset: fl
         post_transform="NONE",
         **tree_attributes(json.loads(booster.save_raw("json")), 1),
     )
+    linear_part, constants = linear_nodes(linear, "linear_margin")
+    share = spec["linear_share"]
     graph = helper.make_graph(
         [
             trees,
-            helper.make_node("Add", ["sum", "prior"], ["margin"]),
+            helper.make_node("Add", ["sum", "prior"], ["tree_margin"]),
+            *linear_part,
+            helper.make_node("Mul", ["tree_margin", "tree_share"], ["of_trees"]),
+            helper.make_node("Mul", ["linear_margin", "linear_share"], ["of_linear"]),
+            helper.make_node("Add", ["of_trees", "of_linear"], ["margin"]),
             helper.make_node("Mul", ["margin", "slope"], ["scaled"]),
             helper.make_node("Add", ["scaled", "offset"], ["calibrated"]),
             helper.make_node("Sigmoid", ["calibrated"], ["probability"]),
@@ -104,7 +121,11 @@ def build_model(booster: xgboost.Booster, prior: float, slope: float, offset: fl
         "ballast_risk",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", len(spec["monotone"])])],
         [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows", 1])],
-        [scalar(prior, "prior"), scalar(slope, "slope"), scalar(offset, "offset")],
+        [
+            *(scalar(value, name) for value, name in ((prior, "prior"), (1 - share, "tree_share"), (share, "linear_share"))),
+            *(scalar(value, name) for value, name in ((slope, "slope"), (offset, "offset"))),
+            *constants,
+        ],
     )
     model = helper.make_model(
         graph,
@@ -128,16 +149,21 @@ def main() -> int:
             print(f"all changes of the {name} span ended alike", file=sys.stderr)
             return 1
     progress(f"{len(features)} rows, {features.shape[1]} features, {outcome[span == 0].mean():.2%} of the training span degraded")
-    booster, prior = train(features[span == 0], outcome[span == 0], weight[span == 0], spec)
-    slope, offset = platt(margins(booster, features[span == 1]), outcome[span == 1])
+    fitted = features[span == 0], outcome[span == 0], weight[span == 0]
+    booster, prior = train(*fitted, spec)
+    linear = fit_linear(*fitted, spec["monotone"], spec["penalty"])
+    share = spec["linear_share"]
+    margin = lambda rows: (1 - share) * margins(booster, rows) + share * linear.margins(rows)  # noqa: E731
+    slope, offset = platt(margin(features[span == 1]), outcome[span == 1], weight[span == 1])
     progress(f"calibrated on {int((span == 1).sum())} rows: slope {slope:.3f}, offset {offset:+.3f}")
-    blob = build_model(booster, prior, slope, offset, spec).SerializeToString(deterministic=True)
+    blob = build_model(booster, prior, linear, slope, offset, spec).SerializeToString(deterministic=True)
 
     rows = parity_rows(features, PARITY_ROWS, np.random.default_rng(spec["seed"]))
-    expected = 1 / (1 + np.exp(-(slope * margins(booster, rows) + offset)))
+    expected = 1 / (1 + np.exp(-(slope * margin(rows) + offset)))
     difference = largest_difference(blob, "probability", rows, expected)
     highest = float(outputs(blob, "probability", features[span < 2]).max())
-    more = {"slope": slope, "offset": offset, "highest": highest, "parity_max_abs_diff": difference}
+    effect = {column: round(float(value), 4) for column, value in enumerate(linear.coefficient)}
+    more = {"slope": slope, "offset": offset, "highest": highest, "effect": effect, "parity_max_abs_diff": difference}
     write_run(out, "risk.onnx", blob, "probability", rows, expected, booster, more)
     return 0
 

@@ -1,12 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../../common/errors.ts";
-import type { RiskSession } from "../../../control/forecast/risk/risk-assessor.ts";
 import type { Judged } from "../../../control/forecast/risk-metrics.ts";
-import { WorkerSession } from "../../../control/forecast/worker/worker-session.ts";
-import { fitTrees } from "../../../models/risk/train-risk.ts";
+import { fitRisk } from "../../../models/risk/fit-risk.ts";
 import { ROOT } from "../../lib/native-build.ts";
+import { askFile } from "../ask-file.ts";
 import { LogisticRegression } from "../logistic.ts";
 import { scoreRow, scoreTable } from "../scores.ts";
 import { incidentRow, type OpenedIncident, readIncidents } from "./incidents.ts";
@@ -16,9 +14,9 @@ const FILE = "itsm/uci_incident_event_log_5998.csv";
 /**
  * The UCI slice has no changes that could be judged (`rfc` on 153 and `caused_by` on 18 of 5,998 events, no CI on nearly all), so
  * change risk cannot be scored on it. The stand-in is the nearest question that it can answer: of an incident as it stood when it was
- * opened, will its SLA be missed? It tests recipe (the trees of the risk model, their calibration and their ONNX file), scoring, split by time and
+ * opened, will its SLA be missed? It tests recipe (both halves of the risk model, their calibration and their ONNX file), scoring, split by time and
  * leak guard on real tickets, and not the model of changes.
- * @param python interpreter of the training environment; null: the trees are left out
+ * @param python interpreter of the training environment; null: the recipe is left out
  */
 export async function slaSlice(python: string | null): Promise<{ lines: string[]; result: object | null }> {
   const path = join(process.env.BALLAST_SHARED_DATA ?? join(ROOT, "../shared/data"), FILE);
@@ -46,12 +44,12 @@ export async function slaSlice(python: string | null): Promise<{ lines: string[]
   const byPriority = ruleOf(train, rate);
   const rule = test.map(({ priority, missed }): Judged => ({ probability: byPriority(priority), happened: missed }));
   const groups = test.map((_, i) => String(i));
-  const trees = python === null ? null : await treesOn(train, test, python);
+  const recipe = python === null ? null : await recipeOn(train, test, python);
   const rows = [
     scoreRow("base rate", base, base, groups),
     scoreRow("rule (priority)", rule, base, groups),
     scoreRow("logistic regression", judged, base, groups),
-    ...(trees === null ? [] : [scoreRow("model (trees, as of change risk)", trees, base, groups)]),
+    ...(recipe === null ? [] : [scoreRow("model (recipe of change risk)", recipe, base, groups)]),
   ];
   const counts = `${train.length} incidents to learn from, ${test.length} to score, ${(100 * (test.filter((t) => t.missed).length / test.length)).toFixed(1)} % missed their SLA`;
   return {
@@ -66,8 +64,8 @@ export async function slaSlice(python: string | null): Promise<{ lines: string[]
       rule_brier: Number(rows[1]!.brier.toPrecision(5)),
       base_brier: Number(rows[0]!.brier.toPrecision(5)),
       pr_auc: Number(rows[2]!.prAuc.toPrecision(5)),
-      trees_brier: rows[3] === undefined ? null : Number(rows[3].brier.toPrecision(5)),
-      trees_pr_auc: rows[3] === undefined ? null : Number(rows[3].prAuc.toPrecision(5)),
+      model_brier: rows[3] === undefined ? null : Number(rows[3].brier.toPrecision(5)),
+      model_pr_auc: rows[3] === undefined ? null : Number(rows[3].prAuc.toPrecision(5)),
     },
   };
 }
@@ -76,7 +74,7 @@ export async function slaSlice(python: string | null): Promise<{ lines: string[]
 const CALIBRATE_SHARE = 0.2;
 
 /** The recipe of the risk model, constants and all, trained and calibrated before the test span and asked in the engine that serves it. */
-async function treesOn(
+async function recipeOn(
   known: readonly OpenedIncident[],
   test: readonly OpenedIncident[],
   python: string,
@@ -93,7 +91,7 @@ async function treesOn(
   const asked = test.map((one) => rowOf(one, false));
   const width = asked[0]!.length;
   const workDir = join(ROOT, ".ballast/work/sla");
-  await fitTrees({
+  await fitRisk({
     file: new Uint8Array(Float32Array.from(used).buffer),
     monotone: Array.from({ length: width }, () => 0 as const),
     schemaHash: "sla",
@@ -102,20 +100,12 @@ async function treesOn(
     python,
     progress: (text) => process.stderr.write(`${text}\n`),
   });
-  const session: RiskSession = await WorkerSession.open({
-    input: { bytes: await readFile(join(workDir, "risk.onnx")), features: width },
-    timeoutMs: 10_000,
-    loadTimeoutMs: 15_000,
-    workerMemoryMb: 64,
-    workerUrl: new URL("../../../control/forecast/risk/risk-worker.ts", import.meta.url),
-  });
-  try {
-    const rows = Float32Array.from(asked.flatMap((row) => [...row]));
-    const probabilities = await session.run(rows, [rows.buffer]);
-    return test.map(({ missed }, i) => ({ probability: probabilities[i]!, happened: missed }));
-  } finally {
-    session.close();
-  }
+  const probabilities = await askFile(
+    join(workDir, "risk.onnx"),
+    Float32Array.from(asked.flatMap((row) => [...row])),
+    width,
+  );
+  return test.map(({ missed }, i) => ({ probability: probabilities[i]!, happened: missed }));
 }
 
 /** Misses and counts by the words of each field, on the training incidents alone. */

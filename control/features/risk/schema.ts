@@ -9,8 +9,8 @@ export interface RiskFeature {
 }
 
 /**
- * The columns of the change-risk model, in order; one row per change and target. A blank fact is NaN and goes its own way
- * in the trees. Everything is as it stood at one moment, at the latest when the work began. Changing a name, a unit, the
+ * The columns of the change-risk model, in order; one row per change and target. A blank fact is NaN: it goes its own way
+ * in the trees, and the regression knows it as blank. Everything is as it stood at one moment, at the latest when the work began. Changing a name, a unit, the
  * order or the meaning (then raise SCHEMA_VERSION) changes the hash, and models trained before are refused.
  *
  * Monotone constraints stand where a change manager would not accept the opposite: no model may learn from a handful of

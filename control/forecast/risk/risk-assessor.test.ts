@@ -45,7 +45,7 @@ async function altered(edit: (manifest: RiskManifest) => unknown): Promise<strin
   return folder;
 }
 
-test("the committed file computes its golden rows in the engine that serves it", async () => {
+test("the committed file computes its golden rows in the engine that serves it, and no row breaks a monotone sign", async () => {
   const { bytes } = await readRiskModel(COMMITTED);
   const golden = JSON.parse(await readFile(join(COMMITTED, "parity.json"), "utf8")) as {
     rows: (number | null)[][];
@@ -66,6 +66,20 @@ test("the committed file computes its golden rows in the engine that serves it",
     golden.probability.forEach((expected, i) => {
       assert.ok(Math.abs(values[i]! - expected) < 1e-5, `row ${i}: ${values[i]} for ${expected}`);
     });
+    for (const [column, { name, monotone }] of RISK_FEATURES.entries()) {
+      if (monotone === 0) continue;
+      // Each golden row with the column at 0, ½, … 8, which covers what its unit can hold.
+      const steps = Array.from({ length: 17 }, (_, step) => step / 2);
+      const rows = golden.rows.flatMap((row) => steps.map((value) => row.with(column, value)));
+      const told = await session.run(
+        Float32Array.from(rows.flat(), (value) => value ?? Number.NaN),
+        [],
+      );
+      told.forEach((p, i) => {
+        const risen = monotone * (p - told[i - 1]!);
+        assert.ok(i % steps.length === 0 || risen >= -1e-6, `${name}: ${told[i - 1]} then ${p}`);
+      });
+    }
   } finally {
     session.close();
   }

@@ -35,6 +35,8 @@ export const riskManifestSchema = z.object({
     rows: z.number().int(),
     degraded: z.number().int(),
     trees: z.number().int(),
+    /** Share of the logistic regression in the log-odds; absent: trees alone. */
+    linear_share: rate.optional(),
     data_sha256: z.string(),
     parity_rows: z.number().int(),
     parity_max_abs_diff: z.number(),
