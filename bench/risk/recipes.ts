@@ -8,13 +8,13 @@
 import { join } from "node:path";
 import { RISK_FEATURES, RISK_SCHEMA_HASH } from "../../control/features/risk/schema.ts";
 import { brierScore } from "../../control/forecast/risk-metrics.ts";
+import { askFile } from "../../models/risk/ask-file.ts";
 import { EXTRA_COLUMNS, fitRisk } from "../../models/risk/fit-risk.ts";
 import { riskDataset, scoreRule, trainingFile, trainingRates } from "../../models/risk/train-risk.ts";
 import { makeWorld, truthKey } from "../../models/risk/world/world.ts";
 import { makePythonEnvironment } from "../../models/trees/environment.ts";
 import { ROOT } from "../lib/native-build.ts";
 import { formatTable } from "../lib/table.ts";
-import { askFile } from "./ask-file.ts";
 import { logistic } from "./risk.ts";
 
 const DEFAULT_SEEDS = [11, 12, 13, 14, 15, 16, 17, 18, 19, 20];

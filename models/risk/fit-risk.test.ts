@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { askFile } from "../../bench/risk/ask-file.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
+import { askFile } from "./ask-file.ts";
 import { fitRisk } from "./fit-risk.ts";
 
 const python = join(dirname(fileURLToPath(import.meta.url)), "../../.ballast/venv/bin/python");
