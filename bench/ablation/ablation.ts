@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isOnByDefault, type Worth } from "../../control/features/groups/choose-groups.ts";
+import { DEFAULT_GROUPS, isOnByDefault, type Worth } from "../../control/features/groups/choose-groups.ts";
 import { GROUPS } from "../../control/features/groups/grouped-inputs.ts";
 import { makePythonEnvironment } from "../../models/trees/environment.ts";
 import { dataFolder } from "../forecast/gift-eval.ts";
@@ -54,10 +54,12 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
     );
   rows.sort((a, b) => place(a.group) - place(b.group));
   const worth = rows.map(worthOf);
-  const on = GROUPS.map(({ name }) => name).filter((name) => isOnByDefault(name, worth));
-  const text = `${table(rows)}\n\nOn by default, by the rule in control/features/groups/choose-groups.ts: ${on.join(", ") || "none"}.`;
+  const whole = !quick && words.length === 0;
+  // A part of the cases decides nothing.
+  const on = whole ? GROUPS.map(({ name }) => name).filter((name) => isOnByDefault(name, worth)) : DEFAULT_GROUPS;
+  const text = `${table(rows)}\n\nOn by default, by the rule in control/features/groups/choose-groups.ts${whole ? "" : " and the last full run"}: ${on.join(", ") || "none"}.`;
   process.stdout.write(`${text}\n`);
-  if (!quick && words.length === 0) {
+  if (whole) {
     // Intervals on one line, as the formatter of the repository has them.
     const json = JSON.stringify(worth, null, 2).replace(/\[\s+(-?[\d.]+),\s+(-?[\d.]+)\s+\]/g, "[$1, $2]");
     await writeFile(join(ROOT, "control/features/groups/worth.json"), `${json}\n`);

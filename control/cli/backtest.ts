@@ -27,6 +27,7 @@ GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQ
 --html FILE     write a page with the table and a plot of every window
 --seed N        the same seed, data and code give the same model (default 1)
 --json          only the RESULT line
+under 0.9 and over 0.9 are what came above a plan for the level 0.9, and what that plan held in vain, as shares of all that came.
 What answers is a mixture of the forecasts in the table: shares are fixed on windows before the first one, the model's on a span that it had
 not seen. The line \`mixture of\` says them.`;
 
@@ -98,6 +99,8 @@ export async function run(args: string[], io: Io): Promise<number> {
       rank: 1 + rows.filter((row) => row.mase < answer.mase).length,
       of: rows.length,
       coverage: { "0.1": answer.coverage[0], "0.9": answer.coverage.at(-1) },
+      under_provision: answer.provision.under,
+      over_provision: answer.provision.over,
       model_mase: model === null ? null : of("model"),
       answered_by: answered,
       shares: Object.fromEntries(bySize(shares).map(([name, share]) => [name, Number(share.toFixed(4))])),
@@ -262,17 +265,19 @@ function sharesText(shares: ReadonlyMap<string, number>): string {
   const shown = bySize(shares).filter(([, share]) => share >= 0.01);
   const rest = shares.size - shown.length;
   const parts = shown.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`);
-  return [...parts, ...(rest > 0 ? [`${rest} others under 1 %`] : [])].join(", ");
+  return [...parts, ...(rest > 0 ? [`${rest} other${rest === 1 ? "" : "s"} under 1 %`] : [])].join(", ");
 }
 
 function table(rows: readonly WindowScores[]): string {
-  const head = ["forecast", "MASE", "95 % interval", "wQL", "in 0.1…0.9"];
+  const head = ["forecast", "MASE", "95 % interval", "wQL", "in 0.1…0.9", "under 0.9", "over 0.9"];
   const cells = rows.map((row) => [
     row.name,
     row.mase.toFixed(4),
     `${row.interval[0].toFixed(3)} … ${row.interval[1].toFixed(3)}`,
     row.wql.toFixed(5),
     `${(100 * (row.coverage.at(-1)! - row.coverage[0]!)).toFixed(0)} %`,
+    `${(100 * row.provision.under).toFixed(2)} %`,
+    `${(100 * row.provision.over).toFixed(2)} %`,
   ]);
   const lines = [head, ...cells];
   const widths = head.map((_, k) => Math.max(...lines.map((line) => line[k]!.length)));

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
@@ -53,7 +54,13 @@ export const FULL_EFFORT: TrainingEffort = {
 /** For one series in a backtest: the settings that were found on other series, without a search. */
 export const BACKTEST_EFFORT: TrainingEffort = { ...FULL_EFFORT, trials: 0 };
 /** A fixed share, so that both halves are in the exported file whatever they learnt. */
-export const TINY_EFFORT: TrainingEffort = { trials: 1, maxRounds: 10, maxEpochs: 1, blends: [0.3], parityRows: 500 };
+export const TINY_EFFORT: TrainingEffort = {
+  trials: 1,
+  maxRounds: 10,
+  maxEpochs: 1,
+  blends: [0.3],
+  parityRows: 10_000,
+};
 
 export interface SpecInput {
   shape: SeriesShape;
@@ -103,7 +110,7 @@ export interface TrainingSpec {
   /** Split and place of the examples that have a witness, in the order of the witness files. */
   witnesses: [string, number][];
   data_sha256: string;
-  /** Names data, options, effort and code of the features: files with the same key are the same. */
+  /** Names data, options, effort, code of the features and of the pipeline: what was trained under the same key is the same. */
   key: string;
 }
 
@@ -318,6 +325,16 @@ function toFeatures(
   return features;
 }
 
+/** Of the pipeline's own code and its packages: what other code trained is not taken for what this one would train. */
+function pipelineDigest(): string {
+  const folder = join(import.meta.dirname, "../tfx");
+  const files = readdirSync(join(folder, "pipeline")).filter((name) => name.endsWith(".py"));
+  const hash = createHash("sha256");
+  for (const path of [...files.sort().map((name) => join("pipeline", name)), "requirements.lock"])
+    hash.update(path).update(readFileSync(join(folder, path)));
+  return hash.digest("hex");
+}
+
 function keyOf(
   { levels, stepMs, options, effort, source }: SpecInput,
   schemaHash: string,
@@ -337,6 +354,7 @@ function keyOf(
     digestOf(series),
     slices,
     source?.dataDigest ?? null,
+    pipelineDigest(),
   ];
   return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }

@@ -17,7 +17,7 @@ export function backtestPage(
 ): string {
   const cells = rows.map(
     (row) =>
-      `<tr${row === shown ? ' class="shown"' : ""}><td>${escapeHtml(row.name)}</td>${[row.mase, ...row.interval, row.wql].map((n) => `<td>${n.toFixed(4)}</td>`).join("")}</tr>`,
+      `<tr${row === shown ? ' class="shown"' : ""}><td>${escapeHtml(row.name)}</td>${[row.mase, ...row.interval, row.wql].map((n) => `<td>${n.toFixed(4)}</td>`).join("")}${[row.provision.under, row.provision.over].map((share) => `<td>${(100 * share).toFixed(2)} %</td>`).join("")}</tr>`,
   );
   const reference = rows.find((row) => row.name === "seasonal naive" && row !== shown);
   const plots = windows
@@ -35,7 +35,8 @@ tr.shown { font-weight: 600; } text { font-size: 11px; fill: currentColor; opaci
 figure { display: inline-block; margin: .5rem; } path { stroke-linecap: round; } svg { width: ${WIDTH}px; max-width: 92vw; border: 1px solid #8885; }
 </style>
 <h1>${escapeHtml(title)}</h1>
-<table><tr><th></th><th>MASE</th><th colspan="2">95 % interval</th><th>wQL</th></tr>${cells.join("")}</table>
+<table><tr><th></th><th>MASE</th><th colspan="2">95 % interval</th><th>wQL</th><th>under</th><th>over</th></tr>${cells.join("")}</table>
+<p>under, over: what came above a plan for the highest level, and what it held that did not come, of all that came.</p>
 <p><span class="key"></span> observed, its last steps before the window first
 <span class="key" style="border-color: var(--line)"></span> median of “${escapeHtml(shown.name)}”, who answers
 <span class="key band"></span> its lowest to highest level

@@ -1,5 +1,5 @@
 import { BASELINES } from "../baselines/all.ts";
-import { baselineForecaster } from "../baselines/compare.ts";
+import { baselineForecaster } from "../baselines/baseline-forecaster.ts";
 import { holtWinters, holtWintersOfLogs } from "../baselines/holt-winters.ts";
 import type { ForecastShape } from "../baselines/quantiles.ts";
 import { bankQuantiles, leastPast } from "./bank-forecast.ts";

@@ -1,5 +1,6 @@
 import { gapsFilled } from "../../features/series/past.ts";
 import { ScoreBoard, type Scores, seasonalScale } from "../metrics.ts";
+import { provisionAreas } from "../provision.ts";
 import { bootstrapInterval } from "./bootstrap.ts";
 
 /**
@@ -38,6 +39,11 @@ export interface WindowScores extends Scores {
   name: string;
   /** 95 % bootstrap interval of the MASE over windows. */
   interval: [number, number];
+  /**
+   * What a plan for the highest level would have cost: what came above it, and what it held that did not come, both as shares of all that
+   * came (Σ|y|). Infinite where nothing came, and nought where there is nothing above or below it.
+   */
+  provision: { under: number; over: number };
   forecasts: Float64Array[][];
   /** Per window: MASE, and mean pinball loss in units of the same scale. NaN where nothing was observed. */
   single: { mase: number; loss: number }[];
@@ -65,6 +71,7 @@ export function scoreForecasts(
   const { season, levels } = options;
   const whole = new ScoreBoard(levels);
   const single: WindowScores["single"] = [];
+  const provision = { under: 0, over: 0 };
   // Where all that was observed is nought, Σ|y| is no measure of it: the scales of the windows stand in.
   let size = 0;
   let observedSize = 0;
@@ -79,6 +86,10 @@ export function scoreForecasts(
       size += scale;
       observedSize += Math.abs(actual[h]!);
     }
+    // Per second of a step: a share has no unit.
+    const areas = provisionAreas(actual, forecasts[i]!.at(-1)!, 1000);
+    provision.under += areas.under;
+    provision.over += areas.over;
     const { mase, pinball } = own.scores();
     single.push({ mase, loss: pinball.reduce((sum, loss) => sum + loss, 0) / levels.length / scale });
   }
@@ -93,7 +104,8 @@ export function scoreForecasts(
         );
   const scores = whole.scores();
   const wql = observedSize > 0 ? scores.wql : (2 * mean(scores.pinball) * scores.count) / size;
-  return { name, ...scores, wql, interval, forecasts, single };
+  for (const side of ["under", "over"] as const) if (provision[side] > 0) provision[side] /= observedSize;
+  return { name, ...scores, wql, interval, provision, forecasts, single };
 }
 
 /** The seasonal difference; of a past that only ever repeats itself, its mean size, and 1 where that is nought too. */
