@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { parse, stringify } from "yaml";
+import { dataFolder } from "../../../bench/forecast/gift-eval.ts";
 import type { Chain, Forecaster } from "../../../control/forecast/forecaster.ts";
 import { openForecaster } from "../../../control/forecast/forecaster.ts";
 import { readSignals } from "../../../control/ingest/covariates/dated-csv.ts";
@@ -19,7 +20,7 @@ import { videoLoadCsv } from "./video-load.ts";
 
 const here = import.meta.dirname;
 const SIGNALS = join(here, "signals.csv");
-const FACTS = resolve(here, "../../../../shared/data/behaviour/got_episodes_facts.csv");
+const FACTS = join(dataFolder(), "behaviour/got_episodes_facts.csv");
 const log = { info: () => undefined, warn: () => undefined };
 /** Ten minutes past eight in the evening in New York, fifty minutes before an episode would begin. */
 const FINALE_MS = Date.parse("2016-06-26T20:10:00-04:00");
