@@ -16,18 +16,14 @@ const SKIPPED_FOLDERS = new Set(["node_modules", ".ballast", ".venv", "build", "
 /** Longest time for one file; the longest demo run in a test takes two minutes. */
 const FILE_TIMEOUT_MS = 600_000;
 
-/** The longest file begins its phase, so that the others pass beside it. */
-const LONGEST = join("test", "e2e", "up.test.ts");
-/** What uses a core of its own for long, or measures how long something takes: one at a time. */
-const ALONE = ["fuzz", "limits", "race", "served-groups", "train"].map((folder) => join("test", folder));
-
-const isAlone = (path: string): boolean => ALONE.some((folder) => path.startsWith(folder));
-const isTogether = (path: string): boolean => path.startsWith("test") && !isAlone(path);
-/** Most files wait rather than work (for an Envoy, a lease, a calendar): two at a time take half as long on two cores. */
+/**
+ * Units two at a time: they wait as much as they work. What lies under test/ runs Envoys and loads, and some of it measures how long something
+ * takes: one at a time, since two at a time fail on a machine that is busy otherwise.
+ */
+const isUnit = (path: string): boolean => !path.startsWith("test");
 const PHASES: { holds: (path: string) => boolean; concurrency: number }[] = [
-  { holds: (path) => !path.startsWith("test"), concurrency: 2 },
-  { holds: isTogether, concurrency: 2 },
-  { holds: isAlone, concurrency: 1 },
+  { holds: isUnit, concurrency: 2 },
+  { holds: (path) => !isUnit(path), concurrency: 1 },
 ];
 
 const words = process.argv.slice(2);
@@ -39,7 +35,7 @@ if (found.length === 0) {
   process.stderr.write(`no test file matches ${words.join(" ")}\n`);
   process.exit(1);
 }
-found.sort((a, b) => Number(b === LONGEST) - Number(a === LONGEST) || (a < b ? -1 : 1));
+found.sort();
 
 const phases = PHASES.map(({ holds, concurrency }) => ({ files: found.filter(holds), concurrency })).filter(
   ({ files }) => files.length > 0,
