@@ -6,11 +6,16 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
+import { makePythonEnvironment } from "../trees/environment.ts";
 import { askFile } from "./ask-file.ts";
 import { fitRisk } from "./fit-risk.ts";
 
-const python = join(dirname(fileURLToPath(import.meta.url)), "../../.ballast/venv/bin/python");
-const skip = existsSync(python) ? false : "the training environment is not installed (ballast train-risk makes it)";
+const venv = join(dirname(fileURLToPath(import.meta.url)), "../../.ballast/venv");
+/** In CI the environment is made, and the test fails where it cannot be. */
+const skip =
+  (process.env.CI ?? "") !== "" || existsSync(venv)
+    ? false
+    : "the training environment is not installed (ballast train-risk makes it)";
 const scratch = await mkdtemp(join(tmpdir(), "ballast-fit-"));
 after(() => rm(scratch, { recursive: true, force: true }));
 
@@ -33,6 +38,7 @@ function rowsFile(): Uint8Array {
 test("both halves learn what made the data, blanks too, but not a sign that is forbidden, and stay level outside what was seen", {
   skip,
 }, async () => {
+  const python = await makePythonEnvironment(venv, () => undefined);
   const at = { workDir: join(scratch, "work"), python, seed: 3, schemaHash: "test", progress: () => undefined };
   const { effect, gain } = await fitRisk({ ...at, file: rowsFile(), monotone: [1, 0, 0] });
   const ask = (rows: readonly number[][]) =>
