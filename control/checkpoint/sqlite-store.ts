@@ -9,7 +9,6 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
-
 import {
   APPLICATION_ID,
   FROM_LAYOUT_1,

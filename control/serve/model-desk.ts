@@ -2,8 +2,7 @@ import type { ModelChange, ModelRef } from "../checkpoint/record.ts";
 import type { LiveForecaster, LiveStatus } from "../forecast/watch/live-forecaster.ts";
 import type { WindowScores } from "../forecast/watch/outcomes.ts";
 import type { Comparison, PromotionRules } from "../forecast/watch/shadow-board.ts";
-import type { ChangeAnswer, Changes } from "./changes.ts";
-import { ModelLife, type ModelLifeOptions, type ModelRequest, ready } from "./model-life.ts";
+import { ModelLife, type ModelLifeOptions, ready } from "./model-life.ts";
 
 export interface ModelDeskOptions extends Omit<ModelLifeOptions, "part" | "live" | "evidence"> {
   rules: PromotionRules;
@@ -40,21 +39,17 @@ export interface ComparisonView extends Pick<Comparison, "windows" | "won" | "mi
 
 /** The models of demand, scored on windows of an hour; their life is `ModelLife`. */
 export class ModelDesk {
+  readonly life: ModelLife;
   readonly #options: ModelDeskOptions;
-  readonly #life: ModelLife;
 
   constructor(options: ModelDeskOptions) {
     this.#options = options;
-    this.#life = new ModelLife({ ...options, part: "demand", evidence: () => this.#evidence() });
-  }
-
-  restore(): Promise<void> {
-    return this.#life.restore();
+    this.life = new ModelLife({ ...options, part: "demand", evidence: () => this.#evidence() });
   }
 
   view(): ModelView {
     const { live, rules } = this.#options;
-    const { champion, former, shadow } = this.#life.state;
+    const { champion, former, shadow } = this.life.state;
     return {
       active: live.status(),
       champion,
@@ -69,33 +64,7 @@ export class ModelDesk {
   alarms(): string[] {
     const { verdict, text, policy } = this.#options.live.status().drift;
     const answers = policy === "fallback" ? "baselines answer" : "it goes on answering";
-    return [...this.#life.alarms, ...(verdict === "drifted" ? [`MODEL_DRIFT: ${text}; ${answers}`] : [])];
-  }
-
-  async shadow(request: ModelRequest & { folder: string }): Promise<ModelView> {
-    await this.#life.shadow(request);
-    return this.view();
-  }
-
-  async retire(request: ModelRequest): Promise<ModelView> {
-    await this.#life.retire(request);
-    return this.view();
-  }
-
-  promote(changes: Pick<Changes, "promoteModel">, request: ModelRequest): Promise<ChangeAnswer> {
-    return this.#life.promote(changes, request);
-  }
-
-  rollback(changes: Pick<Changes, "rollbackModel">, request: ModelRequest): Promise<{ epoch: number }> {
-    return this.#life.rollback(changes, request);
-  }
-
-  stillApplies(change: ModelChange): void {
-    this.#life.stillApplies(change);
-  }
-
-  committed(change: ModelChange): Promise<void> {
-    return this.#life.committed(change);
+    return [...this.life.alarms, ...(verdict === "drifted" ? [`MODEL_DRIFT: ${text}; ${answers}`] : [])];
   }
 
   #evidence(): Pick<ModelChange, "evidence"> {

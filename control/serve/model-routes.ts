@@ -41,8 +41,11 @@ function lifeOf(
       role: "operator",
       body: schema.ShadowBody,
       answer,
-      handle: ({ body, actor }) =>
-        desk().shadow({ folder: body.folder, author: actor(body.author), reason: body.reason }),
+      handle: async ({ body, actor }) => {
+        const { folder, reason } = body;
+        await desk().life.shadow({ folder, author: actor(body.author), reason });
+        return desk().view();
+      },
     }),
     route({
       method: "POST",
@@ -51,7 +54,7 @@ function lifeOf(
       role: "operator",
       body: schema.ModelBody,
       answer: schema.ChangeAnswer,
-      handle: ({ body, actor }) => desk().promote(changes, { author: actor(body.author), reason: body.reason }),
+      handle: ({ body, actor }) => desk().life.promote(changes, { author: actor(body.author), reason: body.reason }),
     }),
     route({
       method: "POST",
@@ -60,7 +63,7 @@ function lifeOf(
       role: "operator",
       body: schema.ModelBody,
       answer: schema.ModelRollbackAnswer,
-      handle: ({ body, actor }) => desk().rollback(changes, { author: actor(body.author), reason: body.reason }),
+      handle: ({ body, actor }) => desk().life.rollback(changes, { author: actor(body.author), reason: body.reason }),
     }),
     route({
       method: "POST",
@@ -69,7 +72,10 @@ function lifeOf(
       role: "operator",
       body: schema.ModelBody,
       answer,
-      handle: ({ body, actor }) => desk().retire({ author: actor(body.author), reason: body.reason }),
+      handle: async ({ body, actor }) => {
+        await desk().life.retire({ author: actor(body.author), reason: body.reason });
+        return desk().view();
+      },
     }),
   ];
 }

@@ -59,12 +59,12 @@ export class OpenModels {
 
   /** Throws CHANGE_STALE or MODEL_NOT_READY when what the approver was shown of a model does not hold any more. */
   stillApplies(change: ModelChange): void {
-    this.#deskOf(change)?.stillApplies(change);
+    this.#deskOf(change)?.life.stillApplies(change);
   }
 
   /** A change of model is in force. */
   async committed(change: ModelChange): Promise<void> {
-    await this.#deskOf(change)?.committed(change);
+    await this.#deskOf(change)?.life.committed(change);
   }
 
   alarms(): string[] {
@@ -100,7 +100,7 @@ async function openDemand({ inputs: { config, services }, world, store, term, de
   const { minWindows, margin } = config.forecast.promotion;
   const rules = { minWindows, margin };
   const models = new ModelDesk({ configured: config.model ?? "", rules, live: forecaster, files, desk, log });
-  await models.restore();
+  await models.life.restore();
   return { forecaster, desk: models };
 }
 
@@ -128,7 +128,7 @@ async function openRisk({ inputs, store, term, desk, log }: OpenModelsOptions) {
     desk,
     log,
   });
-  await risk.restore();
+  await risk.life.restore();
   const watch = new ExportWatch({
     folder: config.estate.servicenow,
     read: inputs.signature,

@@ -1,9 +1,8 @@
 import type { ModelChange, ModelRef } from "../checkpoint/record.ts";
 import type { LiveRiskStatus, LiveRisks } from "../forecast/watch/live-risks.ts";
 import type { RiskComparison, RiskRules, RiskScores } from "../forecast/watch/risk-board.ts";
-import type { ChangeAnswer, Changes } from "./changes.ts";
 import { finite } from "./model-desk.ts";
-import { ModelLife, type ModelLifeOptions, type ModelRequest, ready } from "./model-life.ts";
+import { ModelLife, type ModelLifeOptions, ready } from "./model-life.ts";
 
 export interface RiskDeskOptions extends Omit<ModelLifeOptions, "part" | "live" | "evidence"> {
   rules: RiskRules;
@@ -30,21 +29,17 @@ export const FORECASTERS = ["active", "candidate", "rule", "baseRate"] as const;
 
 /** The models of change risk, scored when changes are closed; their life is that of every model (`ModelLife`). */
 export class RiskDesk {
+  readonly life: ModelLife;
   readonly #options: RiskDeskOptions;
-  readonly #life: ModelLife;
 
   constructor(options: RiskDeskOptions) {
     this.#options = options;
-    this.#life = new ModelLife({ ...options, part: "risk", evidence: () => this.#evidence() });
-  }
-
-  restore(): Promise<void> {
-    return this.#life.restore();
+    this.life = new ModelLife({ ...options, part: "risk", evidence: () => this.#evidence() });
   }
 
   view(): RiskView {
     const { live, rules } = this.#options;
-    const { champion, former, shadow } = this.#life.state;
+    const { champion, former, shadow } = this.life.state;
     const found = live.comparison(rules);
     const of = ({ brier, prAuc }: RiskScores): ScoresView => ({ brier: finite(brier), prAuc: finite(prAuc) });
     const comparison =
@@ -64,33 +59,7 @@ export class RiskDesk {
     const { verdict, text, policy } = this.#options.live.status().drift;
     const answers = policy === "fallback" ? "the rule answers" : "it goes on answering";
     const drifted = verdict === "drifted" && policy !== "off";
-    return [...this.#life.alarms, ...(drifted ? [`MODEL_DRIFT: change risk: ${text}; ${answers}`] : [])];
-  }
-
-  async shadow(request: ModelRequest & { folder: string }): Promise<RiskView> {
-    await this.#life.shadow(request);
-    return this.view();
-  }
-
-  async retire(request: ModelRequest): Promise<RiskView> {
-    await this.#life.retire(request);
-    return this.view();
-  }
-
-  promote(changes: Pick<Changes, "promoteModel">, request: ModelRequest): Promise<ChangeAnswer> {
-    return this.#life.promote(changes, request);
-  }
-
-  rollback(changes: Pick<Changes, "rollbackModel">, request: ModelRequest): Promise<{ epoch: number }> {
-    return this.#life.rollback(changes, request);
-  }
-
-  stillApplies(change: ModelChange): void {
-    this.#life.stillApplies(change);
-  }
-
-  committed(change: ModelChange): Promise<void> {
-    return this.#life.committed(change);
+    return [...this.life.alarms, ...(drifted ? [`MODEL_DRIFT: change risk: ${text}; ${answers}`] : [])];
   }
 
   #evidence(): Pick<ModelChange, "riskEvidence"> {
