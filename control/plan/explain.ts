@@ -1,4 +1,4 @@
-import type { TargetWindow } from "../estate/estate.ts";
+import type { EstateTarget, TargetWindow } from "../estate/estate.ts";
 import { feasibleBounds } from "./bounds.ts";
 import type { GoalContext, Stage } from "./goal.ts";
 import type { Leaving } from "./leaving.ts";
@@ -199,9 +199,8 @@ function capacityText(input: ExplainInput, i: number, before: Shares): string {
   const { demand, targets, policy } = input.context;
   const load = (demand.presentRps! * before[i]!) / PPM;
   const share = `${rate(load)} at ${percent(before[i]!)} of ${rate(demand.presentRps!)} now (${demand.presentSource})`;
-  const { capacityRps, capacityOrigin, ciName } = targets[i]!;
-  const origin = capacityOrigin === "estate" ? "" : `${capacityOrigin} `;
-  const capacity = `${rate(capacityRps)} ${origin}capacity of ${ciName}`;
+  const { ciName } = targets[i]!;
+  const capacity = `${capacityOf(targets[i]!, 1)} of ${ciName}`;
   return `${share} against ${capacity}; no target above ${percent(policy.targetUtilisation * PPM)} where it can be helped`;
 }
 
@@ -217,9 +216,15 @@ function forecastText(input: ExplainInput, i: number, before: Shares): string {
   const head = `${name} p${+(demand.level * 100).toFixed(1)} peak ${rate(demand.peakRps)} in ${span(demand.horizonMs)}`;
   const now = demand.presentRps === null ? null : `${rate(demand.presentRps)} now`;
   if (demand.presentRps !== null && demand.presentRps >= demand.peakRps) return `${head}, not above ${now}${fallback}`;
-  const capacity = targets[i]!.capacityRps * states[i]!.remaining;
-  const at = `${rate((demand.peakRps * before[i]!) / PPM)} at ${percent(before[i]!)} against ${rate(capacity)} capacity`;
+  const capacity = capacityOf(targets[i]!, states[i]!.remaining);
+  const at = `${rate((demand.peakRps * before[i]!) / PPM)} at ${percent(before[i]!)} against ${capacity}`;
   return `${head}${now === null ? ", load now not known" : ` against ${now}`}: ${at} (objective ${percent(policy.targetUtilisation * PPM)})${fallback}`;
+}
+
+/** What is left of a target's capacity, and where the figure is from when that is not the estate. */
+function capacityOf({ capacityRps, capacityOrigin }: EstateTarget, remaining: number): string {
+  const origin = capacityOrigin === "estate" ? "" : `${capacityOrigin} `;
+  return `${rate(capacityRps * remaining)} ${origin}capacity`;
 }
 
 function stepText(input: ExplainInput, i: number): string {
