@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { ChangeHistory } from "../../control/features/risk/change-history.ts";
 import { riskRows } from "../../control/features/risk/risk-features.ts";
@@ -13,10 +12,15 @@ import { type RiskManifest, whyRiskRefused } from "../../control/forecast/risk/r
 import { type RuleRates, ruleClass, ruleRates } from "../../control/forecast/risk/rule.ts";
 import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/risk-metrics.ts";
 import type { EstateRecords } from "../../control/ingest/records.ts";
+import { codeVersion } from "../lib/source-digest.ts";
+import { treesDir } from "../trees/environment.ts";
 import { EXTRA_COLUMNS, fitRisk, LINEAR_SHARE, type Summary } from "./fit-risk.ts";
 import { type RowBuilder, refuseLeaks } from "./leak-guard.ts";
 import { riskCard } from "./model-card.ts";
 import { type Span, splitByTime } from "./spans.ts";
+
+/** Folders of the code that decides what the model learns. */
+const SOURCES = [join(import.meta.dirname, "../../control/features/risk"), import.meta.dirname, treesDir];
 
 export interface TrainRiskOptions {
   records: EstateRecords;
@@ -79,7 +83,7 @@ export async function trainRisk(
     seed,
     sha256: sha256(await readFile(join(workDir, "risk.onnx"))),
   });
-  draft.code_version = await codeVersion();
+  draft.code_version = codeVersion(SOURCES);
   draft.training.data_sha256 = sha256(file);
   await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const manifest = { ...draft, test: await testScores(workDir, data, draft.rates, progress) };
@@ -215,18 +219,6 @@ function draftManifest(
     },
     test: { model: claim(0), rule: claim(1), base_rate: claim(1) },
   };
-}
-
-const here = dirname(fileURLToPath(import.meta.url));
-
-/** Digest of the code that decides what a model learns; unlike a commit it is the same for the same code. */
-async function codeVersion(): Promise<string> {
-  const hash = createHash("sha256");
-  for (const folder of [join(here, "../../control/features/risk"), here, join(here, "../trees")]) {
-    const names = (await readdir(folder)).filter((name) => /\.(ts|py|txt)$/.test(name) && !name.includes(".test."));
-    for (const name of names.sort()) hash.update(name).update(await readFile(join(folder, name)));
-  }
-  return `sources-${hash.digest("hex").slice(0, 16)}`;
 }
 
 function rounded(rates: RuleRates): RuleRates {

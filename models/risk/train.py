@@ -15,21 +15,18 @@ Rows of the test span are only counted here. Ends with status 1 and the reason w
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
-# Sums in one order, however many cores the machine has; and threads that wait sleep, since beside other work they spin at its cost.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trees"))
+from threads import THREADS  # noqa: E402
 
 import numpy as np  # noqa: E402
 import xgboost  # noqa: E402
 from onnx import TensorProto, checker, helper, numpy_helper  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trees"))
 from onnx_export import IR_VERSION, ML_OPSET, OPSET, tree_attributes  # noqa: E402
-from run_files import THREADS, largest_difference, outputs, parity_rows, progress, read_run, write_run  # noqa: E402
+from run_files import largest_difference, outputs, parity_rows, progress, read_run, write_run  # noqa: E402
 
 from linear import Linear, fit_linear, linear_nodes  # noqa: E402
 

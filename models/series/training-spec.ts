@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
@@ -26,6 +25,7 @@ import {
   type TrainingSeries,
   trainingExamples,
 } from "../../control/features/series/training-examples.ts";
+import { sourceDigest, sourcesIn } from "../lib/source-digest.ts";
 import { encodeExample, type FeatureValue } from "../records/tf-example.ts";
 import { TfRecordWriter } from "../records/tfrecord.ts";
 
@@ -328,11 +328,11 @@ function toFeatures(
 /** Of the pipeline's own code and its packages: what other code trained is not taken for what this one would train. */
 function pipelineDigest(): string {
   const folder = join(import.meta.dirname, "../tfx");
-  const files = readdirSync(join(folder, "pipeline")).filter((name) => name.endsWith(".py"));
-  const hash = createHash("sha256");
-  for (const path of [...files.sort().map((name) => join("pipeline", name)), "requirements.lock"])
-    hash.update(path).update(readFileSync(join(folder, path)));
-  return hash.digest("hex");
+  const code = sourcesIn(join(folder, "pipeline"), /\.py$/).map(({ name, path }) => ({
+    name: join("pipeline", name),
+    path,
+  }));
+  return sourceDigest([...code, { name: "requirements.lock", path: join(folder, "requirements.lock") }]);
 }
 
 function keyOf(

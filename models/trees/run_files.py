@@ -11,8 +11,6 @@ import xgboost
 
 PARITY_TOLERANCE = 1e-5
 GOLDEN_ROWS = 8
-# Part of what makes a run repeatable: histograms are summed per thread.
-THREADS = 2
 
 
 def progress(text: str) -> None:

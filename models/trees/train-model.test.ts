@@ -59,6 +59,7 @@ test("the committed manifest and card describe the same model, which is under on
   const folder = new URL("../committed/demand/", import.meta.url);
   const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL("manifest.json", folder), "utf8")));
   assert.ok((await readFile(new URL(manifest.model, folder))).length < 1_000_000);
+  assert.ok(manifest.training.parity_rows >= 10_000, "rows on which the file was held against the booster");
   assert.ok(manifest.training.parity_max_abs_diff < 1e-5);
   const card = await readFile(new URL("MODEL_CARD.md", folder), "utf8");
   const [head] = modelCard(manifest, {}).split("| feature |");

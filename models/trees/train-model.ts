@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import type { Series } from "../../control/features/augment.ts";
@@ -11,6 +11,7 @@ import { type BacktestResult, backtest } from "../../control/forecast/backtest.t
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
 import { baselinesBeaten, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
 import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
+import { codeVersion } from "../lib/source-digest.ts";
 import { runLines, treesDir } from "./environment.ts";
 import { modelCard } from "./model-card.ts";
 
@@ -98,7 +99,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
     levels: [...DEFAULT_LEVELS],
     horizon_steps: HORIZON_STEPS,
     step_ms: FEATURE_STEP_MS,
-    code_version: await codeVersion(),
+    code_version: codeVersion([join(treesDir, "../../control/features"), treesDir]),
     training: {
       from: new Date(span.startMs).toISOString(),
       to: new Date(trainToMs).toISOString(),
@@ -210,16 +211,6 @@ function digestOf(series: readonly Series[]): string {
   const hash = createHash("sha256");
   for (const one of series) hash.update(`${one.startMs} ${one.stepMs} ${one.values.length}\n`).update(one.values);
   return hash.digest("hex");
-}
-
-/** Digest of the code that decides what a model learns; unlike a commit it is the same for the same code. */
-async function codeVersion(): Promise<string> {
-  const hash = createHash("sha256");
-  for (const folder of [join(treesDir, "../../control/features"), treesDir]) {
-    const names = (await readdir(folder)).filter((name) => /\.(ts|py|txt)$/.test(name) && !name.includes(".test."));
-    for (const name of names.sort()) hash.update(name).update(await readFile(join(folder, name)));
-  }
-  return `sources-${hash.digest("hex").slice(0, 16)}`;
 }
 
 function unproved(fromMs: number, toMs: number): Manifest["backtest"] {

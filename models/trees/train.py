@@ -11,13 +11,16 @@ file does not compute what the booster computes. Computes no feature.
 import json
 import sys
 
+# First: see there.
+from threads import THREADS
+
 import numpy as np
 import xgboost
 
 from onnx_export import build_model
-from run_files import THREADS, largest_difference, parity_rows, progress, read_run, write_run
+from run_files import largest_difference, parity_rows, progress, read_run, write_run
 
-PARITY_ROWS = 1_000
+PARITY_ROWS = 10_000
 
 
 class Progress(xgboost.callback.TrainingCallback):
