@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import type { Past } from "../series/past.ts";
-import { type OriginInputs, SeriesFeatureBuilder } from "../series/series-features.ts";
-import { type SeriesShape, seriesSchemaHash } from "../series/shape.ts";
+import { type InputRows, inputRows, type OriginInputs, SeriesFeatureBuilder } from "../series/series-features.ts";
+import { CONTEXT_CHANNELS, SERIES_FEATURES, type SeriesShape, seriesSchemaHash } from "../series/shape.ts";
 import { behaviour } from "./behaviour.ts";
 import { calendar } from "./calendar.ts";
 import { changeState } from "./change-state.ts";
 import { coupling } from "./coupling.ts";
-import type { FeatureGroup, GroupColumn, RowWriter } from "./group.ts";
+import type { FeatureGroup, GroupColumn } from "./group.ts";
 import { signals } from "./signals.ts";
 import { velocity } from "./velocity.ts";
 import type { World } from "./world.ts";
@@ -88,6 +88,8 @@ export class GroupedInputs {
   readonly #builder: SeriesFeatureBuilder;
   readonly #fitted: readonly FittedGroup[];
   readonly #groups: readonly FeatureGroup[];
+  /** Columns of each group. */
+  readonly #widths: readonly number[];
 
   /** @param onlyRecent the origins of a past only rise: see SeriesFeatureBuilder */
   constructor(
@@ -100,67 +102,57 @@ export class GroupedInputs {
     this.#fitted = fitted;
     this.#groups = bind(fitted, own);
     this.columns = groupColumns(fitted, own);
+    this.#widths = this.#groups.map((group, i) => group.columns(fitted[i]!.parameters).length);
   }
 
   /** @param startMs start of the step `past.values[0]` */
-  prepare(past: Past, startMs: number, service: string, world: World): { at(origin: number): OriginInputs } {
-    const { season, horizon } = this.#builder.shape;
+  prepare(past: Past, startMs: number, service: string, world: World): PreparedInputs {
+    const { shape } = this.#builder;
+    const { season, horizon } = shape;
     const { stepMs } = world;
-    const writers = this.#groups.map((group, i) => ({
-      width: group.columns(this.#fitted[i]!.parameters).length,
-      at: group.prepare(this.#fitted[i]!.parameters, world, service),
-    }));
+    const writers = this.#groups.map((group, i) => group.prepare(this.#fitted[i]!.parameters, world, service));
+    const fill = (origin: number, rows: InputRows): number => {
+      const scale = this.#builder.fill(past, origin, rows);
+      if (writers.length === 0) return scale;
+      const about = { originMs: startMs + origin * stepMs, past, origin, season, horizon, stepMs, scale };
+      let column = SERIES_FEATURES.length;
+      for (let g = 0; g < writers.length; g++) {
+        const write = writers[g]!(about);
+        for (let h = 0; h < horizon; h++) write(h, rows.features, rows.featuresAt + h * rows.featuresWidth + column);
+        column += this.#widths[g]!;
+      }
+      intoContext(rows, horizon, this.columns.length);
+      return scale;
+    };
     return {
+      fill,
       at: (origin) => {
-        const inputs = this.#builder.at(past, origin);
-        if (writers.length === 0) return inputs;
-        const about = {
-          originMs: startMs + origin * stepMs,
-          past,
-          origin,
-          season,
-          horizon,
-          stepMs,
-          scale: inputs.scale,
-        };
-        const rows = writers.map(({ width, at }) => ({ width, write: at(about) }));
-        const extra = fill(rows, horizon, this.columns.length);
-        return {
-          ...inputs,
-          features: beside(inputs.features, extra, horizon),
-          context: beside(
-            inputs.context,
-            extra.map((value) => Math.max(-MAX_CONTEXT, Math.min(MAX_CONTEXT, value))),
-            horizon,
-          ),
-        };
+        const rows = inputRows(shape, this.columns.length);
+        const scale = fill(origin, rows);
+        const { features, sequence, context, anchor, seasonalNaive } = rows;
+        return { features, sequence, context, anchor, scale, seasonalNaive };
       },
     };
   }
 }
 
-function fill(rows: readonly { width: number; write: RowWriter }[], horizon: number, columns: number): Float32Array {
-  const extra = new Float32Array(horizon * columns);
-  for (let h = 0; h < horizon; h++) {
-    let at = h * columns;
-    for (const { width, write } of rows) {
-      write(h, extra, at);
-      at += width;
-    }
-  }
-  const bad = extra.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw new Error(`column ${bad % columns} of the groups is not finite`);
-  return extra;
+/** The inputs of one past. */
+export interface PreparedInputs {
+  at(origin: number): OriginInputs;
+  /** The same, written where the caller wants it, in rows as wide as the groups make them. @returns the scale */
+  fill(origin: number, rows: InputRows): number;
 }
 
-/** Of two row-major matrices of `rows` rows, one whose rows are those of both side by side. */
-function beside(left: Float32Array, right: Float32Array, rows: number): Float32Array {
-  const [a, b] = [left.length / rows, right.length / rows];
-  const out = new Float32Array(left.length + right.length);
-  // Rows are so short that a view of each would cost more than its values.
-  for (let r = 0, at = 0; r < rows; r++) {
-    for (let i = 0; i < a; i++) out[at++] = left[r * a + i]!;
-    for (let i = 0; i < b; i++) out[at++] = right[r * b + i]!;
+/** The network is told the groups' columns as the trees are, clipped. */
+function intoContext(rows: InputRows, horizon: number, columns: number): void {
+  const { features, context } = rows;
+  for (let h = 0; h < horizon; h++) {
+    const from = rows.featuresAt + h * rows.featuresWidth + SERIES_FEATURES.length;
+    const to = rows.contextAt + h * rows.contextWidth + CONTEXT_CHANNELS.length;
+    for (let i = 0; i < columns; i++) {
+      const value = features[from + i]!;
+      if (!Number.isFinite(value)) throw new Error(`column ${i} of the groups is not finite`);
+      context[to + i] = Math.max(-MAX_CONTEXT, Math.min(MAX_CONTEXT, value));
+    }
   }
-  return out;
 }

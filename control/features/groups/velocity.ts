@@ -23,29 +23,33 @@ export const velocity: FeatureGroup = {
   prepare:
     () =>
     ({ past, origin, season, horizon, scale }) => {
+      const { values } = past;
       const lag = season * Math.ceil(horizon / season);
-      const mean = (end: number, window: number): number => {
-        if (end < window) return Number.NaN;
-        let sum = 0;
-        for (let i = end - window; i < end; i++) sum += past.values[i]!;
-        return sum / window;
-      };
-      const values = Float32Array.from(
-        WINDOWS.flatMap((window) => {
-          const [last, before, earlier] = [0, 1, 2].map((k) => mean(origin - k * window, window)) as [
-            number,
-            number,
-            number,
-          ];
-          const inCycle = mean(origin - lag, window) - mean(origin - lag - window, window);
-          return [last - before, last - 2 * before + earlier, last - before - inCycle].map((value) => {
-            const scaled = value / scale;
-            return Number.isFinite(scaled) ? Math.max(-MAX_VALUE, Math.min(MAX_VALUE, scaled)) : 0;
-          });
-        }),
-      );
+      const told = new Float32Array(COLUMNS.length);
+      for (let k = 0, at = 0; k < WINDOWS.length; k++) {
+        const window = WINDOWS[k]!;
+        const last = mean(values, origin, window);
+        const before = mean(values, origin - window, window);
+        const earlier = mean(values, origin - 2 * window, window);
+        const inCycle = mean(values, origin - lag, window) - mean(values, origin - lag - window, window);
+        told[at++] = limited((last - before) / scale);
+        told[at++] = limited((last - 2 * before + earlier) / scale);
+        told[at++] = limited((last - before - inCycle) / scale);
+      }
       return (_, row, at) => {
-        row.set(values, at);
+        for (let i = 0; i < told.length; i++) row[at + i] = told[i]!;
       };
     },
 };
+
+/** Of the `window` steps before `end`; NaN where the past begins later. */
+function mean(values: Float64Array, end: number, window: number): number {
+  if (end < window) return Number.NaN;
+  let sum = 0;
+  for (let i = end - window; i < end; i++) sum += values[i]!;
+  return sum / window;
+}
+
+function limited(value: number): number {
+  return Number.isFinite(value) ? Math.max(-MAX_VALUE, Math.min(MAX_VALUE, value)) : 0;
+}

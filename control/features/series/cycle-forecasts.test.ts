@@ -28,13 +28,13 @@ test("all variants at once say what each says alone, on values and on logarithms
           [past.values, past.scale(origin), false],
           [past.logs, past.logScale(origin), true],
         ] as const) {
-          const alone = new AnchorBuilder(shape, array, origin, scale);
+          const alone = new AnchorBuilder(shape);
           cycles.look(array, origin, scale, cycles.state());
           cycles.exponentiate();
           for (const [i, variant] of VARIANTS.entries()) {
             if (exponential) cycles.exponential(i, said, 0);
             else cycles.forecast(i, said, 0);
-            for (const [h, level] of alone.forecast(variant).entries()) {
+            for (const [h, level] of alone.forecast(array, origin, scale, variant).entries()) {
               const expected = exponential ? Math.exp(level) : level;
               assert.ok(Math.abs(said[h]! - expected) <= 1e-9 * (1 + Math.abs(expected)), `variant ${i} step ${h}`);
             }

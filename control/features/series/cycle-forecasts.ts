@@ -51,11 +51,15 @@ export class CycleForecasts {
   /** Per compare: its span and the cycles that can be compared over it. */
   readonly #compared: Int32Array;
   readonly #usable: Int32Array;
+  /** Origin from which every span and every cycle is there. */
+  readonly #fullFrom: number;
+  /** [cycle][step], `#stride` numbers a row: what came after the same place in the past cycles. */
+  readonly #windows: Float64Array;
+  /** Steps, rounded up to whole groups of four. */
+  readonly #stride: number;
   readonly #weights: Float64Array;
   readonly #active: Int32Array;
-  /** Of the α, those that are not padding. */
-  readonly #used: number;
-  /** [weighting][step], and [weighting][α]. */
+  /** [weighting][step], `#stride` numbers a row, and [weighting][α]. */
   readonly #profiles: Float64Array;
   readonly #levels: Float64Array;
   readonly #exponentials: Float64Array;
@@ -90,10 +94,13 @@ export class CycleForecasts {
     this.#usable = new Int32Array(this.#compares.length);
     this.#weights = new Float64Array(most);
     this.#active = new Int32Array(most);
-    this.#used = alphas.length;
-    this.#profiles = new Float64Array(weightings.length * horizon);
+    const { near } = this.#spans;
+    this.#fullFrom = this.#lags[most - 1]! + Math.max(this.#compares.at(-1)! * near, back);
+    this.#stride = 4 * Math.ceil(horizon / 4);
+    this.#windows = new Float64Array(most * this.#stride);
+    this.#profiles = new Float64Array(weightings.length * this.#stride);
     this.#levels = new Float64Array(weightings.length * this.#keeps.length);
-    this.#exponentials = new Float64Array(weightings.length * horizon);
+    this.#exponentials = new Float64Array(weightings.length * this.#stride);
   }
 
   state(): CycleState {
@@ -118,15 +125,20 @@ export class CycleForecasts {
     }
     this.#reach(origin);
     for (; state.origin < origin; state.origin++) this.#advance(values, state.origin, state);
-    for (let w = 0; w < this.#weightings.length; w++) this.#combine(values, origin, scale, state, w);
+    this.#loadWindows(values, origin);
+    for (let w = 0; w < this.#weightings.length; w++) this.#combine(scale, state, w);
   }
 
   /** The forecast of a variant, `horizon` steps from `out[at]` on. */
   forecast(variant: number, out: Float64Array, at: number): void {
     const { horizon } = this.#shape;
     const { weighting, alpha, fade } = this.#plan[variant]!;
-    const profile = weighting * horizon;
+    const profile = weighting * this.#stride;
     const level = this.#levels[weighting * this.#keeps.length + alpha]!;
+    if (fade === this.#kept) {
+      for (let h = 0; h < horizon; h++) out[at + h] = this.#profiles[profile + h]! + level;
+      return;
+    }
     const factors = this.#fades[fade]!;
     for (let h = 0; h < horizon; h++) out[at + h] = this.#profiles[profile + h]! + level * factors[h]!;
   }
@@ -140,7 +152,7 @@ export class CycleForecasts {
   exponential(variant: number, out: Float64Array, at: number): void {
     const { horizon } = this.#shape;
     const { weighting, alpha, fade } = this.#plan[variant]!;
-    const profile = weighting * horizon;
+    const profile = weighting * this.#stride;
     const level = this.#levels[weighting * this.#keeps.length + alpha]!;
     if (fade === this.#kept) {
       const factor = Math.exp(level);
@@ -154,26 +166,37 @@ export class CycleForecasts {
   /** Where sums that lead to `origin` are computed anew: the last multiple of REBASE_STEPS with the same spans and cycles. */
   #baseOf(origin: number): number {
     const base = origin - (origin % REBASE_STEPS);
+    if (base >= this.#fullFrom) return base;
     if (base < this.#lags[0]! + this.#spans.back) return origin;
-    this.#reach(base);
-    const [first, last] = [this.#compared.slice(), this.#usable.slice()];
-    this.#reach(origin);
-    for (let c = 0; c < this.#compares.length; c++)
-      if (first[c] !== this.#compared[c] || last[c] !== this.#usable[c]) return origin;
+    for (let c = 0; c < this.#compares.length; c++) {
+      const span = this.#spanAt(base, c);
+      if (span !== this.#spanAt(origin, c)) return origin;
+      if (this.#cyclesAt(base, span) !== this.#cyclesAt(origin, span)) return origin;
+    }
     return base;
+  }
+
+  /** Steps that cycles are compared over at an origin. */
+  #spanAt(origin: number, compare: number): number {
+    return Math.min(this.#compares[compare]! * this.#spans.near, origin - this.#lags[0]!);
+  }
+
+  /** Cycles that can be compared over a span. */
+  #cyclesAt(origin: number, span: number): number {
+    const { back } = this.#spans;
+    const lags = this.#lags;
+    const reach = Math.max(span, back);
+    let usable = 0;
+    while (usable < lags.length && origin - lags[usable]! >= (usable === 0 ? back : reach)) usable++;
+    return usable;
   }
 
   /** Sets the spans and the number of cycles that can be compared at an origin. A longer span has no more cycles than a shorter one. */
   #reach(origin: number): void {
-    const { back, near } = this.#spans;
-    const lags = this.#lags;
     for (let c = 0; c < this.#compares.length; c++) {
-      const span = Math.min(this.#compares[c]! * near, origin - lags[0]!);
-      const reach = Math.max(span, back);
-      let usable = 0;
-      while (usable < lags.length && origin - lags[usable]! >= (usable === 0 ? back : reach)) usable++;
+      const span = this.#spanAt(origin, c);
       this.#compared[c] = span;
-      this.#usable[c] = usable;
+      this.#usable[c] = origin >= this.#fullFrom ? this.#lags.length : this.#cyclesAt(origin, span);
     }
   }
 
@@ -226,9 +249,72 @@ export class CycleForecasts {
     }
   }
 
-  #combine(values: Float64Array, origin: number, scale: number, { ends, sums }: CycleState, w: number): void {
-    const { cycles, decay, tolerance, compare } = this.#weightings[w]!;
+  /** Copied once for all weightings, which read them up to thirteen times: the past itself lies all over the memory. */
+  #loadWindows(values: Float64Array, origin: number): void {
     const { horizon } = this.#shape;
+    const windows = this.#windows;
+    const stride = this.#stride;
+    for (let k = 0; k < this.#usable[0]!; k++) {
+      const from = origin - this.#lags[k]!;
+      const to = k * stride;
+      for (let h = 0; h < horizon; h++) windows[to + h] = values[from + h]!;
+    }
+  }
+
+  /** The profile and the levels of a weighting. Four sums side by side, each in the order of the cycles: one alone would wait for itself. */
+  #combine(scale: number, { ends, sums }: CycleState, w: number): void {
+    const weights = this.#weights;
+    const cycles = this.#active;
+    const active = this.#weigh(scale, sums, w);
+    const width = this.#keeps.length;
+    const levels = this.#levels;
+    const totals = this.#totals;
+    for (let i = 0; i < width; i += 4) {
+      let s0 = ends[i]!;
+      let s1 = ends[i + 1]!;
+      let s2 = ends[i + 2]!;
+      let s3 = ends[i + 3]!;
+      for (let a = 0; a < active; a++) {
+        const weight = weights[a]!;
+        const e = (cycles[a]! + 1) * width + i;
+        s0 -= weight * ends[e]!;
+        s1 -= weight * ends[e + 1]!;
+        s2 -= weight * ends[e + 2]!;
+        s3 -= weight * ends[e + 3]!;
+      }
+      const to = w * width + i;
+      levels[to] = s0 / totals[i]!;
+      levels[to + 1] = s1 / totals[i + 1]!;
+      levels[to + 2] = s2 / totals[i + 2]!;
+      levels[to + 3] = s3 / totals[i + 3]!;
+    }
+    const stride = this.#stride;
+    const windows = this.#windows;
+    const profiles = this.#profiles;
+    for (let h = 0; h < stride; h += 4) {
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let a = 0; a < active; a++) {
+        const weight = weights[a]!;
+        const from = cycles[a]! * stride + h;
+        s0 += weight * windows[from]!;
+        s1 += weight * windows[from + 1]!;
+        s2 += weight * windows[from + 2]!;
+        s3 += weight * windows[from + 3]!;
+      }
+      const to = w * stride + h;
+      profiles[to] = s0;
+      profiles[to + 1] = s1;
+      profiles[to + 2] = s2;
+      profiles[to + 3] = s3;
+    }
+  }
+
+  /** Into #weights and #active, the weights of the cycles that count and which they are. @returns their number */
+  #weigh(scale: number, sums: Float64Array, w: number): number {
+    const { cycles, decay, tolerance, compare } = this.#weightings[w]!;
     const c = this.#compares.indexOf(compare);
     const first = c * this.#lags.length;
     const count = Math.min(cycles, this.#usable[c]!);
@@ -250,26 +336,15 @@ export class CycleForecasts {
         total += weight;
       }
     }
-    const lags = this.#active;
-    let active = 0;
+    const active = this.#active;
+    let n = 0;
     for (let k = 0; k < count; k++) {
       const weight = weights[k]! / total;
       if (weight < LEAST_WEIGHT) continue;
-      weights[active] = weight;
-      lags[active++] = k;
+      weights[n] = weight;
+      active[n++] = k;
     }
-    const width = this.#keeps.length;
-    for (let i = 0; i < this.#used; i++) {
-      let sum = ends[i]!;
-      for (let a = 0; a < active; a++) sum -= weights[a]! * ends[(lags[a]! + 1) * width + i]!;
-      this.#levels[w * width + i] = sum / this.#totals[i]!;
-    }
-    for (let a = 0; a < active; a++) lags[a] = origin - this.#lags[lags[a]!]!;
-    for (let h = 0; h < horizon; h++) {
-      let sum = 0;
-      for (let a = 0; a < active; a++) sum += weights[a]! * values[lags[a]! + h]!;
-      this.#profiles[w * horizon + h] = sum;
-    }
+    return n;
   }
 }
 

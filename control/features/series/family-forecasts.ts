@@ -1,8 +1,8 @@
 import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
+import { Medians } from "./medians.ts";
 import type { Past } from "./past.ts";
 import {
   CYCLE_FAMILIES,
-  FAMILIES,
   FLAT_FAMILIES,
   type SeriesShape,
   SMOOTHING,
@@ -44,17 +44,15 @@ export class FamilyForecasts {
   readonly #smoothed = new Float64Array(this.#keeps.length);
   #smoothedOver = 0;
   #totals: Float64Array = new Float64Array(0);
-  /** [member][step]. */
-  readonly #members: Float64Array;
-  readonly #order = new Int32Array(MAX_MEMBERS);
-  readonly #sorted = new Float64Array(MAX_MEMBERS);
+  /** Its rows are the members of the family at hand. */
+  readonly #medians: Medians;
 
   constructor(shape: SeriesShape) {
     this.#shape = shape;
     this.#spans = spansOf(shape);
     this.#plain = new CycleForecasts(shape, VARIANTS);
     this.#logs = new CycleForecasts(shape, VARIANTS);
-    this.#members = new Float64Array(MAX_MEMBERS * shape.horizon);
+    this.#medians = new Medians(shape.horizon, MAX_MEMBERS);
   }
 
   /** What is kept of a past between its origins, see `CycleState`. */
@@ -62,15 +60,13 @@ export class FamilyForecasts {
     return { plain: this.#plain.state(), logs: this.#logs.state() };
   }
 
-  /** One row of `horizon` steps per FAMILIES, of the steps of `past` before `origin`. Quickest where origins rise. */
-  at(past: Past, origin: number, state: FamilyState): Float64Array {
+  /** Into `out`, one row of `horizon` steps per FAMILIES, of the steps of `past` before `origin`. Quickest where origins rise. */
+  at(past: Past, origin: number, state: FamilyState, out: Float64Array): void {
     const { horizon, season } = this.#shape;
-    const out = new Float64Array(FAMILIES.length * horizon);
     const flat = CYCLE_FAMILIES.length * horizon;
     this.#flat(past, origin, out, flat);
     if (season > 1) this.#cycles(past, origin, state, out);
     else for (let i = 0; i < CYCLE_FAMILIES.length; i++) out.copyWithin(i * horizon, flat, flat + horizon);
-    return out;
   }
 
   #cycles(past: Past, origin: number, state: FamilyState, out: Float64Array): void {
@@ -83,19 +79,20 @@ export class FamilyForecasts {
       this.#logs.look(past.logs, origin, past.logScale(origin), state.logs);
       this.#logs.exponentiate();
     }
-    const members = this.#members;
-    for (const [i, { name, plain, log }] of CYCLE_PLAN.entries()) {
+    const { rows, stride } = this.#medians;
+    for (let i = 0; i < CYCLE_PLAN.length; i++) {
+      const { name, plain, log } = CYCLE_PLAN[i]!;
       let n = 0;
-      for (const variant of plain) this.#plain.forecast(variant, members, horizon * n++);
+      for (let k = 0; k < plain.length; k++) this.#plain.forecast(plain[k]!, rows, stride * n++);
       // Logarithms of values at or below nought say nothing: the ratios become levels.
-      if (positive) for (const variant of log) this.#logs.exponential(variant, members, horizon * n++);
-      else for (const variant of log) this.#plain.forecast(variant, members, horizon * n++);
+      if (positive) for (let k = 0; k < log.length; k++) this.#logs.exponential(log[k]!, rows, stride * n++);
+      else for (let k = 0; k < log.length; k++) this.#plain.forecast(log[k]!, rows, stride * n++);
       if (name === "near_cycles") {
         for (let h = 0; h < horizon; h++)
-          members[n * horizon + h] = values[origin + h - season * Math.ceil((h + 1) / season)]!;
+          rows[n * stride + h] = values[origin + h - season * Math.ceil((h + 1) / season)]!;
         n++;
       }
-      this.#median(n, newest, out, i * horizon);
+      this.#medians.take(n, newest, out, i * horizon, horizon);
     }
   }
 
@@ -103,7 +100,7 @@ export class FamilyForecasts {
     const { horizon } = this.#shape;
     const { back } = this.#spans;
     const { values } = past;
-    const members = this.#members;
+    const { rows, stride } = this.#medians;
     const newest = values[origin - 1]!;
     const span = Math.min(origin, SMOOTHING_SPANS * back);
     if (span !== this.#smoothedOver) {
@@ -113,71 +110,51 @@ export class FamilyForecasts {
     smoothSpan(values, origin - span, origin, this.#keeps, this.#smoothed, 0);
     const near = Math.max(origin - span, origin - back);
     let smoothed = 0;
-    for (const [i, name] of FLAT_FAMILIES.entries()) {
+    for (let i = 0; i < FLAT_FAMILIES.length; i++) {
+      const name = FLAT_FAMILIES[i]!;
       let n = 0;
-      const level = (value: number): void => {
-        members.fill(value, n * horizon, (n + 1) * horizon);
-        n++;
-      };
-      const line = (slope: number): void => {
-        for (let h = 0; h < horizon; h++) members[n * horizon + h] = newest + slope * (h + 1);
-        n++;
-      };
-      if (name === "flat") level(meanOf(values, Math.max(origin - span, origin - horizon), origin));
-      if (name === "flat_slow") level(meanOf(values, origin - span, origin));
+      if (name === "flat")
+        level(rows, stride * n++, horizon, meanOf(values, Math.max(origin - span, origin - horizon), origin));
+      if (name === "flat_slow") level(rows, stride * n++, horizon, meanOf(values, origin - span, origin));
       if (name === "trend") {
-        line((newest - values[0]!) / Math.max(1, origin - 1));
-        line((newest - values[near]!) / Math.max(1, origin - near - 1));
-        damped(values, near, origin, horizon, members, n++ * horizon);
+        line(rows, stride * n++, horizon, newest, (newest - values[0]!) / Math.max(1, origin - 1));
+        line(rows, stride * n++, horizon, newest, (newest - values[near]!) / Math.max(1, origin - near - 1));
+        damped(values, near, origin, horizon, rows, stride * n++);
       }
-      for (let k = SMOOTHING[name].length; k > 0; k--) level(this.#smoothed[smoothed]! / this.#totals[smoothed++]!);
-      this.#median(n, newest, out, at + i * horizon);
+      for (let k = SMOOTHING[name].length; k > 0; k--)
+        level(rows, stride * n++, horizon, this.#smoothed[smoothed]! / this.#totals[smoothed++]!);
+      this.#medians.take(n, newest, out, at + i * horizon, horizon);
     }
   }
 
-  #isClearlyPositive(values: ArrayLike<number>, origin: number): boolean {
+  #isClearlyPositive(values: Float64Array, origin: number): boolean {
     const from = Math.max(0, origin - 2 * this.#shape.season - this.#spans.back - this.#shape.horizon);
     let least = Number.POSITIVE_INFINITY;
-    let sum = 0;
-    for (let i = from; i < origin; i++) {
+    let even = 0;
+    let odd = 0;
+    let i = from;
+    for (; i + 1 < origin; i += 2) {
       const value = values[i]!;
+      const other = values[i + 1]!;
       if (value < least) least = value;
-      sum += value;
+      if (other < least) least = other;
+      even += value;
+      odd += other;
     }
-    return least > LEAST_SHARE * (sum / (origin - from));
+    if (i < origin) {
+      if (values[i]! < least) least = values[i]!;
+      even += values[i]!;
+    }
+    return least > LEAST_SHARE * ((even + odd) / (origin - from));
   }
+}
 
-  /** Of the first `n` members, step by step; what is not finite (an exponential that overflowed) counts as `otherwise`. */
-  #median(n: number, otherwise: number, out: Float64Array, to: number): void {
-    const { horizon } = this.#shape;
-    const members = this.#members;
-    const order = this.#order;
-    const sorted = this.#sorted;
-    const half = n >> 1;
-    for (let i = 0; i < n; i++) order[i] = i * horizon;
-    for (let h = 0; h < horizon; h++) {
-      let greatest = Number.NEGATIVE_INFINITY;
-      // Insertion sort of members and values: neighbouring steps are nearly in the same order.
-      for (let i = 0; i < n; i++) {
-        const one = order[i]!;
-        const said = members[one + h]!;
-        const value = said - said === 0 ? said : otherwise;
-        if (value >= greatest) {
-          sorted[i] = value;
-          greatest = value;
-          continue;
-        }
-        let at = i;
-        for (; at > 0 && sorted[at - 1]! > value; at--) {
-          sorted[at] = sorted[at - 1]!;
-          order[at] = order[at - 1]!;
-        }
-        sorted[at] = value;
-        order[at] = one;
-      }
-      out[to + h] = n % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-    }
-  }
+function level(rows: Float64Array, at: number, horizon: number, value: number): void {
+  for (let h = 0; h < horizon; h++) rows[at + h] = value;
+}
+
+function line(rows: Float64Array, at: number, horizon: number, newest: number, slope: number): void {
+  for (let h = 0; h < horizon; h++) rows[at + h] = newest + slope * (h + 1);
 }
 
 function meanOf(values: ArrayLike<number>, from: number, to: number): number {

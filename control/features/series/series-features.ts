@@ -1,7 +1,7 @@
-import { align } from "./alignment.ts";
+import { Aligner } from "./alignment.ts";
 import { AnchorBuilder } from "./anchor.ts";
-import { FamilyForecasts } from "./family-forecasts.ts";
-import { type BankAnswer, ForecastBank } from "./forecast-bank.ts";
+import { type BankAnswer, BankTools, ForecastBank } from "./forecast-bank.ts";
+import { Medians } from "./medians.ts";
 import type { Past } from "./past.ts";
 import {
   BASE_ANCHOR,
@@ -34,6 +34,44 @@ export interface OriginInputs {
   seasonalNaive: Float32Array;
 }
 
+/** Where the inputs of an origin are written: at their place in matrices that may hold those of many, with wider rows. */
+export interface InputRows {
+  features: Float32Array;
+  /** Place of the first number, and numbers from one row to the next. */
+  featuresAt: number;
+  featuresWidth: number;
+  sequence: Float32Array;
+  sequenceAt: number;
+  context: Float32Array;
+  contextAt: number;
+  contextWidth: number;
+  anchor: Float64Array;
+  anchorAt: number;
+  seasonalNaive: Float32Array;
+}
+
+/** Memory for the inputs of one origin alone, whose rows have `added` columns more. */
+export function inputRows(shape: SeriesShape, added = 0): InputRows {
+  const { horizon } = shape;
+  const featuresWidth = SERIES_FEATURES.length + added;
+  const contextWidth = CONTEXT_CHANNELS.length + added;
+  return {
+    features: new Float32Array(horizon * featuresWidth),
+    featuresAt: 0,
+    featuresWidth,
+    sequence: new Float32Array(spansOf(shape).near * SEQUENCE_CHANNELS.length),
+    sequenceAt: 0,
+    context: new Float32Array(horizon * contextWidth),
+    contextAt: 0,
+    contextWidth,
+    anchor: new Float64Array(horizon),
+    anchorAt: 0,
+    seasonalNaive: new Float32Array(horizon),
+  };
+}
+
+/** The last cycle, the mean of three, the fading mean of all, and their median. */
+const PROFILES = 4;
 const MAX_FEATURE = 60;
 const MAX_SEQUENCE = 8;
 const PROFILE_DECAY = 0.7;
@@ -44,13 +82,21 @@ export class SeriesFeatureBuilder {
   readonly spans: Spans;
   /** What a bank learnt of a past is kept for the next origin of it. */
   readonly #banks = new WeakMap<Past, ForecastBank>();
-  readonly #families: FamilyForecasts;
+  readonly #tools: BankTools;
+  readonly #anchors: AnchorBuilder;
+  readonly #aligner: Aligner;
   readonly #onlyRecent: boolean;
-  /** Memory of one call of `at`. */
+  /** Memory of one call of `fill`. */
   readonly #recent: Float64Array;
+  /** Its rows are the past cycles. */
+  readonly #medians: Medians;
   readonly #cycles: readonly Float64Array[];
+  /** Of `#cycles`, the first ones: as many as there are. */
+  readonly #firstCycles: readonly (readonly Float64Array[])[];
   readonly #profiles: readonly Float64Array[];
   readonly #rests: readonly Float64Array[];
+  readonly #levels = new Float64Array(PROFILES);
+  readonly #constants = new Float64Array(RESIDUAL_WINDOWS.length + FIRST_RESIDUAL_WINDOWS.length + 5);
 
   /** @param onlyRecent the origins of a past only rise: see ForecastBank */
   constructor(shape: SeriesShape, onlyRecent = false) {
@@ -60,10 +106,18 @@ export class SeriesFeatureBuilder {
     const { back, edge } = this.spans;
     const rows = (count: number, length: number) => Array.from({ length: count }, () => new Float64Array(length));
     this.#recent = new Float64Array(back);
-    this.#cycles = rows(PROFILE_CYCLES, back + shape.horizon + 2 * edge);
-    this.#profiles = rows(4, back + shape.horizon + 2 * edge);
-    this.#rests = rows(4, back);
-    this.#families = new FamilyForecasts(shape);
+    const length = back + shape.horizon + 2 * edge;
+    const medians = new Medians(length, PROFILE_CYCLES);
+    this.#medians = medians;
+    this.#cycles = Array.from({ length: PROFILE_CYCLES }, (_, k) =>
+      medians.rows.subarray(k * medians.stride, k * medians.stride + length),
+    );
+    this.#firstCycles = Array.from({ length: PROFILE_CYCLES + 1 }, (_, count) => this.#cycles.slice(0, count));
+    this.#profiles = rows(PROFILES, length);
+    this.#rests = rows(PROFILES, back);
+    this.#tools = new BankTools(shape);
+    this.#anchors = new AnchorBuilder(shape);
+    this.#aligner = new Aligner(edge, shape.horizon);
   }
 
   /** Earliest origin that can be answered. */
@@ -76,36 +130,48 @@ export class SeriesFeatureBuilder {
    * @param origin step that is forecast first, ≥ minPast
    */
   at(past: Past, origin: number): OriginInputs {
+    const rows = inputRows(this.shape);
+    const scale = this.fill(past, origin, rows);
+    const { features, sequence, context, anchor, seasonalNaive } = rows;
+    return { features, sequence, context, anchor, scale, seasonalNaive };
+  }
+
+  /** The same, written where the caller wants it. @returns the scale */
+  fill(past: Past, origin: number, rows: InputRows): number {
     if (origin < this.minPast || origin > past.length)
       throw new Error(`origin ${origin} is outside of ${this.minPast} … ${past.length}`);
     const { horizon } = this.shape;
     const { back, near, edge, stretch } = this.spans;
     const { values } = past;
     const scale = past.scale(origin);
-    const base = new AnchorBuilder(this.shape, values, origin, scale).continuation(BASE_ANCHOR);
+    const base = this.#anchors.continuation(values, origin, scale, BASE_ANCHOR);
     const bank = this.#bankOf(past).at(origin);
-    const { anchor, disagreement } = bank;
+    const { anchor, disagreement, families } = bank;
     const recent = this.#recent;
     for (let j = 0; j < back; j++) recent[j] = values[origin - back + j]!;
     const cycles = this.#loadCycles(values, origin);
     this.#makeProfiles(cycles);
     const profiles = this.#profiles;
     const rests = this.#rests;
-    for (const [p, profile] of profiles.entries())
-      for (let j = 0; j < back; j++) rests[p]![j] = recent[j]! - profile[edge + j]!;
+    for (let p = 0; p < profiles.length; p++) {
+      const profile = profiles[p]!;
+      const rest = rests[p]!;
+      for (let j = 0; j < back; j++) rest[j] = recent[j]! - profile[edge + j]!;
+    }
     const fifth = profiles[2]!;
     const fifthRest = rests[2]!;
     /** Place of the origin in a profile. */
     const now = back + edge;
     const windowed = (window: number) => Math.max(1, Math.min(back, Math.round(window * stretch)));
     const short = windowed(12);
-    const aligned = align({
+    const judged = windowed(36);
+    const aligned = this.#aligner.align({
       recent,
       profile: fifth,
       now,
       horizon,
       edge,
-      judged: windowed(36),
+      judged,
       levelled: short,
       scale,
     });
@@ -115,26 +181,31 @@ export class SeriesFeatureBuilder {
       fifth[now + Math.min(horizon + edge - 1, step + 3)]! - fifth[now + Math.max(-back - edge, step - 3)]!;
     const level = tailMean(recent, windowed(6));
     const three = windowed(3);
-    const before = recent.subarray(0, back - Math.min(back - three, 2 * three));
-    const constants = [
-      slopeAt(-1),
-      ...RESIDUAL_WINDOWS.map((window) => tailMean(fifthRest, windowed(window))),
-      ...FIRST_RESIDUAL_WINDOWS.map((window) => tailMean(rests[0]!, windowed(window))),
-      meanStep(fifthRest, near),
-      deviation(fifthRest, near),
-      deviation(fifthRest, short),
-      recent[back - 1]! - level,
-    ].map((value) => limited(value / scale));
-    const trend = limited((tailMean(recent, three) - tailMean(before, three)) / scale);
-    const levels = rests.map((rest) => tailMean(rest, short));
-    const ending = [aligned.offset, aligned.misfit / scale, aligned.misfitUnmoved / scale].map(limited);
+    const beforeThree = back - Math.min(back - three, 2 * three);
+    const constants = this.#constants;
+    let n = 0;
+    constants[n++] = limited(slopeAt(-1) / scale);
+    for (let k = 0; k < RESIDUAL_WINDOWS.length; k++)
+      constants[n++] = limited(tailMean(fifthRest, windowed(RESIDUAL_WINDOWS[k]!)) / scale);
+    for (let k = 0; k < FIRST_RESIDUAL_WINDOWS.length; k++)
+      constants[n++] = limited(tailMean(rests[0]!, windowed(FIRST_RESIDUAL_WINDOWS[k]!)) / scale);
+    constants[n++] = limited(meanStep(fifthRest, near) / scale);
+    constants[n++] = limited(deviation(fifthRest, near) / scale);
+    constants[n++] = limited(deviation(fifthRest, short) / scale);
+    constants[n++] = limited((recent[back - 1]! - level) / scale);
+    const trend = limited((tailMean(recent, three) - tailMean(recent, three, beforeThree)) / scale);
+    const levels = this.#levels;
+    for (let p = 0; p < rests.length; p++) levels[p] = tailMean(rests[p]!, short);
+    const offset = limited(aligned.offset);
+    const misfit = limited(aligned.misfit / scale);
+    const misfitUnmoved = limited(aligned.misfitUnmoved / scale);
     const lossOf = limited(bank.loss);
     const leastLossOf = limited(bank.leastLoss);
 
-    const columns = SERIES_FEATURES.length;
-    const features = new Float32Array(horizon * columns);
-    let i = 0;
+    const { features, featuresWidth } = rows;
     for (let h = 0; h < horizon; h++) {
+      const start = rows.featuresAt + h * featuresWidth;
+      let i = start;
       const a = anchor[h]!;
       features[i++] = h + 1;
       for (let p = 0; p < profiles.length; p++) {
@@ -145,34 +216,34 @@ export class SeriesFeatureBuilder {
       features[i++] = limited((fifth[now + h]! - fifth[now - 1]!) / scale);
       features[i++] = limited(deviationAcross(cycles, now + h) / scale);
       features[i++] = limited(slopeAt(h) / scale);
-      for (let k = 0; k < constants.length; k++) features[i++] = constants[k]!;
+      for (let k = 0; k < n; k++) features[i++] = constants[k]!;
       features[i++] = limited((level - a) / scale);
       features[i++] = trend;
       features[i++] = limited((aligned.forecast[h]! - a) / scale);
-      for (let k = 0; k < ending.length; k++) features[i++] = ending[k]!;
-      for (let f = 0; f < bank.families.length; f++) features[i++] = limited((bank.families[f]![h]! - a) / scale);
+      features[i++] = offset;
+      features[i++] = misfit;
+      features[i++] = misfitUnmoved;
+      for (let f = h; f < families.length; f += horizon) features[i++] = limited((families[f]! - a) / scale);
       features[i++] = limited(disagreement[h]! / scale);
       features[i++] = lossOf;
       features[i++] = leastLossOf;
+      if (i - start !== SERIES_FEATURES.length)
+        throw new Error(`${i - start} columns were written, ${SERIES_FEATURES.length} are named`);
     }
-    if (i !== features.length) throw new Error(`${i / horizon} columns were written, ${columns} are named`);
 
-    const seasonalNaive = new Float32Array(horizon);
-    for (let h = 0; h < horizon; h++) seasonalNaive[h] = (cycles[0]![now + h]! - anchor[h]!) / scale;
-    return {
-      features,
-      sequence: this.#sequence(base, level, scale),
-      context: contextOf(base, bank, seasonalNaive, level, scale, back, horizon),
-      anchor,
-      scale,
-      seasonalNaive,
-    };
+    for (let h = 0; h < horizon; h++) {
+      rows.anchor[rows.anchorAt + h] = anchor[h]!;
+      rows.seasonalNaive[h] = (cycles[0]![now + h]! - anchor[h]!) / scale;
+    }
+    this.#fillSequence(base, level, scale, rows);
+    fillContext(base, bank, level, scale, back, horizon, rows);
+    return scale;
   }
 
   #bankOf(past: Past): ForecastBank {
     let bank = this.#banks.get(past);
     if (bank === undefined) {
-      bank = new ForecastBank(this.shape, past, this.#families, this.#onlyRecent);
+      bank = new ForecastBank(this.shape, past, this.#tools, this.#onlyRecent);
       this.#banks.set(past, bank);
     }
     return bank;
@@ -194,7 +265,7 @@ export class SeriesFeatureBuilder {
         cycle[j] = values[step]!;
       }
     }
-    return this.#cycles.slice(0, count);
+    return this.#firstCycles[count]!;
   }
 
   /** Into #profiles: the last cycle, the mean of three, the mean of all with decaying weights, and their median. */
@@ -211,40 +282,38 @@ export class SeriesFeatureBuilder {
       for (let i = 0; i < cycle.length; i++) fading[i]! += weight * cycle[i]!;
       if (k < few) for (let i = 0; i < cycle.length; i++) three[i]! += cycle[i]! / few;
     }
-    median(cycles, middle);
+    this.#medians.take(cycles.length, 0, middle, 0, middle.length);
   }
 
-  #sequence(
+  #fillSequence(
     { profile, residual }: { profile: Float64Array; residual: Float64Array },
     level: number,
     scale: number,
-  ): Float32Array {
+    { sequence, sequenceAt }: InputRows,
+  ): void {
     const { back, near } = this.spans;
     const recent = this.#recent;
-    const sequence = new Float32Array(near * SEQUENCE_CHANNELS.length);
-    let i = 0;
+    let i = sequenceAt;
     for (let j = back - near; j < back; j++) {
       sequence[i++] = clip(residual[j]! / scale);
       sequence[i++] = clip((recent[j]! - level) / scale / 10);
       sequence[i++] = clip((recent[j]! - recent[j - 1]!) / scale);
       sequence[i++] = clip((profile[j]! - profile[Math.max(0, j - 1)]!) / scale);
     }
-    return sequence;
   }
 }
 
-function contextOf(
+function fillContext(
   base: { profile: Float64Array; spread: Float64Array },
   { anchor, disagreement, loss, families }: BankAnswer,
-  seasonalNaive: Float32Array,
   level: number,
   scale: number,
   back: number,
   horizon: number,
-): Float32Array {
-  const context = new Float32Array(horizon * CONTEXT_CHANNELS.length);
-  let i = 0;
+  { context, contextAt, contextWidth, seasonalNaive }: InputRows,
+): void {
   for (let h = 0; h < horizon; h++) {
+    let i = contextAt + h * contextWidth;
     context[i++] = (h + 1) / horizon;
     context[i++] = clip((base.profile[back + h]! - base.profile[back - 1]!) / scale / 10);
     context[i++] = clip((anchor[h]! - level) / scale / 10);
@@ -252,23 +321,25 @@ function contextOf(
     context[i++] = clip(disagreement[h]! / scale);
     context[i++] = clip(loss);
     context[i++] = clip(seasonalNaive[h]!);
-    for (let f = 0; f < families.length; f++) context[i++] = clip((families[f]![h]! - anchor[h]!) / scale);
+    for (let f = h; f < families.length; f += horizon) context[i++] = clip((families[f]! - anchor[h]!) / scale);
   }
-  return context;
 }
 
 function limited(value: number): number {
-  return Number.isFinite(value) ? Math.max(-MAX_FEATURE, Math.min(MAX_FEATURE, value)) : 0;
+  if (value >= -MAX_FEATURE && value <= MAX_FEATURE) return value;
+  return Number.isFinite(value) ? Math.sign(value) * MAX_FEATURE : 0;
 }
 
 function clip(value: number): number {
-  return Number.isFinite(value) ? Math.max(-MAX_SEQUENCE, Math.min(MAX_SEQUENCE, value)) : 0;
+  if (value >= -MAX_SEQUENCE && value <= MAX_SEQUENCE) return value;
+  return Number.isFinite(value) ? Math.sign(value) * MAX_SEQUENCE : 0;
 }
 
-function tailMean(values: Float64Array, count: number): number {
-  const n = Math.min(count, values.length);
+/** Of the last `count` values before `length`. */
+function tailMean(values: Float64Array, count: number, length = values.length): number {
+  const n = Math.min(count, length);
   let sum = 0;
-  for (let i = values.length - n; i < values.length; i++) sum += values[i]!;
+  for (let i = length - n; i < length; i++) sum += values[i]!;
   return sum / Math.max(1, n);
 }
 
@@ -296,20 +367,4 @@ function deviationAcross(cycles: readonly Float64Array[], index: number): number
   let squares = 0;
   for (let k = 0; k < cycles.length; k++) squares += (cycles[k]![index]! - center) ** 2;
   return Math.sqrt(squares / cycles.length);
-}
-
-function median(cycles: readonly Float64Array[], out: Float64Array): void {
-  const n = cycles.length;
-  const half = n >> 1;
-  const sorted = new Float64Array(n);
-  for (let i = 0; i < out.length; i++) {
-    // Insertion into at most five places: a sort call costs more.
-    for (let k = 0; k < n; k++) {
-      const value = cycles[k]![i]!;
-      let at = k;
-      for (; at > 0 && sorted[at - 1]! > value; at--) sorted[at] = sorted[at - 1]!;
-      sorted[at] = value;
-    }
-    out[i] = n % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-  }
 }

@@ -2,7 +2,7 @@ import { GROUPS, GroupedInputs } from "../../features/groups/grouped-inputs.ts";
 import type { World } from "../../features/groups/world.ts";
 import { bankMemorySteps } from "../../features/series/forecast-bank.ts";
 import { Past } from "../../features/series/past.ts";
-import type { OriginInputs } from "../../features/series/series-features.ts";
+import type { InputRows } from "../../features/series/series-features.ts";
 import {
   CONTEXT_CHANNELS,
   minPastSteps,
@@ -26,12 +26,17 @@ export class SeriesKind implements ModelKind {
   /** Of a batch that comes without one. */
   readonly #nothing: World;
   readonly #sizes: { name: "features" | "sequence" | "context"; dims: number[] }[];
+  /** Numbers per service. */
+  readonly #strides: Readonly<Record<"features" | "sequence" | "context", number>>;
   /** Steps of an hour: without any value in them a service is stale. */
   readonly #staleSteps: number;
   /** By the number that the caller gave them. */
   readonly #pasts = new Map<number, { past: Past; startStep: number }>();
   readonly #recentSteps: number;
-  #scales: Pick<OriginInputs, "anchor" | "scale">[] = [];
+  /** Of a whole batch, one service after the other; used again by the next one. */
+  #rows: InputRows;
+  #scales = new Float64Array(0);
+  #answered = 0;
 
   constructor(model: Extract<WorkerModel, { kind: "series" }>) {
     this.horizon = model.horizon;
@@ -52,14 +57,42 @@ export class SeriesKind implements ModelKind {
       context: [model.horizon, CONTEXT_CHANNELS.length + added.length],
     };
     this.#sizes = model.inputs.map((name) => ({ name, dims: dims[name] }));
+    this.#strides = {
+      features: model.horizon * this.columns,
+      sequence: near * SEQUENCE_CHANNELS.length,
+      context: model.horizon * (CONTEXT_CHANNELS.length + added.length),
+    };
+    this.#rows = this.#roomFor(0);
+  }
+
+  #roomFor(services: number): InputRows {
+    const { features, sequence, context } = this.#strides;
+    return {
+      features: new Float32Array(services * features),
+      featuresAt: 0,
+      featuresWidth: this.columns,
+      sequence: new Float32Array(services * sequence),
+      sequenceAt: 0,
+      context: new Float32Array(services * context),
+      contextAt: 0,
+      contextWidth: context / this.horizon,
+      anchor: new Float64Array(services * this.horizon),
+      anchorAt: 0,
+      seasonalNaive: new Float32Array(this.horizon),
+    };
   }
 
   feed(batch: Batch): Feeds {
     const { originMs, count, known } = batch;
     const world = known?.world ?? this.#nothing;
     const states = new Uint8Array(count);
-    const data = this.#sizes.map(({ dims }) => new Float32Array(count * dims[0]! * dims[1]!));
-    this.#scales = [];
+    if (count > this.#scales.length) {
+      this.#scales = new Float64Array(count);
+      this.#rows = this.#roomFor(count);
+    }
+    const rows = this.#rows;
+    const strides = this.#strides;
+    let answered = 0;
     for (const id of batch.kept?.released ?? []) this.#pasts.delete(id);
     let told = 0;
     for (let i = 0; i < count; i++) {
@@ -76,18 +109,16 @@ export class SeriesKind implements ModelKind {
       }
       const startMs = originMs - past.length * world.stepMs;
       const service = known?.services[i] ?? "";
-      const built = this.#inputs.prepare(past, startMs, service, world).at(past.length);
-      const at = this.#scales.length;
-      for (const [k, { name, dims }] of this.#sizes.entries()) data[k]!.set(built[name], at * dims[0]! * dims[1]!);
-      this.#scales.push({ anchor: built.anchor, scale: built.scale });
+      rows.featuresAt = answered * strides.features;
+      rows.sequenceAt = answered * strides.sequence;
+      rows.contextAt = answered * strides.context;
+      rows.anchorAt = answered * this.horizon;
+      this.#scales[answered++] = this.#inputs.prepare(past, startMs, service, world).fill(past.length, rows);
     }
-    const answered = this.#scales.length;
+    this.#answered = answered;
     const tensors: Feeds["tensors"] = {};
-    for (const [k, { name, dims }] of this.#sizes.entries()) {
-      const all = data[k]!;
-      const size = dims[0]! * dims[1]!;
-      tensors[name] = { data: answered === count ? all : all.slice(0, answered * size), dims: [answered, ...dims] };
-    }
+    for (const { name, dims } of this.#sizes)
+      tensors[name] = { data: rows[name].subarray(0, answered * strides[name]), dims: [answered, ...dims] };
     return { tensors, states, answered };
   }
 
@@ -121,17 +152,23 @@ export class SeriesKind implements ModelKind {
 
   read(output: Float32Array): Float64Array {
     const { horizon, levels } = this;
-    const values = new Float64Array(this.#scales.length * levels * horizon);
+    const answered = this.#answered;
+    const { anchor } = this.#rows;
+    const values = new Float64Array(answered * levels * horizon);
     if (output.length !== values.length)
       throw new Error(`the model gives ${output.length} values for ${values.length}`);
-    for (const [i, { anchor, scale }] of this.#scales.entries())
-      for (let h = 0; h < horizon; h++)
+    for (let i = 0; i < answered; i++) {
+      const scale = this.#scales[i]!;
+      for (let h = 0; h < horizon; h++) {
+        const from = anchor[i * horizon + h]!;
         for (let level = 0; level < levels; level++)
           // A rate is never negative; NaN stays NaN for the guard.
           values[(i * levels + level) * horizon + h] = Math.max(
             0,
-            anchor[h]! + scale * output[(i * horizon + h) * levels + level]!,
+            from + scale * output[(i * horizon + h) * levels + level]!,
           );
+      }
+    }
     return values;
   }
 }

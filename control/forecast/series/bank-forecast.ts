@@ -27,7 +27,7 @@ export function bankQuantiles(
   if (past.length < leastPast(shape)) return null;
   const known = new Past(past, season);
   const bank = new ForecastBank(shape, known);
-  const { anchor } = bank.at(past.length);
+  const anchor = bank.at(past.length).anchor.slice();
   const last = past.length - horizon;
   const first = Math.max(minPastSteps(shape), last - MAX_SPAN_HORIZONS * horizon);
   const stride = Math.max(1, Math.ceil((last - first + 1) / MAX_ORIGINS));
