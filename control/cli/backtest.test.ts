@@ -68,6 +68,11 @@ describe("ballast backtest", () => {
     await assert.rejects(backtest(...NAMED, "--windows", "0"), /USAGE: --windows 0/);
     await assert.rejects(backtest(...NAMED, "--pipeline", "magic"), /USAGE: --pipeline magic/);
     await assert.rejects(backtest(...NAMED, "--windows", "41"), /SERIES_INVALID.*leave 8 before the first window/);
+    await assert.rejects(backtest(...NAMED, "--windows", "41"), { hint: "At most 39 windows of 12 fit." });
+    await assert.rejects(backtest(...NAMED, "--html", join(scratch, "no/page.html")), /USAGE: --html: ENOENT/);
+    await assert.rejects(backtest(...NAMED, "--train", "--out", join(csv, "model")), /USAGE: --out: ENOTDIR/);
+    await assert.rejects(backtest(...NAMED, "--out", scratch), /USAGE: --out keeps what --train trains/);
+    await assert.rejects(backtest(...NAMED, "--train", "--model", scratch), /USAGE: --model and --train/);
     const silent = join(scratch, "silent.csv");
     await writeFile(silent, `when,rps\n${values.map((v, t) => `${3600 * t},${t < 440 ? v : ""}`).join("\n")}\n`);
     await assert.rejects(

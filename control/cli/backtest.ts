@@ -1,7 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { durationText } from "../../common/duration-text.ts";
 import { BallastError } from "../../common/errors.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
@@ -32,6 +33,8 @@ What answers is a mixture of the forecasts in the table: shares are fixed on win
 not seen. The line \`mixture of\` says them.`;
 
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
+/** Numbers below this are no times since 1970 but numbers of rows, or years. */
+const NUMBERED_MS = 100_000_000;
 const repo = resolve(import.meta.dirname, "../..");
 
 export async function run(args: string[], io: Io): Promise<number> {
@@ -41,13 +44,25 @@ export async function run(args: string[], io: Io): Promise<number> {
     return 0;
   }
   const { season, horizon, count } = flags;
+  // Before the minutes that training takes, not after.
+  if (flags.html !== undefined) await writeTo(flags.html, "");
+  if (flags.out !== undefined)
+    await mkdir(flags.out, { recursive: true }).catch((cause: Error) => notWritten("out", cause));
   const series = withoutLead(await readSeriesCsv(flags.csv, { time: flags.time, value: flags.value }));
-  const firstTest = series.values.length - count * horizon;
-  if (firstTest <= Math.max(season, horizon) + 1)
+  const steps = series.values.length;
+  const firstTest = steps - count * horizon;
+  const least = Math.max(season, horizon) + 2;
+  if (firstTest < least)
     throw new BallastError(
       "SERIES_INVALID",
-      `${series.values.length} steps leave ${Math.max(0, firstTest)} before the first window; more than a season of ${season} is needed`,
-      { position: { file: flags.csv } },
+      `${steps} steps, of which windows take ${count} × ${horizon}, leave ${Math.max(0, firstTest)} before the first window; ${least} are needed for season ${season} and horizon ${horizon}`,
+      {
+        position: { file: flags.csv },
+        hint:
+          steps >= least + horizon
+            ? `At most ${Math.floor((steps - least) / horizon)} windows of ${horizon} fit.`
+            : "Take a shorter horizon or season, or a longer history.",
+      },
     );
   if (series.values.subarray(firstTest).every((value) => Number.isNaN(value)))
     throw new BallastError(
@@ -61,9 +76,9 @@ export async function run(args: string[], io: Io): Promise<number> {
     series.missing === 0 ? "" : `, ${series.missing} without a reading`,
     series.repeated === 0 ? "" : `, ${series.repeated} rows of a repeated hour of local time averaged`,
   ].join("");
-  io.err(
-    `${series.values.length} steps of ${series.stepMs / 1000} s${note}; ${count} windows of ${horizon} from step ${firstTest}`,
-  );
+  // Rows that are numbered, or years, are read as seconds: their distance is none.
+  const distance = series.startMs + steps * series.stepMs < NUMBERED_MS ? "" : ` of ${durationText(series.stepMs)}`;
+  io.err(`${steps} steps${distance}${note}; ${count} windows of ${horizon} from step ${firstTest}`);
 
   const history = series.values.subarray(0, firstTest);
   const model = await openModel(flags, history, io);
@@ -86,7 +101,7 @@ export async function run(args: string[], io: Io): Promise<number> {
     }
     if (flags.html !== undefined) {
       const title = `Backtest of ${flags.value} in ${basename(flags.csv)}`;
-      await writeFile(flags.html, backtestPage(title, rows, answer, windows));
+      await writeTo(flags.html, backtestPage(title, rows, answer, windows));
     }
     const of = (name: string): number => rows.find((row) => row.name === name)!.mase;
     const result = {
@@ -111,6 +126,14 @@ export async function run(args: string[], io: Io): Promise<number> {
   } finally {
     model?.series.close();
   }
+}
+
+async function writeTo(html: string, page: string): Promise<void> {
+  await writeFile(html, page).catch((cause: Error) => notWritten("html", cause));
+}
+
+function notWritten(flag: string, cause: Error): never {
+  throw new BallastError("USAGE", `--${flag}: ${cause.message}`, { cause });
 }
 
 /** A series begins with its first reading. */
@@ -234,6 +257,10 @@ function parse(args: string[]): Flags {
       throw new BallastError("USAGE", `--${name} ${word(name)}: expected a whole number from ${least} to ${most}`);
     return value;
   };
+  if (values.model !== undefined && values.train)
+    throw new BallastError("USAGE", "--model and --train: either a model trained before, or one trained here");
+  if (values.out !== undefined && !values.train)
+    throw new BallastError("USAGE", "--out keeps what --train trains: add it");
   const pipeline = word("pipeline");
   if (pipeline !== "auto" && pipeline !== "tfx" && pipeline !== "trees")
     throw new BallastError("USAGE", `--pipeline ${pipeline}: expected auto, tfx or trees`);

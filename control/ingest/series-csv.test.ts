@@ -42,9 +42,49 @@ describe("a series in a CSV file", () => {
   test("has decimal commas where the separator is none, blanks around names, and fields over lines", async () => {
     assert.deepEqual([...(await read("t; v\n0;1,5\n60;-,25\n120;1e3\n")).values], [1.5, -0.25, 1000]);
     assert.deepEqual([...(await read('t,note,v\n0,"a\nb, ""c""\n",1\n60,,2\n120,"d",3\n')).values], [1, 2, 3]);
-    await assert.rejects(read('t,v\n0,"1,5"\n60,2\n120,3\n'), /csv:2.*1,5 is not a number/);
+    assert.deepEqual([...(await read('t,v\n0,"1,5"\n60,2\n120,3\n')).values], [1.5, 2, 3]);
+    await assert.rejects(read('t,v\n0,2\n60,"1,500"\n120,3\n'), /csv:3.*1,500 may be a decimal or thousands/);
     await assert.rejects(read('t,v\n0,1\n60,"2\n120,3\n'), /csv:3.*a quote is not closed/);
     await assert.rejects(read("t,v,v\n0,1,2\n60,1,2\n120,1,2\n"), /csv:1.*two columns v, the 2. and the 3./);
+  });
+
+  test("is read from what spreadsheets and databases put around it", async () => {
+    for (const text of [
+      "sep=;\nt;v\n0;1\n60;2\n120;3\n",
+      "# from the load balancer\n# t and so on\nt,v\n0,1\n60,2\n120,3\n",
+      "#t,v\n0,1\n60,2\n120,3\n".replace("t,v", "x,y\nt,v"),
+      "t|v\n0|1\n60|2\n120|3\n",
+    ])
+      assert.deepEqual([...(await read(text)).values], [1, 2, 3], text);
+    const file = join(scratch, "windows.csv");
+    await writeFile(file, "\ufefft\tv\r\n0\t1\r\n60\t2\r\n120\t3\r\n", "utf16le");
+    assert.deepEqual([...(await readSeriesCsv(file, { time: "t", value: "v" })).values], [1, 2, 3]);
+  });
+
+  test("may name its columns by number, and then needs no header", async () => {
+    for (const header of ["t,x,v\n", "", "\ufeff"])
+      assert.deepEqual([...(await read(`${header}0,9,1\n60,9,2\n120,9,3\n`, "1", "3")).values], [1, 2, 3]);
+    assert.deepEqual([...(await read("2,1\n1,0\n2,60\n3,120\n", "1", "2")).values], [1, 2, 3], "a name goes first");
+    await assert.rejects(read("t,v\n0,1\n", "1", "3"), /no column 3; there are t, v/);
+  });
+
+  test("may begin with its newest row", async () => {
+    const { values, startMs, missing } = await read("t,v\n240,5\n180,\n120,3\n0,1\n");
+    assert.deepEqual([...values], [1, Number.NaN, 3, Number.NaN, 5]);
+    assert.deepEqual([startMs, missing], [0, 2]);
+    const hours = ["03:00", "02:30", "02:00", "02:30", "02:00", "01:30"].map((one, i) => `2026-10-25 ${one},${i}`);
+    assert.deepEqual([...(await read(`t,v\n${hours.join("\n")}\n`)).values], [5, (2 + 4) / 2, (1 + 3) / 2, 0]);
+    await assert.rejects(read("t,v\n180,1\n120,1\n240,1\n0,1\n"), /csv:4: 240 lies after the row above it/);
+  });
+
+  test("has the middle distance as its step where clocks jitter so that none is frequent", async () => {
+    const rows = Array.from({ length: 200 }, (_, i) => `${1000 * i + ((i * 7919) % 200)},${i}`);
+    const { values, missing } = await read(`t,v\n${rows.join("\n")}\n`);
+    assert.equal(missing, 0);
+    assert.deepEqual(
+      [...values],
+      Array.from({ length: 200 }, (_, i) => i),
+    );
   });
 
   test("keeps its steps when clocks jitter", async () => {
@@ -87,6 +127,7 @@ describe("a series in a CSV file", () => {
     await assert.rejects(read("t,v\n60,1\n60,1\n"), /csv:3.*ascend/);
     await assert.rejects(read("t,v\n60,1\n"), /1 rows/);
     await assert.rejects(read(`t,v\n${[1, 2, 3, 1e6, 2e6, 3e6].map((t) => `${t},1`).join("\n")}`), /not regular/);
+    await assert.rejects(readSeriesCsv(scratch, { time: "t", value: "v" }), /SERIES_INVALID: .* is no file/);
     await assert.rejects(readSeriesCsv(join(scratch, "absent"), { time: "t", value: "v" }), /SERIES_INVALID.*ENOENT/);
   });
 });

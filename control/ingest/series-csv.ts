@@ -1,9 +1,11 @@
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { durationText } from "../../common/duration-text.ts";
 import { BallastError } from "../../common/errors.ts";
 import { csvCells } from "./csv-cells.ts";
-import { TimeReader } from "./series-time.ts";
+import { NumberColumn } from "./number-column.ts";
+import { isZoned, TimeReader } from "./series-time.ts";
 
 /** A regular series as it was found in a file. */
 export interface CsvSeries {
@@ -18,7 +20,7 @@ export interface CsvSeries {
 }
 
 export interface SeriesCsvOptions {
-  /** Names of the columns of times and of values. */
+  /** Names of the columns of times and of values, or their numbers counted from 1 where no column is named so. */
   time: string;
   value: string;
   /** Default 256 MiB. */
@@ -35,13 +37,15 @@ const HOUR_MS = 3_600_000;
 /** Sunday mornings on which clocks are set back, in either half of the world: months counted from 0. */
 const BACK_MONTHS = new Set([2, 3, 8, 9, 10]);
 const BACK_BEFORE_HOUR = 4;
-const DECIMAL_COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
-const EMPTY = /^(|na|nan|null|none|-|\?)$/i;
+const SEPARATORS = [",", ";", "\t", "|"];
+/** Share of the distances that the most frequent one must have to be the step; else, with clocks that jitter, the median is. */
+const MODE_SHARE = 0.25;
 
 /**
- * Reads one column of a CSV file (RFC 4180; comma, semicolon or tab; decimal commas where the separator is no comma) as a regular series. Times
- * are those of `series-time.ts`. The step is the most frequent distance of neighbours; steps without a row are gaps; the hour that local
- * times without a zone repeat in autumn is averaged into one, so that hours of the day stay where they were. Throws SERIES_INVALID with file, line and what was expected.
+ * Reads one column of a CSV file (RFC 4180; comma, semicolon, tab or bar; UTF-8, or UTF-16 with its mark; numbers as `number-column.ts` has
+ * them) as a regular series, oldest or newest row first. Times are those of `series-time.ts`. The step is the most frequent distance of
+ * neighbours; steps without a row are gaps; the hour that local times without a zone repeat in autumn is averaged into one, so that hours
+ * of the day stay where they were. Throws SERIES_INVALID with file, line and what was expected.
  */
 export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
   const [dayFirst, monthFirst] = [new TimeReader(false), new TimeReader(true)];
@@ -66,51 +70,82 @@ async function readWith(reader: TimeReader, file: string, options: SeriesCsvOpti
   const fail = (what: string, line?: number): never => {
     throw new BallastError("SERIES_INVALID", what, { position: line === undefined ? { file } : { file, line } });
   };
-  const { size } = await stat(file).catch((cause: Error) => fail(cause.message));
-  if (size > maxFileBytes) fail(`${size} bytes; at most ${maxFileBytes} are read`);
-  let columns: { time: number; value: number; separator: string } | null = null;
+  const encoding = await encodingOf(file, maxFileBytes, fail);
+  let columns: Columns | null = null;
+  let separator: string | undefined;
   const times: number[] = [];
-  const values: number[] = [];
-  let repeated = 0;
-  for await (const { row, line } of rowsOf(file, fail)) {
+  const column = new NumberColumn();
+  /** Per row of the file the step that it belongs to: its own, or the first one of an hour that a local clock repeats. */
+  const places: number[] = [];
+  let direction = 0;
+  for await (const { row, line } of rowsOf(file, encoding, fail)) {
     if (columns === null) {
-      columns = columnsOf(row.replace(/^\ufeff/, ""), time, value, (what) => fail(what, line));
-      continue;
+      const header = row.replace(/^\ufeff/, "");
+      // The line by which spreadsheets are told the separator.
+      const told = /^sep=(.)$/i.exec(header)?.[1];
+      if (told !== undefined) separator = told;
+      if (told !== undefined || isComment(header, time, value)) continue;
+      columns = columnsOf(header, { time, value, separator }, (what) => fail(what, line));
+      const first = columns.byNumber ? cellsOf(header, columns) : null;
+      if (first === null || typeof reader.read(first.time) === "string") continue;
     }
-    const cells = csvCells(row, columns.separator);
-    const text = cells[columns.time]?.trim() ?? "";
+    const cells = cellsOf(row.replace(/^\ufeff/, ""), columns);
+    const text = cells.time;
     const at = reader.read(text);
     if (typeof at === "string") return fail(at, line);
-    const cell = cells[columns.value]?.trim() ?? "";
-    const plain = columns.separator !== "," && DECIMAL_COMMA.test(cell) ? cell.replace(",", ".") : cell;
-    const number = EMPTY.test(cell) ? Number.NaN : Number(plain);
-    if (!Number.isFinite(number) && !EMPTY.test(cell))
-      fail(`${cell} is not a ${Number.isNaN(number) ? "" : "finite "}number`, line);
+    const wrong = column.add(cells.value, line);
+    if (wrong !== null) fail(wrong, line);
     const before = times.at(-1);
-    if (before !== undefined && at <= before) {
+    if (before !== undefined && direction === 0) direction = Math.sign(at - before);
+    if (before !== undefined && (at - before) * direction <= 0) {
       const first = isSetBack(text, at, before) ? times.lastIndexOf(at) : -1;
       if (first < 0 && at === before) fail(`${text} is there twice: times must ascend, each once`, line);
-      if (first < 0) fail(`${text} lies before the row above it: times must ascend`, line);
-      const known = values[first]!;
-      values[first] = Number.isNaN(known) ? number : Number.isNaN(number) ? known : (known + number) / 2;
-      repeated++;
+      if (first < 0 && direction > 0) fail(`${text} lies before the row above it: times must ascend`, line);
+      if (first < 0) fail(`${text} lies after the row above it, and the rows before descend: sort them by time`, line);
+      places.push(first);
       continue;
     }
     if (times.length >= maxRows) fail(`more than ${maxRows} rows`, line);
+    places.push(times.length);
     times.push(at);
-    values.push(number);
   }
   if (times.length < 3) fail(`${times.length} rows; a series needs more`);
-  return { ...onGrid(times, values, fail), repeated };
+  const values = averaged(column.numbers(columns!.separator, fail), places, times.length);
+  if (direction < 0) for (const list of [times, values]) list.reverse();
+  return { ...onGrid(times, values, fail), repeated: places.length - times.length };
+}
+
+/** The numbers of the rows of each place, averaged where there are two. */
+function averaged(numbers: readonly number[], places: readonly number[], count: number): number[] {
+  const values = new Array<number>(count).fill(Number.NaN);
+  for (const [row, place] of places.entries()) {
+    const [known, number] = [values[place]!, numbers[row]!];
+    values[place] = Number.isNaN(known) ? number : Number.isNaN(number) ? known : (known + number) / 2;
+  }
+  return values;
+}
+
+/** Of a file that is not too large; what Windows calls Unicode begins with a mark. */
+async function encodingOf(file: string, maxFileBytes: number, fail: (what: string) => never): Promise<BufferEncoding> {
+  const handle = await open(file).catch((cause: Error) => fail(cause.message));
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile()) fail("is no file");
+    if (stats.size > maxFileBytes) fail(`${stats.size} bytes; at most ${maxFileBytes} are read`);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+    return bytesRead === 2 && buffer.readUInt16BE() === 0xfffe ? "utf16le" : "utf8";
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Records with the line that they end at; a quoted field may span lines. */
-async function* rowsOf(file: string, fail: (what: string, line?: number) => never) {
+async function* rowsOf(file: string, encoding: BufferEncoding, fail: (what: string, line?: number) => never) {
   let line = 0;
   let open = "";
   let openLines = 0;
   for await (const text of createInterface({
-    input: createReadStream(file, "utf8"),
+    input: createReadStream(file, encoding),
     crlfDelay: Number.POSITIVE_INFINITY,
   })) {
     line++;
@@ -126,43 +161,80 @@ async function* rowsOf(file: string, fail: (what: string, line?: number) => neve
   if (openLines > 0) fail("a quote is not closed", line - openLines + 1);
 }
 
-function columnsOf(header: string, time: string, value: string, fail: (what: string) => never) {
+interface Columns {
+  /** Places in a row, counted from 0. */
+  time: number;
+  value: number;
+  separator: string;
+  /** Whether both were said by number, so that the first row need not be a header. */
+  byNumber: boolean;
+}
+
+function cellsOf(row: string, { time, value, separator }: Columns): { time: string; value: string } {
+  const cells = csvCells(row, separator);
+  return { time: cells[time]?.trim() ?? "", value: cells[value]?.trim() ?? "" };
+}
+
+/** A line of remarks above the header, as databases and spectrometers write them; a header may begin with the sign too. */
+function isComment(line: string, time: string, value: string): boolean {
+  return line.startsWith("#") && !(line.includes(time) && line.includes(value));
+}
+
+function columnsOf(
+  header: string,
+  wanted: { time: string; value: string; separator: string | undefined },
+  fail: (what: string) => never,
+): Columns {
   const cells = (separator: string) => csvCells(header, separator).map((name) => name.trim());
-  const separator = [",", ";", "\t"].find((one) => cells(one).includes(value)) ?? ",";
+  const separators = wanted.separator === undefined ? SEPARATORS : [wanted.separator];
+  const separator =
+    separators.find((one) => cells(one).includes(wanted.value)) ??
+    separators.reduce((most, one) => (cells(one).length > cells(most).length ? one : most));
   const names = cells(separator);
-  for (const wanted of [time, value]) {
-    if (!names.includes(wanted)) fail(`no column ${wanted}; there are ${names.slice(0, 20).join(", ")}`);
-    if (names.indexOf(wanted) !== names.lastIndexOf(wanted))
-      fail(
-        `two columns ${wanted}, the ${names.indexOf(wanted) + 1}. and the ${names.lastIndexOf(wanted) + 1}.: rename one`,
-      );
-  }
-  return { time: names.indexOf(time), value: names.indexOf(value), separator };
+  const { time, value } = wanted;
+  const isNumber = (name: string): boolean => /^[1-9]\d{0,3}$/.test(name) && Number(name) <= names.length;
+  // In a file without a header the first numbers may look like the names.
+  const byNumber = isNumber(time) && isNumber(value) && !(names.includes(time) && names.includes(value));
+  const placeOf = (name: string): number => {
+    const place = names.indexOf(name);
+    if (byNumber || (place < 0 && isNumber(name))) return Number(name) - 1;
+    if (place < 0) fail(`no column ${name}; there are ${names.slice(0, 20).join(", ")}`);
+    if (place !== names.lastIndexOf(name))
+      fail(`two columns ${name}, the ${place + 1}. and the ${names.lastIndexOf(name) + 1}.: rename one`);
+    return place;
+  };
+  return { time: placeOf(time), value: placeOf(value), separator, byNumber };
 }
 
 /** Whether a time that goes back belongs to the hour that a local clock shows twice on a Sunday morning in autumn. */
 function isSetBack(text: string, at: number, newest: number): boolean {
   const date = new Date(at);
   return (
-    newest - at < HOUR_MS &&
-    !/(z|utc|gmt|[+-]\d{2}:?\d{2}|^\d+(\.\d+)?)$/i.test(text) &&
+    Math.abs(newest - at) < HOUR_MS &&
+    !isZoned(text) &&
     date.getUTCDay() === 0 &&
     BACK_MONTHS.has(date.getUTCMonth()) &&
     date.getUTCHours() < BACK_BEFORE_HOUR
   );
 }
 
+/** The most frequent distance, or where clocks jitter and none is frequent the middle one. */
+function stepOf(times: readonly number[]): number {
+  const distances = times.slice(1).map((at, i) => at - times[i]!);
+  const counts = new Map<number, number>();
+  for (const distance of distances) counts.set(distance, (counts.get(distance) ?? 0) + 1);
+  const [mode, count] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most));
+  return count >= MODE_SHARE * distances.length ? mode : distances.sort((a, b) => a - b)[distances.length >> 1]!;
+}
+
+const NUMBER_ROWS = "Where only its rows count, number them (1, 2, 3 …) in the column of times.";
+
 function onGrid(
   times: readonly number[],
   values: readonly number[],
   fail: (what: string) => never,
 ): Omit<CsvSeries, "repeated"> {
-  const counts = new Map<number, number>();
-  for (let i = 1; i < times.length; i++) {
-    const step = times[i]! - times[i - 1]!;
-    counts.set(step, (counts.get(step) ?? 0) + 1);
-  }
-  const [stepMs] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most));
+  const stepMs = stepOf(times);
   // Step by step, so that neither a jittering clock nor months of unequal length add up to a step too many.
   const places = [0];
   let odd = 0;
@@ -174,11 +246,15 @@ function onGrid(
   }
   const steps = places.at(-1)! + 1;
   if (odd > times.length / 5 || steps > 4 * times.length + 10)
-    fail(`${times.length} rows, most of them ${stepMs} ms apart, over ${steps} steps: the series is not regular`);
+    fail(
+      `${times.length} rows, most of them ${durationText(stepMs)} apart, over ${steps} steps: the series is not regular. ${NUMBER_ROWS}`,
+    );
   const grid = new Float64Array(steps).fill(Number.NaN);
   for (const [i, place] of places.entries()) grid[place] = values[i]!;
   const missing = grid.reduce((sum, value) => sum + (Number.isNaN(value) ? 1 : 0), 0);
   if (missing > steps / 2)
-    fail(`${missing} of ${steps} steps of ${stepMs} ms have no value: the series is not regular`);
+    fail(
+      `${missing} of ${steps} steps of ${durationText(stepMs)} have no value: the series is not regular. ${NUMBER_ROWS}`,
+    );
   return { values: grid, startMs: times[0]!, stepMs, missing };
 }

@@ -34,12 +34,34 @@ describe("a time in a CSV file", () => {
       "04-Mar-2026 05:06:07",
       "4 March 2026, 05:06:07",
       "2026-03-04 05:06:07.000000889 +0000 UTC m=+0.113",
+      "2026-03-04 07:06:07+02",
+      "2026-03-04T06:06:07+01:00[Europe/Berlin]",
+      "2026-03-04 00:06:07 EST",
+      "2026-03-04 06:06:07 CET",
+      "2026.03.04 05:06:07",
+      "20260304T050607Z",
+      "20260304050607",
+      "04/Mar/2026:05:06:07 +0000",
+      "Wed, 04 Mar 2026 05:06:07 GMT",
+      "Mar 4, 2026 5:06:07 AM",
+      "04/03/26 05:06:07",
+      "04-Mar-26 05:06:07",
       String(expected),
       String(expected / 1000),
+      String(expected * 1000),
+      `${expected}000000`,
+      (expected / 1000).toExponential(),
     ])
       assert.equal(reader.read(text), expected, text);
     for (const day of ["2026-03-04", "20260304"]) assert.equal(reader.read(day), Date.UTC(2026, 2, 4));
     assert.equal(reader.read("2026-03"), Date.UTC(2026, 2, 1));
+    for (const month of ["Mar 2026", "March-2026", "Mar-26", "2026 Mar", "2026/03"])
+      assert.equal(reader.read(month), Date.UTC(2026, 2, 1), month);
+    for (const quarter of ["2026-Q2", "2026Q2", "Q2 2026"]) assert.equal(reader.read(quarter), Date.UTC(2026, 3, 1));
+    assert.equal(reader.read("2026-W01"), Date.UTC(2025, 11, 29));
+    assert.equal(reader.read("2020-W53-5"), Date.UTC(2021, 0, 1));
+    assert.equal(reader.read("Jan-60"), Date.UTC(1960, 0, 1));
+    assert.equal(reader.read("20260304T0506+01"), Date.UTC(2026, 2, 4, 4, 6));
     assert.equal(reader.read("04/03/2026 12:30 am"), Date.UTC(2026, 2, 4, 0, 30));
     assert.equal(reader.read("04/03/2026 12:30 PM"), Date.UTC(2026, 2, 4, 12, 30));
     assert.equal(reader.read("2026-03-04T00:00:00.25Z"), Date.UTC(2026, 2, 4) + 250);
@@ -57,6 +79,12 @@ describe("a time in a CSV file", () => {
       "2026-13",
       "04/03/2026 13:30 pm",
       "4 Foo 2026",
+      "Foo-60",
+      "2026-Q5",
+      "2026-W54",
+      "20261304T0506Z",
+      "2026-03-04 05:06:07 XYZ",
+      "04-03-26",
     ])
       assert.match(String(reader.read(text)), /is not a time/, text);
   });
