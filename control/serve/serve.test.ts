@@ -16,7 +16,10 @@ import type { ActiveEpoch } from "./epoch-writer.ts";
 import { type Serving, serve } from "./serve.ts";
 
 // The whole control server on the demo's estate, with a simulated filter as its fleet and no Envoy to scrape. The planning clock
-// runs 3,000 times as fast, so that the window of the demo's change comes after 3.5 seconds.
+// runs so fast that hours of the demo's day pass in seconds.
+/** The window of the demo's change comes after 21 seconds, of which a busy machine has some to spare. */
+const WINDOW_RATE = 500;
+const RATE = 1500;
 
 const log = pino({ level: "silent" });
 let dir = "";
@@ -34,7 +37,7 @@ before(async () => {
   });
   await new Promise<void>((resolve) => admin.listen(0, "127.0.0.1", resolve));
   const { port } = admin.address() as { port: number };
-  yaml.clock.rate = 1500;
+  yaml.clock.rate = RATE;
   yaml.server = { xds: "127.0.0.1:0", api: "127.0.0.1:0" };
   yaml.envoy.admin = [`http://127.0.0.1:${port}`];
   yaml.store.sqlite = join(dir, "store.db");
@@ -90,7 +93,12 @@ test("the server moves a service before the window, survives a restart, rolls ba
     const siteB = payments?.find(({ name }) => name === "payments-site-b")?.stickyPpm;
     epochs.push({ epoch: inForce.epoch, why: inForce.record.why, siteB });
   };
-  let server = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log, onEpoch });
+  const slower = join(dir, "window.yaml");
+  const yaml = parse(await readFile(config, "utf8"));
+  yaml.clock.rate = WINDOW_RATE;
+  yaml.store.sqlite = join(dir, "window.db");
+  await writeFile(slower, stringify(yaml));
+  let server = await serve({ configPath: slower, checkAnswers: true, anchorMs: Date.now(), log, onEpoch });
   const filter = new SimulatedFilter({ port: server.xdsPort, fleet: "demo", id: "edge-1", instance: "a" }).open();
   try {
     const drained = await until("payments off site-b", async () => {
@@ -114,7 +122,7 @@ test("the server moves a service before the window, survives a restart, rolls ba
     const beforeRestart = await status(server);
     filter.close();
     await server.stop();
-    server = await serve({ configPath: config, checkAnswers: true, log, onEpoch });
+    server = await serve({ configPath: slower, checkAnswers: true, log, onEpoch });
     const restarted = await status(server);
     assert.ok(restarted.epoch >= beforeRestart.epoch, "epochs go on");
     assert.ok(restarted.term > beforeRestart.term, "under a higher term");
@@ -130,23 +138,20 @@ test("the server moves a service before the window, survives a restart, rolls ba
       force: true,
     })) as { epoch: number; tablesOf: number };
     assert.equal(answer.tablesOf, 1);
+    // Where the window is open by now, an emergency epoch follows at the next tick and takes site-b's share away once more.
     await until("the filter follows the rollback", () =>
-      filter.activeVersion.startsWith(`${answer.epoch}-`) ? true : null,
+      Number.parseInt(filter.activeVersion, 10) >= answer.epoch ? true : null,
     );
-    const held = await status(server);
-    assert.equal(held.held, true);
-    assert.equal(
-      share(held, "payments", "payments-site-b"),
-      epochs[0]?.siteB,
-      "the tables of epoch 1 are in force again",
-    );
+    assert.equal((await status(server)).held, true);
+    const back = epochs.find(({ epoch }) => epoch === answer.epoch);
+    assert.ok(back !== undefined && back.siteB === epochs[0]?.siteB, "the tables of epoch 1 are in force again");
     await callApi(`127.0.0.1:${server.apiPort}`, "POST", "/v1/resume", { author: "tester" });
     await until("the planner goes on", async () => ((await status(server)).epoch > answer.epoch ? true : null));
   } finally {
     filter.close();
     await server.stop();
   }
-  const store = SqliteStore.open({ path: join(dir, "store.db") });
+  const store = SqliteStore.open({ path: join(dir, "window.db") });
   const entries = await store.history({ limit: 1000 });
   await store.close();
   const committed = entries.flatMap(({ body }) =>
@@ -161,9 +166,6 @@ test("the server moves a service before the window, survives a restart, rolls ba
 });
 
 test("a target without a healthy host loses its share by an emergency epoch whose approval is owed", async () => {
-  await rm(join(dir, "store.db"), { force: true });
-  await rm(join(dir, "store.db-wal"), { force: true });
-  await rm(join(dir, "store.db-shm"), { force: true });
   const server = await serve({ configPath: config, checkAnswers: true, anchorMs: Date.now(), log });
   try {
     await until("first weights", async () => ((await status(server)).epoch > 0 ? true : null));

@@ -67,8 +67,8 @@ describe("a change on two Envoys", { skip: requirements.skip, timeout: 120_000 }
       // Nothing but this test moves the weights.
       document.setIn([...quotes, name, "capacityRps"], 1_000_000);
     }
-    // Five seconds of real time, so that a busy machine sees the first step before it is over.
-    document.setIn(["rollout"], { cohorts: ["one", "100%"], bakeTime: "25m", telemetryGap: "50m" });
+    // Eight seconds of real time, so that a busy machine sees the first step before it is over.
+    document.setIn(["rollout"], { cohorts: ["one", "100%"], bakeTime: "40m", telemetryGap: "80m" });
     await writeFile(config, document.toString());
     server = await ControlServer.prepare(rig, config);
     const [secondAdmin] = (await freePorts(1)) as [number];
