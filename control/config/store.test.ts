@@ -46,6 +46,13 @@ test("a store on NATS is read with its defaults", () => {
   });
 });
 
+test("with a store on NATS the files of this server alone lie in a folder of its own", () => {
+  const at = (more: string) => `store:\n  nats:\n    servers: [nats://127.0.0.1:4222]\n    ${monitors}\n${more}`;
+  assert.equal(parseConfig(withStore(at("")), "ballast.yaml").store.sqlite, ".ballast/ballast.db");
+  const { store } = parseConfig(withStore(at("    folder: /var/lib/ballast")), "ballast.yaml");
+  assert.equal(store.sqlite, "/var/lib/ballast/ballast.db");
+});
+
 test("without a store the default file is used", () => {
   const { store } = parseConfig(withStore(""), "ballast.yaml");
   assert.deepEqual(store, { sqlite: ".ballast/ballast.db", nats: null });

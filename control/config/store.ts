@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { join } from "node:path";
 import * as v from "./values.ts";
 import { REQUIRED, type Section } from "./yaml-reader.ts";
 
@@ -34,6 +35,7 @@ export const STORE_FIELDS = {
     "tls",
     "timeout",
     "maxBytes",
+    "folder",
     "allowFewReplicas",
     "allowUnsynced",
     "allowClearText",
@@ -41,7 +43,9 @@ export const STORE_FIELDS = {
   "store.nats.tls": ["ca", "cert", "key"],
 } as const;
 
-export const DEFAULT_SQLITE = ".ballast/ballast.db";
+const SQLITE_FILE = "ballast.db";
+const DEFAULT_FOLDER = ".ballast";
+export const DEFAULT_SQLITE = join(DEFAULT_FOLDER, SQLITE_FILE);
 /** Servers of one cluster. */
 const MAX_SERVERS = 32;
 const path = v.text("a path");
@@ -104,13 +108,14 @@ export function readStore(root: Section): StoreConfig | undefined {
     return sqlite === undefined ? undefined : { sqlite, nats: null };
   }
   if (section.has("sqlite")) section.reject("sqlite", "both sqlite and nats", "one of them");
-  const nats = readNats(section);
-  return nats === undefined ? undefined : { sqlite: DEFAULT_SQLITE, nats };
+  const at = section.section("nats", STORE_FIELDS["store.nats"]);
+  if (at === undefined) return undefined;
+  const folder = at.value("folder", path, DEFAULT_FOLDER);
+  const nats = readNats(at);
+  return nats === undefined || folder === undefined ? undefined : { sqlite: join(folder, SQLITE_FILE), nats };
 }
 
-function readNats(parent: Section): NatsStoreConfig | undefined {
-  const section = parent.section("nats", STORE_FIELDS["store.nats"]);
-  if (section === undefined) return undefined;
+function readNats(section: Section): NatsStoreConfig | undefined {
   const clear = section.value("allowClearText", yesNo, false) ?? false;
   const servers = section.list("servers", address("nats", "tls", clear), MAX_SERVERS);
   const monitors = section.list("monitor", address("http", "https", clear), MAX_SERVERS);

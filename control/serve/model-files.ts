@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
-import type { SharedFile, SharedModels } from "./shared-models.ts";
+import type { FallbackReason } from "../forecast/reasons.ts";
+import type { Fetched, SharedFile, SharedModels } from "./shared-models.ts";
 
 const SCORES_FILE = "shadow.json";
 /** A board of two weeks has about half a megabyte. */
@@ -42,34 +44,58 @@ export class ModelFiles {
     return join(this.#folder, sha256.slice(0, 32));
   }
 
-  /** Whether the model is here, or was put beside the checkpoints by the server that had it and is here now. */
-  async holds(sha256: string): Promise<boolean> {
-    const own = this.folderOf(sha256);
-    if ((await stat(join(own, MANIFEST_FILE)).catch(() => null)) !== null) {
-      // Also of a model that was promoted while the store did not answer.
-      await this.#share(sha256);
-      return true;
+  /**
+   * Sees to it that the model lies in its folder, from the store where this server's own copy is missing or damaged.
+   * @returns why it does not; null when it does. Never throws: a server that takes over goes on without it
+   */
+  async bring(sha256: string): Promise<FallbackReason | null> {
+    const missing = (text: string): FallbackReason => ({ code: "MODEL_MISSING", text });
+    try {
+      const own = await this.#own(sha256);
+      if (own.files !== null) {
+        // Also of a model that was promoted while the store did not answer.
+        await this.#shared?.put(sha256, own.files);
+        return null;
+      }
+      const fetched = (await this.#shared?.fetch(sha256)) ?? { files: null, why: "models are not shared" };
+      if (fetched.files === null) return missing(`not on this server (${own.why}), nor in the store (${fetched.why})`);
+      await this.#write(sha256, fetched.files);
+      const written = await this.#own(sha256);
+      return written.files === null ? missing(`what the store has is another model: ${written.why}`) : null;
+    } catch (thrown) {
+      return missing(`its copy on this server: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
     }
-    const files = await this.#shared?.fetch(sha256);
-    if (files === null || files === undefined) return false;
+  }
+
+  /** This server's own copy, when it is the model of that hash. */
+  async #own(sha256: string): Promise<Fetched> {
+    const own = this.folderOf(sha256);
+    try {
+      const manifest = await readFile(join(own, MANIFEST_FILE));
+      const { model } = JSON.parse(manifest.toString("utf8")) as { model: string };
+      const bytes = await readFile(join(own, model));
+      const found = createHash("sha256").update(bytes).digest("hex");
+      if (found !== sha256) return { files: null, why: `${model} has sha256 ${found.slice(0, 12)}` };
+      const card = await readFile(join(own, CARD_FILE)).catch(() => null);
+      const files = [
+        { name: model, bytes },
+        { name: MANIFEST_FILE, bytes: manifest },
+      ];
+      return { files: card === null ? files : [...files, { name: CARD_FILE, bytes: card }] };
+    } catch (thrown) {
+      const { code, message } = thrown as NodeJS.ErrnoException;
+      return { files: null, why: code === "ENOENT" ? "no copy" : message };
+    }
+  }
+
+  /** The manifest goes first and comes last: a copy without it is none. */
+  async #write(sha256: string, files: readonly SharedFile[]): Promise<void> {
+    const own = this.folderOf(sha256);
     await mkdir(own, { recursive: true });
+    await rm(join(own, MANIFEST_FILE), { force: true });
     const last = (name: string): number => (name === MANIFEST_FILE ? 1 : 0);
     for (const { name, bytes } of files.toSorted((a, b) => last(a.name) - last(b.name)))
       await writeFile(join(own, name), bytes);
-    return true;
-  }
-
-  async #share(sha256: string): Promise<void> {
-    const own = this.folderOf(sha256);
-    const manifest = await readFile(join(own, MANIFEST_FILE));
-    const { model } = JSON.parse(manifest.toString("utf8")) as { model: string };
-    const files: SharedFile[] = [
-      { name: model, bytes: await readFile(join(own, model)) },
-      { name: MANIFEST_FILE, bytes: manifest },
-    ];
-    const card = await readFile(join(own, CARD_FILE)).catch(() => null);
-    if (card !== null) files.push({ name: CARD_FILE, bytes: card });
-    await this.#shared?.put(sha256, files);
   }
 
   /**
@@ -91,7 +117,8 @@ export class ModelFiles {
     // What was copied is judged, not what was read: the folder may have changed in between.
     const kept = await this.#read(own);
     if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
-    await this.#share(kept.sha256);
+    const copied = await this.#own(kept.sha256);
+    if (copied.files !== null) await this.#shared?.put(kept.sha256, copied.files);
     return kept;
   }
 

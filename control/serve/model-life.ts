@@ -25,7 +25,12 @@ export interface ModelLifeOptions {
   /** What a promotion is asked on; MODEL_NOT_READY while it does not suffice. */
   evidence: () => Pick<ModelChange, "evidence" | "riskEvidence">;
   log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+  /** Real time until a promoted model that is not here is looked for again. Default 30 s. */
+  seekMs?: number;
 }
+
+/** The store may have been away when this server took over, or a person brings the folder. */
+const SEEK_MS = 30_000;
 
 export interface ModelRequest {
   author: string;
@@ -41,6 +46,8 @@ export class ModelLife {
   #alarms: { active: string | null; shadow: string | null } = { active: null, shadow: null };
   /** Exchanges of models run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
+  #seeking: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(options: ModelLifeOptions) {
     this.#options = options;
@@ -61,11 +68,18 @@ export class ModelLife {
     const { champion, shadow } = this.state;
     if (champion !== null) await this.#activate(champion);
     if (shadow !== null) {
-      await files.holds(shadow.sha256);
-      const reason = await live.shadow(files.folderOf(shadow.sha256), await files.scores());
+      const reason =
+        (await files.bring(shadow.sha256)) ?? (await live.shadow(files.folderOf(shadow.sha256), await files.scores()));
       this.#alarms.shadow =
         reason === null ? null : `MODEL_SHADOW: ${short(shadow)} does not forecast: ${reason.code}: ${reason.text}`;
     }
+  }
+
+  /** Looks for nothing more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#seeking);
+    await this.#turn;
   }
 
   /** Lets the model of a folder on this machine forecast beside the active one, in place of another candidate. */
@@ -109,11 +123,8 @@ export class ModelLife {
     const { champion, former } = this.state;
     if (champion === null) throw new BallastError("MODEL_NO_FORMER", "no model was promoted");
     const to = former.at(-1) ?? null;
-    if (to !== null && !(await this.#options.files.holds(to.sha256)))
-      throw new BallastError(
-        "MODEL_REFUSED",
-        `the former model ${short(to)} is neither on this server nor in the store`,
-      );
+    const lacks = to === null ? null : await this.#options.files.bring(to.sha256);
+    if (lacks !== null) throw new BallastError("MODEL_REFUSED", `the former model ${short(to!)} is ${lacks.text}`);
     // One that does not answer here is left all the same: the record names the one that was promoted.
     const from = (await this.#exclusively(() => this.#inUse())) ?? champion;
     const { epoch } = await changes.rollbackModel({ change: { from, to, kind: "rollback" }, ...request });
@@ -144,14 +155,27 @@ export class ModelLife {
 
   async #activate(champion: ModelRef): Promise<void> {
     const { live, files, log } = this.#options;
-    await files.holds(champion.sha256);
-    const reason = await live.activate(files.folderOf(champion.sha256));
+    const lacks = await files.bring(champion.sha256);
+    if (lacks !== null) this.#seekLater();
+    const reason = lacks ?? (await live.activate(files.folderOf(champion.sha256)));
+    const before = this.#alarms.active;
     this.#alarms.active =
       reason === null
         ? null
         : `MODEL_MISSING: the promoted model ${short(champion)} cannot answer here (${reason.code}: ${reason.text}); ${live.status().sha256?.slice(0, 12) ?? "no model"} does`;
     if (reason === null) log.info({ sha256: champion.sha256 }, "the promoted model forecasts");
-    else log.warn({ ...reason }, "the promoted model cannot answer");
+    else if (this.#alarms.active !== before) log.warn({ ...reason }, "the promoted model cannot answer");
+  }
+
+  #seekLater(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#seeking);
+    this.#seeking = setTimeout(() => {
+      this.#exclusively(async () => {
+        const { champion } = this.state;
+        if (champion !== null && this.#alarms.active !== null && !this.#stopped) await this.#activate(champion);
+      }).catch((error: Error) => this.#options.log.warn({ err: error }, "the promoted model could not be looked for"));
+    }, this.#options.seekMs ?? SEEK_MS).unref();
   }
 
   /** The model in use, kept here so that a return finds it; null when none answers. */
@@ -161,7 +185,9 @@ export class ModelLife {
     const kept = await this.#keep(modelDir);
     if (kept.sha256 !== sha256)
       throw new BallastError("MODEL_REFUSED", `${modelDir} is not the model any more that was read from there`);
-    return this.state.champion ?? { sha256, kind, folder: modelDir };
+    const { champion } = this.state;
+    // Where the promoted one is missing another answers: what is recorded is the one that does.
+    return champion?.sha256 === sha256 ? champion : { sha256, kind, folder: modelDir };
   }
 
   /** Copies of models that nothing can come back to are dropped; one that waits for its approval is the candidate. */

@@ -73,6 +73,8 @@ export class OpenModels {
 
   async stop(): Promise<void> {
     await this.#watch?.stop();
+    await this.demand.life.stop();
+    await this.risk?.life.stop();
     await this.risks?.stop();
     this.forecaster.close();
   }

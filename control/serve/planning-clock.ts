@@ -1,4 +1,5 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { BallastConfig } from "../config/config.ts";
 
 /** What the planning clock shows at a wall time. */
@@ -18,6 +19,8 @@ export async function settleAnchor(config: BallastConfig, given: number | null):
     if (Number.isFinite(kept) && kept > 0) return kept;
   }
   const anchorMs = given ?? Date.now();
+  // With a store elsewhere this may be the first file that the server writes here.
+  await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${anchorMs}\n`);
   return anchorMs;
 }

@@ -35,33 +35,63 @@ test("a model of several pieces comes out of the store as it was put there by an
     ["c", 0],
   ] as const) {
     await here.put(sha(digit), files(bytes, 7));
-    assert.deepEqual(await there.fetch(sha(digit)), files(bytes, 7));
+    assert.deepEqual((await there.fetch(sha(digit))).files, files(bytes, 7));
   }
-  assert.equal(await new SharedModels({ store: other, term, part: "risk", log }).fetch(sha("a")), null);
-  assert.equal(await there.fetch(sha("d")), null);
+  const unknown = { files: null, why: "no server has put it into the store" };
+  assert.deepEqual(await new SharedModels({ store: other, term, part: "risk", log }).fetch(sha("a")), unknown);
+  assert.deepEqual(await there.fetch(sha("d")), unknown);
   assert.deepEqual(warnings, []);
 });
 
-test("a piece that is not the one that was put is no model, and is told", async () => {
-  const piece = `model/demand/${sha("a")}/forecast.onnx/1`;
-  const { text } = (await store.kept(piece))!;
-  await store.keep(piece, text.replace(/^..../, "AAAB"), { term });
-  assert.equal(await there.fetch(sha("a")), null);
-  assert.deepEqual(warnings.splice(0), ["a model could not be fetched from the store"]);
+const piece = `model/demand/${sha("a")}/forecast.onnx/1`;
+for (const [what, spoil, why] of [
+  ["another", (text: string) => text.replace(/^..../, "AAAB"), /^STORE_CORRUPT: forecast\.onnx in the store is not/],
+  ["missing", () => "", /^STORE_CORRUPT: piece 2 of 3 of forecast\.onnx is not there/],
+] as const)
+  test(`a model with a piece that is ${what} is none, why is told, and who has the model puts it there again`, async () => {
+    await store.keep(piece, spoil((await store.kept(piece))!.text), { term });
+    const fetched = await there.fetch(sha("a"));
+    assert.ok(fetched.files === null);
+    assert.match(fetched.why, why);
+    await here.put(sha("a"), files(1_000_000, 7));
+    assert.deepEqual((await there.fetch(sha("a"))).files, files(1_000_000, 7));
+    assert.deepEqual(warnings.splice(0), [
+      "a model could not be fetched from the store",
+      "a model in the store is damaged; it is put there again",
+    ]);
+  });
+
+test("a list of models that cannot be read is told, and begun anew by who has a model", async () => {
+  await store.keep("models/demand", '{"layout":1,"models":[{"sha256":"x"}]}', { term });
+  const fetched = await there.fetch(sha("b"));
+  assert.ok(fetched.files === null);
+  assert.match(fetched.why, /^STORE_CORRUPT: the list of models in the store cannot be read/);
+  for (const [digit, bytes] of [
+    ["a", 1_000_000],
+    ["b", 393_216],
+  ] as const) {
+    await here.put(sha(digit), files(bytes, 7));
+    assert.deepEqual((await there.fetch(sha(digit))).files, files(bytes, 7));
+  }
+  assert.deepEqual(warnings.splice(0), [
+    "a model could not be fetched from the store",
+    "the list of models in the store is damaged; it is begun anew",
+  ]);
 });
 
 test("what is needed no more leaves the store, and a model that is too large never enters it", async () => {
   await here.prune(new Set([sha("b")]));
-  assert.deepEqual([(await there.fetch(sha("a"))) === null, (await there.fetch(sha("b"))) !== null], [true, true]);
+  const [dropped, kept] = [await there.fetch(sha("a")), await there.fetch(sha("b"))];
+  assert.deepEqual([dropped.files === null, kept.files !== null], [true, true]);
   assert.equal((await store.kept(`model/demand/${sha("a")}/forecast.onnx/0`))?.text, "");
   await here.put(sha("e"), files(MAX_SHARED_MODEL_BYTES, 3));
-  assert.equal(await there.fetch(sha("e")), null);
+  assert.equal((await there.fetch(sha("e"))).files, null);
   assert.deepEqual(warnings.splice(0), ["the model is too large to be shared with other servers"]);
 });
 
 test("a server that lost its lease shares nothing, and goes on", async () => {
   const old = new SharedModels({ store, term: term - 1, part: "demand", log });
   await old.put(sha("f"), files(10, 5));
-  assert.equal(await there.fetch(sha("f")), null);
+  assert.equal((await there.fetch(sha("f"))).files, null);
   assert.deepEqual(warnings.splice(0), ["a model could not be shared with other servers"]);
 });

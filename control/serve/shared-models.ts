@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { BallastError } from "../../common/errors.ts";
 import type { CheckpointStore } from "../checkpoint/store.ts";
 
 export interface SharedModelsOptions {
@@ -43,6 +45,11 @@ const indexSchema = z.object({
     .max(MAX_SHARED_MODELS),
 });
 type Index = z.infer<typeof indexSchema>;
+type SharedModel = Index["models"][number];
+const EMPTY: Index = { layout: 1, models: [] };
+
+/** The files of a model, or why the store does not have them whole: one sentence, after the code where there is one. */
+export type Fetched = { files: SharedFile[] } | { files: null; why: string };
 
 /**
  * Models that were put in shadow or promoted, beside the checkpoints in the store, so that a server that takes over on another machine
@@ -56,7 +63,7 @@ export class SharedModels {
     this.#options = options;
   }
 
-  /** Puts a model beside the checkpoints, once. */
+  /** Puts a model beside the checkpoints: once, and again where what lies there is not what was put. */
   async put(sha256: string, files: readonly SharedFile[]): Promise<void> {
     const { log } = this.#options;
     const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0);
@@ -68,40 +75,33 @@ export class SharedModels {
       return;
     }
     await this.#attempt("shared with other servers", sha256, async () => {
-      const index = await this.#index();
-      if (index.models.some((one) => one.sha256 === sha256)) return;
+      const index = await this.#index(true);
+      const one = {
+        sha256,
+        files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
+      };
+      const stands = index.models.find((model) => model.sha256 === sha256);
+      if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one))) return;
       for (const file of files)
         for (let i = 0; i < pieces(file.bytes.length); i++) {
           const piece = file.bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
           await this.#keep(this.#pieceName(sha256, file.name, i), Buffer.from(piece).toString("base64"));
         }
-      const one = {
-        sha256,
-        files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
-      };
-      await this.#write({ ...index, models: [...index.models, one].slice(-MAX_SHARED_MODELS) });
+      const others = index.models.filter((model) => model.sha256 !== sha256);
+      await this.#write({ ...index, models: [...others, one].slice(-MAX_SHARED_MODELS) });
     });
   }
 
-  /** The files of a model as they were put; null when they are not whole in the store. */
-  async fetch(sha256: string): Promise<SharedFile[] | null> {
-    const found = await this.#attempt("fetched from the store", sha256, async () => {
+  /** The files of a model as they were put. Never throws: a store that fails is a reason. */
+  async fetch(sha256: string): Promise<Fetched> {
+    try {
       const one = (await this.#index()).models.find((model) => model.sha256 === sha256);
-      if (one === undefined) return null;
-      const files: SharedFile[] = [];
-      for (const { name, bytes, sha256: hash } of one.files) {
-        const parts: Buffer[] = [];
-        for (let i = 0; i < pieces(bytes); i++) {
-          const text = (await this.#options.store.kept(this.#pieceName(sha256, name, i)))?.text ?? "";
-          parts.push(Buffer.from(text, "base64"));
-        }
-        const whole = new Uint8Array(Buffer.concat(parts));
-        if (hashOf(whole) !== hash) throw new Error(`${name} in the store is not the file that was put there`);
-        files.push({ name, bytes: whole });
-      }
-      return files;
-    });
-    return found ?? null;
+      if (one === undefined) return { files: null, why: "no server has put it into the store" };
+      return { files: await this.#read(one) };
+    } catch (thrown) {
+      this.#options.log.warn({ sha256, err: thrown }, "a model could not be fetched from the store");
+      return { files: null, why: BallastError.from(thrown, "STORE_CORRUPT").message };
+    }
   }
 
   /** Empties the pieces of every model but these: a store has no way to take a keepsake back. */
@@ -118,10 +118,54 @@ export class SharedModels {
     });
   }
 
-  async #index(): Promise<Index> {
-    const kept = await this.#options.store.kept(this.#indexName());
-    if (kept === null) return { layout: 1, models: [] };
-    return indexSchema.parse(JSON.parse(kept.text));
+  /** STORE_CORRUPT for a piece that is not there, or is not the one that was put. */
+  async #read({ sha256, files: parts }: SharedModel): Promise<SharedFile[]> {
+    const files: SharedFile[] = [];
+    for (const { name, bytes, sha256: hash } of parts) {
+      const read: Buffer[] = [];
+      for (let i = 0; i < pieces(bytes); i++) {
+        const text = (await this.#options.store.kept(this.#pieceName(sha256, name, i)))?.text ?? "";
+        if (text === "")
+          throw new BallastError("STORE_CORRUPT", `piece ${i + 1} of ${pieces(bytes)} of ${name} is not there`);
+        read.push(Buffer.from(text, "base64"));
+      }
+      const whole = new Uint8Array(Buffer.concat(read));
+      if (hashOf(whole) !== hash)
+        throw new BallastError("STORE_CORRUPT", `${name} in the store is not the file that was put there`);
+      files.push({ name, bytes: whole });
+    }
+    return files;
+  }
+
+  async #isWhole(one: SharedModel): Promise<boolean> {
+    try {
+      await this.#read(one);
+      return true;
+    } catch (thrown) {
+      if (!isCorrupt(thrown)) throw thrown;
+      this.#options.log.warn(
+        { sha256: one.sha256, err: thrown },
+        "a model in the store is damaged; it is put there again",
+      );
+      return false;
+    }
+  }
+
+  /** `anew`: an index that cannot be read names nothing, so that the models of this server come back into it. */
+  async #index(anew = false): Promise<Index> {
+    try {
+      const kept = await this.#options.store.kept(this.#indexName());
+      if (kept === null) return EMPTY;
+      const parsed = indexSchema.safeParse(parseJson(kept.text));
+      if (parsed.success) return parsed.data;
+      const [issue] = parsed.error.issues;
+      const where = `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`;
+      throw new BallastError("STORE_CORRUPT", `the list of models in the store cannot be read: ${where}`);
+    } catch (thrown) {
+      if (!anew || !isCorrupt(thrown)) throw thrown;
+      this.#options.log.warn({ err: thrown }, "the list of models in the store is damaged; it is begun anew");
+      return EMPTY;
+    }
   }
 
   #write(index: Index): Promise<void> {
@@ -140,13 +184,24 @@ export class SharedModels {
     return `model/${this.#options.part}/${sha256}/${file}/${piece}`;
   }
 
-  async #attempt<T>(what: string, sha256: string, work: () => Promise<T>): Promise<T | undefined> {
+  async #attempt(what: string, sha256: string, work: () => Promise<void>): Promise<void> {
     try {
-      return await work();
+      await work();
     } catch (thrown) {
       this.#options.log.warn({ sha256, err: thrown }, `a model could not be ${what}`);
-      return undefined;
     }
+  }
+}
+
+function isCorrupt(thrown: unknown): boolean {
+  return thrown instanceof BallastError && thrown.code === "STORE_CORRUPT";
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 

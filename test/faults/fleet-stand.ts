@@ -11,7 +11,7 @@ import { loadConfig } from "../../control/config/load-config.ts";
 import { testAuthority } from "../../control/xds/test-certificates.ts";
 import type { ControlTls } from "../../envoy/render/clusters.ts";
 import { NatsCluster } from "../../scripts/lib/nats-cluster.ts";
-import { connectionManager, type RunningEnvoy, startEnvoy } from "../e2e/fixture/envoy.ts";
+import { type RunningEnvoy, startEnvoy, trustLoopback } from "../e2e/fixture/envoy.ts";
 import { freePorts } from "../e2e/fixture/ports.ts";
 import type { Requirements } from "../e2e/fixture/requirements.ts";
 import { Rig } from "../e2e/fixture/rig.ts";
@@ -195,11 +195,7 @@ export class FleetStand {
       ...(port === undefined ? {} : { port }),
       concurrency: 2,
       debugHeader: DEBUG_HEADER,
-      edit: (listener) => {
-        const manager = connectionManager(listener);
-        manager.use_remote_address = true;
-        manager.internal_address_config = { cidr_ranges: [{ address_prefix: "127.0.0.0", prefix_len: 8 }] };
-      },
+      edit: trustLoopback,
     });
   }
 
