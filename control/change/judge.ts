@@ -1,5 +1,6 @@
 import type { ChangeType, CheckpointRecord, ModelChange, Verdict } from "../checkpoint/record.ts";
 import { feasibleBounds } from "../plan/bounds.ts";
+import { mustLeave } from "../plan/must-leave.ts";
 import { type PlannedService, type PlannedTarget, PPM, type ServicePolicy } from "../plan/plan.ts";
 
 /** Bounds of a standard change: inside them a change is approved by rule, outside a person must. */
@@ -192,15 +193,4 @@ export function changes(after: PlannedService, before: PlannedService): boolean 
       .sort()
       .join();
   return after.mode !== before.mode || largestStep(after, before) > 0 || draining(after) !== draining(before);
-}
-
-/**
- * True when a target loses its share because something outside takes it out of service: an approved window, an incident, its
- * health. Such a loss protects traffic; to forbid it would keep requests on what is going down.
- */
-export function mustLeave(target: PlannedTarget): boolean {
-  const outside = target.causes.some(
-    ({ kind, effectPpm }) => effectPpm < 0 && (kind === "window" || kind === "incident" || kind === "health"),
-  );
-  return target.draining || outside;
 }

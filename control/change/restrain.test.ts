@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { mustLeave } from "../plan/must-leave.ts";
 import type { PlannedService, PlannedTarget } from "../plan/plan.ts";
 import { planned, target } from "./change.fixture.ts";
-import { largestStep, mustLeave } from "./judge.ts";
+import { largestStep } from "./judge.ts";
 import { type Restraint, restrain } from "./restrain.ts";
 
 const FREEZE: Restraint = { kind: "freeze", ref: "policy:year-end", text: "frozen by year-end" };

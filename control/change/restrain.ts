@@ -1,5 +1,6 @@
+import { mustLeave } from "../plan/must-leave.ts";
 import type { Cause, PlannedService, PlannedTarget } from "../plan/plan.ts";
-import { changes, largestStep, mustLeave } from "./judge.ts";
+import { changes, largestStep } from "./judge.ts";
 
 /** Why a service is not free to move, as status shows it. */
 export interface Restraint {

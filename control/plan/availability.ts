@@ -61,7 +61,10 @@ export interface StateInput {
   policy: Pick<ServicePolicy, "leadTimeMs" | "returnAfterMs">;
   health: Health;
   memory: TargetMemory | undefined;
-  /** The last plan left the target without any share although its base has one. Stands in for lost memory. */
+  /**
+   * The last plan left the target without any share, although its base has one, for a window, an incident or its health. Stands
+   * in for lost memory. What a person or the load has set to zero was never out: to say so after a take-over would be wrong.
+   */
   wasEmptied: boolean;
   /** It carries traffic now; such a target has nothing to wait for. */
   carries: boolean;

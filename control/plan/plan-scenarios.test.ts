@@ -423,7 +423,30 @@ test("a restart with the last plan from the store goes on where it was, in the d
   }
 });
 
-test("after a restart a target without traffic must prove its health anew", () => {
+test("after a take-over a target that a person has set to zero is not said to be out of service, with and without telemetry", () => {
+  for (const blind of [false, true]) {
+    const runner = new Runner({ ...payments({ b: [] }), blind: () => blind });
+    runner.step(at("06:05"));
+    const { plan, steppedAtMs } = runner.last!.get("payments")!;
+    const empty = {
+      weightPpm: 0,
+      stickyPpm: 0,
+      causes: [{ kind: "operator", ref: "alice", effectPpm: -400_000, text: "" }],
+    };
+    const whole = { weightPpm: 1_000_000, stickyPpm: 1_000_000 };
+    const targets = plan.targets.map((one) => ({ ...one, ...(one.name === B ? empty : whole) })) as PlannedTarget[];
+    runner.last = new Map([["payments", { plan: { ...plan, targets }, steppedAtMs }]]);
+    runner.restart();
+    const next = runner.step(at("06:10"));
+    assert.deepEqual(
+      next.targets.map(({ draining }) => draining),
+      [false, false],
+    );
+    assert.doesNotMatch(JSON.stringify(target(next, B).causes), /"health"/);
+  }
+});
+
+test("after a restart a target that was taken out of service must prove its health anew", () => {
   const runner = new Runner(payments(), 5 * MIN);
   runner.run(at("06:05"), at("11:35"), 5 * MIN);
   runner.restart();

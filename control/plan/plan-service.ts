@@ -9,6 +9,7 @@ import { explain } from "./explain.ts";
 import { type GoalContext, goalShares, goalStages } from "./goal.ts";
 import { planLeaving } from "./leaving.ts";
 import { type Live, liveHealth } from "./live.ts";
+import { mustLeave } from "./must-leave.ts";
 import { type PlannedService, PPM, type ServicePolicy, type TargetMemory } from "./plan.ts";
 import { riskTimes, targetRisk } from "./risk.ts";
 import { distance, equal, restrict, type Shares, sum, toShares } from "./shares.ts";
@@ -44,7 +45,7 @@ export function planService(input: ServiceInput): { plan: PlannedService; memory
       policy,
       health: liveHealth(live, target.name),
       memory: memory.get(target.name),
-      wasEmptied: before !== undefined && before.weightPpm === 0 && base[i]! > 0,
+      wasEmptied: before !== undefined && before.weightPpm === 0 && base[i]! > 0 && mustLeave(before),
       carries: order[i]! > 0 || sticky[i]! > 0,
     });
   });

@@ -71,7 +71,7 @@ export interface PlannedService {
 
 /**
  * What the planner must remember between calls and cannot see in its inputs. Plain JSON; the caller hands it back unread.
- * Without it (a restart) a target that the last plan left without traffic must prove its health anew.
+ * Without it (a restart, a take-over) a target that the last plan took out of service must prove its health anew.
  */
 export interface PlanMemory {
   /** By service, then by target. Holds exactly the services and targets of the last call. */

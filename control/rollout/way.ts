@@ -1,5 +1,5 @@
-import { mustLeave } from "../change/judge.ts";
 import type { StepShares, Unit, UnitService } from "../checkpoint/unit.ts";
+import { mustLeave } from "../plan/must-leave.ts";
 import { type Cause, type PlannedService, PPM } from "../plan/plan.ts";
 import { stepToward } from "../plan/steps.ts";
 

@@ -244,6 +244,9 @@ describe("a server with another disk, on one NATS server, takes over", { skip, t
     await load.reaches(await move(b));
     const own = [...(await check()).values()].filter((record) => record.term === newest);
     assert.ok(own.length >= 2 && own.every(({ model }) => model === sha256));
+    // A person set it to zero: that its server died does not put it out of service.
+    const emptied = own.flatMap(({ services }) => services.find(({ name }) => name === SERVICE)!.targets);
+    assert.ok(emptied.every(({ draining }) => !draining));
   });
 
   test("a piece of the model that is damaged in NATS: the one that takes over names it, and falls back without it", async () => {
