@@ -78,7 +78,12 @@ export async function scoreSuite(tasks: readonly SuiteTask[], models: string): P
   for (const task of tasks) {
     const model = await SeriesModel.open(modelFolder(models, task)).catch(() => null);
     try {
-      const { rows, answered, shares } = await holdContest(task.values, { ...task, levels: GIFT_EVAL_LEVELS, model });
+      const { rows, answered, shares } = await holdContest(task.values, {
+        ...task,
+        levels: GIFT_EVAL_LEVELS,
+        model,
+        learns: false,
+      });
       const scores = new Map(rows.map(({ name, mase, wql }) => [name, { mase, wql }]));
       scores.set(ANSWER, scores.get(answered)!);
       // Without a model the anchor is what a series forecast says.

@@ -18,7 +18,7 @@ const HELP = `usage: ballast backtest --csv FILE --time COL --value COL --season
 
 Forecasts the last W windows of H steps of a regular series, each from what came before it, and scores the forecasts as
 GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQL over the levels 0.1 to 0.9.
---csv FILE      a CSV file with a header; --time and --value name two of its columns
+--csv FILE      a CSV file; --time and --value name two columns of its header, or say their numbers
 --season N      steps after which the series tends to repeat (1: none); --horizon H, --windows W
 --train         train the series model on what lies before the first window, and score it beside the baselines
 --model DIR     score a model trained before instead (same season and horizon)
@@ -29,8 +29,8 @@ GIFT-Eval does: MASE scaled by the seasonal difference of each window's past, wQ
 --seed N        the same seed, data and code give the same model (default 1)
 --json          only the RESULT line
 under 0.9 and over 0.9 are what came above a plan for the level 0.9, and what that plan held in vain, as shares of all that came.
-What answers is a mixture of the forecasts in the table: shares are fixed on windows before the first one, the model's on a span that it had
-not seen. The line \`mixture of\` says them.`;
+What answers is a mixture of the forecasts in the table: the shares at each window come from windows before it, the model's from a span that it
+had not seen. The line \`mixture of\` says their mean.`;
 
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 /** Numbers below this are no times since 1970 but numbers of rows, or years. */

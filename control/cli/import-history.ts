@@ -18,6 +18,7 @@ prometheus      --url URL --query PROMQL --since TIME --until TIME [--label NAME
                 The query gives requests per second, one series per service: sum by (service) (rate(requests_total[$step])).
                 $step becomes the step; --label (default service) is the label that names the service. The environment variable
                 ${AUTHORIZATION} is sent as the Authorization header.
+                Or --file FILE… [--label NAME]: answers to such queries that were saved.
 access-log      --file FILE… --by route|authority [--service NAME…] [--time-field KEY] [--service-field KEY]
                 JSON lines or Envoy's default text format (which has no route: --by authority), also .gz. Name the services when
                 counting by authority: clients choose it.
@@ -42,7 +43,7 @@ export const run: Command = async (args, io) => {
       help: { type: "boolean", default: false },
       url: text,
       query: text,
-      label: { type: "string", default: "service" },
+      label: text,
       since: text,
       until: text,
       file: many,
@@ -72,12 +73,15 @@ export const run: Command = async (args, io) => {
   async function load(): Promise<ImportedHistory> {
     switch (values.from) {
       case "prometheus": {
-        const { loadPrometheus } = await import("../ingest/history/prometheus.ts");
+        const { loadPrometheus, readPrometheusAnswers } = await import("../ingest/history/prometheus.ts");
+        const { label = "service" } = values;
+        if (values.file !== undefined)
+          return readPrometheusAnswers(values.file, { stepMs, ...(values.label === undefined ? {} : { label }) });
         const authorization = process.env[AUTHORIZATION];
         return loadPrometheus({
           url: needed(values.url, "--url"),
           query: needed(values.query, "--query"),
-          label: values.label,
+          label,
           stepMs,
           fromMs: timeOf(values.since, "--since"),
           toMs: timeOf(values.until, "--until"),

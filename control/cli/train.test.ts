@@ -34,10 +34,12 @@ describe("ballast train", () => {
     await refused(["--holidays", signals], /COVARIATE_INVALID: .*signals\.csv:1: no column date/);
     await refused(["--access-log", `api=${load}`], /COVARIATE_INVALID: .*3 of 3 lines are no request/);
     await refused([join(scratch, "absent.parquet")], /HISTORY_INVALID/);
+    await refused([scratch], /HISTORY_INVALID: .*: is no file/);
+    await refused(["--estate", join(scratch, "none")], /ESTATE_UNREADABLE: .*none/);
   });
 
   test("takes several files behind one --history, and refuses a service that two of them have", async () => {
-    await refused([load], /USAGE: .*load\.csv has service api, which an earlier file has too/);
+    await refused([load], /HISTORY_INVALID: .*load\.csv: has service api, which an earlier file has too/);
     const io = { out: () => {}, err: () => {} } as unknown as Parameters<typeof run>[1];
     await assert.rejects(run(["--pipeline", "tfx", load], io), /USAGE: unexpected argument/);
   });

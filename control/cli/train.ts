@@ -24,8 +24,7 @@ import { FEATURE_STEP_MS, HORIZON_STEPS, STEPS_PER_DAY } from "../features/schem
 import { DEFAULT_LEVELS } from "../forecast/forecaster.ts";
 import { readHolidays, readSignals } from "../ingest/covariates/dated-csv.ts";
 import { readRouteVisits } from "../ingest/covariates/route-visits.ts";
-import { readHistoryParquet } from "../ingest/history/parquet.ts";
-import { readLoadHistoryCsv } from "../ingest/load-history-csv.ts";
+import { readHistoryFiles } from "../ingest/history/history-files.ts";
 import type { EstateRecords } from "../ingest/records.ts";
 import { readServiceNow } from "../ingest/servicenow.ts";
 import { readConfiguredHistory } from "../serve/inputs.ts";
@@ -34,8 +33,8 @@ import type { Io } from "./io.ts";
 const HELP = `usage: ballast train [--estate DIR] [--history FILE…] [--out DIR] [--pipeline tfx|trees|demand] [--seed N] [flags]
 
 Trains a demand model on a load history and judges it on the end of the history, which it has not seen.
---history FILE  load histories: CSV \`time,SERVICE,…\`, or .parquet; several files hold several services (default: history.csv of
-                the configuration). \`ballast import-history\` makes one from Prometheus or access logs
+--history FILE  load histories in steps of five minutes: CSV (\`time,SERVICE,…\` or \`time,service,rps\`), .parquet, saved answers of
+                Prometheus, Envoy access logs in JSON; several files hold several services (default: history.csv of the configuration)
 --estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it (tfx, trees)
 --out DIR       where the model, its manifest and its card go (default .ballast/model/series, or .ballast/model/demand)
 --pipeline P    tfx (default): LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without
@@ -73,7 +72,7 @@ export async function run(args: string[], io: Io): Promise<number> {
     throw new BallastError("USAGE", `--pipeline ${values.pipeline}: expected tfx, trees or demand`);
   if (!["day", "week", "auto"].includes(values.season))
     throw new BallastError("USAGE", `--season ${values.season}: expected day, week or auto`);
-  const history = await readHistory(values);
+  const history = await readHistory(values, io);
   const startedMs = performance.now();
   const progress = (text: string): void =>
     io.err(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
@@ -147,7 +146,8 @@ async function readEstate(values: Flags, progress: (text: string) => void): Prom
     const estate = buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() });
     return { records, estate, freezes: freezeWindows(config, records).windows };
   } catch (error) {
-    if (!(error instanceof BallastError)) throw error;
+    // A folder that is none was meant to be one; an export that this configuration does not fit is still a history's.
+    if (!(error instanceof BallastError) || error.code === "ESTATE_UNREADABLE") throw error;
     progress(`without the estate's coupling and changes: ${error.message.split("\n", 1)[0]}`);
     return null;
   }
@@ -294,24 +294,12 @@ function parse(args: string[]): Flags {
   }
 }
 
-async function readHistory(values: Flags): ReturnType<typeof readLoadHistoryCsv> {
+async function readHistory(values: Flags, io: Io): Promise<LoadHistory> {
   const named = values.history ?? (values.estate === undefined ? undefined : [join(values.estate, "load_history.csv")]);
   if (named !== undefined) {
-    const [first, ...rest] = await Promise.all(
-      named.map((file) =>
-        file.endsWith(".parquet")
-          ? readHistoryParquet(file, { stepMs: FEATURE_STEP_MS }).then(({ history }) => history)
-          : readLoadHistoryCsv(file, { stepMs: FEATURE_STEP_MS }),
-      ),
-    );
-    for (const [i, other] of rest.entries())
-      for (const service of other.services) {
-        if (first!.services.includes(service))
-          throw new BallastError("USAGE", `${named[i + 1]} has service ${service}, which an earlier file has too`);
-        const { startMs, values } = other.upTo(service, Number.MAX_SAFE_INTEGER);
-        for (const [step, value] of values.entries()) first!.append(service, startMs + step * FEATURE_STEP_MS, value);
-      }
-    return first!;
+    const { history, notes } = await readHistoryFiles(named, FEATURE_STEP_MS);
+    for (const note of notes) io.err(`note: ${note}`);
+    return history;
   }
   const config = await loadConfig(values.config ?? DEFAULT_CONFIG);
   if (config.history === null)

@@ -198,6 +198,11 @@ describe("a leak", () => {
     assert.equal(findLeak(shape, series, spans), null);
   });
 
+  test("is looked for in a series of any length", () => {
+    const long = { name: "s", values: Float64Array.from({ length: 300_000 }, (_, t) => 50 + 9 * Math.sin(t / 4)) };
+    assert.equal(findLeak(shape, long, splitSpans(shape, long.values.length)!), null);
+  });
+
   test("is found when a future value is a feature", () => {
     const leaking: InputSource = {
       prepare: (values, fitTo, about) => {

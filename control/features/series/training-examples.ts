@@ -189,7 +189,8 @@ export function findLeak(
 }
 
 function scrambled(values: Float64Array, from: number): Float64Array {
-  const size = Math.max(1, ...values.subarray(0, from).map((value) => (Number.isFinite(value) ? Math.abs(value) : 0)));
+  let size = 1;
+  for (let t = 0; t < from; t++) if (Number.isFinite(values[t])) size = Math.max(size, Math.abs(values[t]!));
   return values.map((value, i) => (i < from ? value : size * (3 + Math.sin(i))));
 }
 

@@ -10,6 +10,8 @@ interface Parameters {
 
 /** Rounds of coordinate descent; later ones change the error by less than a part in a thousand. */
 const ROUNDS = 4;
+/** Newest steps that parameters are sought on: more change them by nothing and cost minutes on a million. */
+const MAX_FITTED = 131_072;
 /** Range of φ in FPP3 §8.2: below 0.8 the trend is gone at once, above 0.98 damping cannot be told from none. */
 const PHI_RANGE = [0.8, 0.98] as const;
 
@@ -24,7 +26,7 @@ export const holt: Baseline = {
   least: () => 3,
   fit(past, { season, horizon }) {
     const { adjusted, restore, spread } = seasonallyAdjust(past, season, "multiplicative");
-    const parameters = bestParameters(adjusted);
+    const parameters = bestParameters(adjusted.subarray(Math.max(0, adjusted.length - MAX_FITTED)));
     const levels = new Float64Array(adjusted.length);
     const trends = new Float64Array(adjusted.length);
     smooth(adjusted, parameters, levels, trends);

@@ -59,8 +59,8 @@ function plot(
   const median = quantiles[quantiles.length >> 1]!;
   const other = reference?.[reference.length >> 1];
   const all = [...before, ...actual, ...low, ...high, ...(other ?? [])].filter(Number.isFinite);
-  const least = Math.min(...all);
-  const most = Math.max(...all);
+  const least = all.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const most = all.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const range = most - least || 1;
   const total = before.length + actual.length;
   const x = (step: number) => ((step / Math.max(1, total - 1)) * WIDTH).toFixed(1);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { SeededRandom } from "../../features/seeded-random.ts";
 import { bankQuantiles, leastPast } from "./bank-forecast.ts";
 import { choiceWindows } from "./choose-forecaster.ts";
-import { COMBINATION, holdContest } from "./contest.ts";
+import { COMBINATION, type Contest, holdContest, MIXTURE } from "./contest.ts";
 
 const levels = [0.1, 0.5, 0.9];
 const shape = { season: 24, horizon: 12, levels };
@@ -21,13 +21,32 @@ describe("the shares of the mixture", () => {
     assert.deepEqual(choiceWindows(history, 12, 60, 290), []);
   });
 
-  test("know nothing of the test windows", async () => {
+  test("know nothing of the test windows where they do not learn, and else only of those that are over", async () => {
     const values = of(500, (t) => rhythm(t) + 4 * random.normal());
-    const other = values.map((value, t) => (t < 500 - 48 ? value : 1e6 * (t % 7)));
     const options = { ...shape, windows: 4, model: null };
-    const [one, two] = [await holdContest(values, options), await holdContest(other, options)];
-    assert.deepEqual(one.shares, two.shares);
-    assert.notDeepEqual(one.rows[0]!.mase, two.rows[0]!.mase);
+    const said = ({ rows }: Contest, window: number) => rows.find(({ name }) => name === MIXTURE)!.forecasts[window];
+    for (const over of [0, 1, 2, 3]) {
+      const other = values.map((value, t) => (t < 500 - (4 - over) * 12 ? value : 1e6 * (t % 7)));
+      const [one, two] = [await holdContest(values, options), await holdContest(other, options)];
+      for (let window = 0; window <= over; window++) assert.deepEqual(said(one, window), said(two, window));
+      if (over < 3) assert.notDeepEqual(one.shares, two.shares);
+      const fixed = { ...options, learns: false };
+      const [three, four] = [await holdContest(values, fixed), await holdContest(other, fixed)];
+      assert.deepEqual(three.shares, four.shares);
+      assert.notDeepEqual(three.rows[0]!.mase, four.rows[0]!.mase);
+    }
+  });
+
+  test("follow a jump that came shortly before the test, and a history too short to choose on", async () => {
+    const ratio = async (values: Float64Array, windows: number, learns: boolean) => {
+      const { rows } = await holdContest(values, { ...shape, windows, model: null, learns });
+      const mase = (wanted: string) => rows.find(({ name }) => name === wanted)!.mase;
+      return mase(MIXTURE) / mase("seasonal naive");
+    };
+    const jumped = of(600, (t) => rhythm(t) + (t < 476 ? 0 : -60) + 4 * random.normal());
+    assert.ok((await ratio(jumped, 8, true)) < 0.8 * (await ratio(jumped, 8, false)));
+    const short = of(40 + 24 * 12, (t) => rhythm(t) + 4 * random.normal());
+    assert.ok((await ratio(short, 24, true)) < 0.9 * (await ratio(short, 24, false)));
   });
 });
 

@@ -1,9 +1,10 @@
 import { HELD_OUT_SHARE } from "../../features/series/training-examples.ts";
 import type { ForecastShape } from "../baselines/quantiles.ts";
 import { FallbackError } from "../reasons.ts";
-import { choiceLosses, choiceWindows } from "./choose-forecaster.ts";
+import { choiceWindows } from "./choose-forecaster.ts";
+import { type LossRecord, lossRecord, sharesOf, upTo } from "./loss-record.ts";
 import { COMBINATION, type Member, membersOf, REFERENCE } from "./members.ts";
-import { heldValue, mixed, sharesByLoss } from "./mixture.ts";
+import { heldValue, mixed } from "./mixture.ts";
 import type { SeriesModel } from "./series-model.ts";
 import { lastWindows, scoreForecasts, type Window, type WindowScores } from "./window-backtest.ts";
 
@@ -15,6 +16,8 @@ export const MIXTURE = "mixture";
 const CHOICE_HORIZONS = 24;
 /** With fewer windows to choose on, a member that needs a long past is left out instead. */
 const MIN_WINDOWS = 6;
+/** Windows of the test that must be over before they alone say shares: one or two say little. */
+const MIN_OVER = 3;
 
 export interface ContestOptions {
   season: number;
@@ -24,6 +27,8 @@ export interface ContestOptions {
   levels: readonly number[];
   /** Fitted on nothing behind the start of the first window, the newest HELD_OUT_SHARE of which it did not see. */
   model: SeriesModel | null;
+  /** Whether shares learn from the windows that are over, as a forecaster in use would (default); else they stay what they were before the first. */
+  learns?: boolean;
 }
 
 export interface Contest {
@@ -32,7 +37,7 @@ export interface Contest {
   rows: WindowScores[];
   /** Name of the row that answers: the mixture. */
   answered: string;
-  /** What the mixture consists of; fixed without a look at the windows. */
+  /** What the mixture consists of, mean over the windows; each window's were fixed before it began. */
   shares: Map<string, number>;
   /** Answers of the model that its guard refused. */
   refused: number;
@@ -41,75 +46,117 @@ export interface Contest {
 /** Forecasts per name and window. */
 type Forecasts = Map<string, Float64Array[][]>;
 
-/** Scores all that can answer on the last windows of a series, and the mixture of them that would have been asked. */
+/** Scores all that can answer on the last windows of a series, and the mixture of them that would have been asked at each. */
 export async function holdContest(values: Float64Array, options: ContestOptions): Promise<Contest> {
-  const { season, horizon, windows: count, levels, model } = options;
+  const { season, horizon, windows: count, levels, model, learns = true } = options;
   const firstTest = values.length - count * horizon;
   const shape = { season, horizon, levels };
   const members = membersOf(shape).filter(({ least }) => firstTest >= least);
   const history = values.subarray(0, firstTest);
-  const simple = await sharesOfMembers(members, history, shape);
-  const shares = model === null ? simple : await sharesWithModel(model, members, simple, history, shape);
   const windows = lastWindows(values, horizon, count);
   const forecasts = await forecastAll(members, windows);
+  const before = await recordBefore(members, history, shape);
+  const during = lossRecord(forecasts, windows, shape);
+  const over = (record: LossRecord, i: number): LossRecord => upTo(record, learns ? i : 0);
+  let shares = windows.map((_, i) => sharesOfMembers(before, over(during, i)));
   let refused = 0;
   if (model !== null) {
-    const said = await modelForecasts(model, windows, mixtures(simple, forecasts, windows, shape));
+    const mixture = mixtures(shares, forecasts, windows, shape);
+    const said = await modelForecasts(model, windows, mixture);
     refused = said.refused;
     forecasts.set(MODEL, said.forecasts);
+    const unseen = await recordOfModel(model, members, sharesOfMembers(before, upTo(during, 0)), history, shape);
+    const pair = recordOfPair(forecasts.get(REFERENCE)!, mixture, said.forecasts, windows, shape);
+    shares = shares.map((one, i) => withModel(one, [unseen, over(pair, i)]));
   }
   forecasts.set(MIXTURE, mixtures(shares, forecasts, windows, shape));
   const rows = [...forecasts].map(([name, said]) => scoreForecasts(name, windows, said, shape));
-  return { windows, rows, answered: MIXTURE, shares, refused };
+  return { windows, rows, answered: MIXTURE, shares: meanOf(shares), refused };
 }
 
-/** Shares by the losses on windows at the end of the history; without room for one, seasonal naive alone. */
-async function sharesOfMembers(
+/** What the members got wrong on windows at the end of the history; those that it is too short for are not in it. */
+async function recordBefore(
   members: readonly Member[],
   history: Float64Array,
   shape: ForecastShape,
-): Promise<Map<string, number>> {
+): Promise<LossRecord> {
   const { season, horizon } = shape;
   let able = members;
-  let windows: Window[] = [];
   for (;;) {
     const least = Math.max(...able.map((one) => one.least));
-    windows = choiceWindows(history, horizon, CHOICE_HORIZONS * horizon, least);
-    if (windows.length >= MIN_WINDOWS || least <= season + 1) break;
+    const windows = choiceWindows(history, horizon, CHOICE_HORIZONS * horizon, least);
+    if (windows.length >= MIN_WINDOWS || least <= season + 1)
+      return lossRecord(await forecastAll(able, windows), windows, shape);
     able = able.filter((one) => one.least < least);
   }
-  if (windows.length === 0) return new Map([[REFERENCE, 1]]);
-  return sharesByLoss(choiceLosses(await forecastAll(able, windows), windows, REFERENCE, shape), COMBINATION);
 }
 
-/** The model's share against the mixture's, by the span that the model was neither fitted nor calibrated on. */
-async function sharesWithModel(
+/** Shares of the members when some windows of the test are over; without anything to go by, seasonal naive alone. */
+function sharesOfMembers(before: LossRecord, over: LossRecord): Map<string, number> {
+  const names = { reference: REFERENCE, preferred: COMBINATION };
+  const windows = over.observed.length;
+  // Where the history was too short for some, all can be held against each other only on the windows that are over.
+  if (windows >= MIN_WINDOWS && before.singles.size < over.singles.size)
+    return sharesOf([over], [...over.singles.keys()], names);
+  const shares =
+    before.observed.length > 0 || windows >= MIN_OVER
+      ? sharesOf([before, over], [...before.singles.keys()], names)
+      : new Map<string, number>();
+  return shares.size > 0 ? shares : new Map([[REFERENCE, 1]]);
+}
+
+/** The model and the mixture of the others on the span that the model was neither fitted nor calibrated on. */
+async function recordOfModel(
   model: SeriesModel,
   members: readonly Member[],
-  shares: Map<string, number>,
+  shares: ReadonlyMap<string, number>,
   history: Float64Array,
   shape: ForecastShape,
-): Promise<Map<string, number>> {
+): Promise<LossRecord> {
   const unseen = Math.round(HELD_OUT_SHARE * history.length);
   const asked = members.filter(({ name }) => shares.has(name) || name === REFERENCE);
   const least = Math.max(model.minPastSteps, ...asked.map((one) => one.least));
   const windows = choiceWindows(history, shape.horizon, unseen, least);
-  if (windows.length === 0) return shares;
   const forecasts = await forecastAll(asked, windows);
-  const mixture = mixtures(shares, forecasts, windows, shape);
+  const mixture = mixtures(
+    windows.map(() => shares),
+    forecasts,
+    windows,
+    shape,
+  );
   const { forecasts: said } = await modelForecasts(model, windows, mixture);
-  const pair: Forecasts = new Map([
-    [REFERENCE, forecasts.get(REFERENCE)!],
+  return recordOfPair(forecasts.get(REFERENCE)!, mixture, said, windows, shape);
+}
+
+function recordOfPair(
+  reference: Float64Array[][],
+  mixture: Float64Array[][],
+  model: Float64Array[][],
+  windows: readonly Window[],
+  shape: ForecastShape,
+): LossRecord {
+  const forecasts: Forecasts = new Map([
+    [REFERENCE, reference],
     [MIXTURE, mixture],
-    [MODEL, said],
+    [MODEL, model],
   ]);
-  const losses = choiceLosses(pair, windows, REFERENCE, shape);
-  losses.delete(REFERENCE);
-  const both = sharesByLoss(losses, MIXTURE);
-  const rest = both.get(MIXTURE) ?? 0;
+  return lossRecord(forecasts, windows, shape);
+}
+
+/** The model's share against the mixture's, by what both got wrong; none where nothing tells. */
+function withModel(shares: ReadonlyMap<string, number>, records: readonly LossRecord[]): Map<string, number> {
+  const both = sharesOf(records, [MIXTURE, MODEL], { reference: REFERENCE, preferred: MIXTURE });
+  const rest = both.size === 0 ? 1 : (both.get(MIXTURE) ?? 0);
   const out = new Map([...shares].map(([name, share]) => [name, share * rest]));
   if (rest < 1) out.set(MODEL, 1 - rest);
   return out;
+}
+
+function meanOf(shares: readonly ReadonlyMap<string, number>[]): Map<string, number> {
+  const mean = new Map<string, number>();
+  for (const one of shares)
+    for (const [name, share] of one) mean.set(name, (mean.get(name) ?? 0) + share / shares.length);
+  return mean;
 }
 
 async function forecastAll(members: readonly Member[], windows: readonly Window[]): Promise<Forecasts> {
@@ -138,8 +185,9 @@ async function modelForecasts(model: SeriesModel, windows: readonly Window[], ot
   return { forecasts, refused };
 }
 
+/** @param shares per window */
 function mixtures(
-  shares: ReadonlyMap<string, number>,
+  shares: readonly ReadonlyMap<string, number>[],
   forecasts: Forecasts,
   windows: readonly Window[],
   { season, horizon, levels }: ForecastShape,
@@ -147,7 +195,7 @@ function mixtures(
   return windows.map(({ past }, i) => {
     const held = heldValue(past, Math.max(season, 2 * horizon));
     if (held !== null) return levels.map(() => new Float64Array(horizon).fill(held));
-    const parts = [...shares].map(([name, share]) => ({ share, quantiles: forecasts.get(name)![i]! }));
+    const parts = [...shares[i]!].map(([name, share]) => ({ share, quantiles: forecasts.get(name)![i]! }));
     const said = mixed(parts);
     // A series that never fell below nought is a rate or a duration: it will not.
     if (past.every((value) => value >= 0))

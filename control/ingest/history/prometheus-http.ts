@@ -71,7 +71,7 @@ async function once(
     const why = name === "TimeoutError" ? `no answer within ${timeoutMs} ms` : (cause?.message ?? message);
     throw new BallastError("HISTORY_SOURCE_UNREACHABLE", why, { position: { file: url }, cause: error });
   }
-  return judge(url, status, text);
+  return readAnswer(url, status, text);
 }
 
 async function boundedText(response: Response, maxBytes: number, url: string): Promise<string> {
@@ -87,7 +87,7 @@ async function boundedText(response: Response, maxBytes: number, url: string): P
 }
 
 /** Prometheus says {"status":"error","errorType","error"} with 400, 422 or 503; whatever stands before it says what it likes. */
-function judge(url: string, status: number, text: string): { series: MatrixSeries[]; warnings: string[] } {
+export function readAnswer(url: string, status: number, text: string): { series: MatrixSeries[]; warnings: string[] } {
   let body: {
     status?: unknown;
     error?: unknown;

@@ -1,6 +1,7 @@
+import { readFile, stat } from "node:fs/promises";
 import { BallastError } from "../../../common/errors.ts";
 import { type HistoryBounds, HistoryBuilder, type ImportedHistory, invalid, tooLarge } from "./imported-history.ts";
-import { type MatrixSeries, type PrometheusServer, postRange } from "./prometheus-http.ts";
+import { type MatrixSeries, type PrometheusServer, postRange, readAnswer } from "./prometheus-http.ts";
 
 export interface PrometheusOptions extends HistoryBounds, PrometheusServer {
   /**
@@ -59,6 +60,55 @@ export async function loadPrometheus(options: PrometheusOptions): Promise<Import
   return builder.close({ source, notes: [...notes] }, "no sample", { range });
 }
 
+export interface PrometheusAnswerOptions extends HistoryBounds {
+  stepMs: number;
+  /** Default `service`, or the only label where each series has one. */
+  label?: string;
+  /** Default 128 MiB. */
+  maxFileBytes?: number;
+}
+
+/**
+ * Reads answers to range queries that were saved (`{"status":"success","data":{"resultType":"matrix",…}}`), asked with a step of `stepMs`; the
+ * sample at s + step is the value of the step [s, s + step), as in `loadPrometheus`. Throws the same errors.
+ */
+export async function readPrometheusAnswers(
+  files: readonly string[],
+  { stepMs, label, maxFileBytes = 128 * 2 ** 20, ...bounds }: PrometheusAnswerOptions,
+): Promise<ImportedHistory> {
+  const builder = new HistoryBuilder(stepMs, bounds);
+  const notes = new Set<string>();
+  for (const file of files) {
+    const { size } = await stat(file).catch((cause: Error) => Promise.reject(invalid({ file }, cause.message, cause)));
+    if (size > maxFileBytes) throw tooLarge({ file }, `${size} bytes; at most ${maxFileBytes} are read`);
+    const { series, warnings } = readAnswer(file, 200, await readFile(file, "utf8"));
+    for (const warning of warnings) if (notes.size < MAX_NOTES) notes.add(warning);
+    const own = label ?? onlyLabel(series) ?? "service";
+    const named = new Set<string>();
+    for (const one of series) {
+      const service = serviceOf(one, own, file);
+      if (named.has(service))
+        throw invalid({ file }, `two series have ${own}="${service}"; sum by (${own}) in the query`);
+      named.add(service);
+      note(builder, service, one, null, stepMs, file);
+    }
+  }
+  return builder.close({ source: files.join(", "), notes: [...notes] }, "no sample");
+}
+
+/** The label that all series have as their only one, beside the metric's name. */
+function onlyLabel(series: readonly MatrixSeries[]): string | null {
+  const labels = new Set(
+    series.map(({ metric }) =>
+      Object.keys(metric)
+        .filter((key) => key !== "__name__")
+        .join(),
+    ),
+  );
+  const [label = ""] = labels;
+  return labels.size === 1 && label !== "" && !label.includes(",") ? label : null;
+}
+
 /** Times at which one query is evaluated: `firstMs`, `firstMs + step` … `lastMs`. */
 export interface RangePage {
   firstMs: number;
@@ -80,13 +130,18 @@ function note(
   builder: HistoryBuilder,
   service: string,
   series: MatrixSeries,
-  page: RangePage,
+  page: RangePage | null,
   stepMs: number,
   source: string,
 ): void {
   for (const [at, text] of series.values) {
     const ms = Math.round(at * 1000);
-    if (ms < page.firstMs || ms > page.lastMs || ms % stepMs !== 0)
+    if (page === null && ms % stepMs !== 0)
+      throw invalid(
+        { file: source },
+        `a sample of ${service} at ${at}; expected multiples of ${stepMs / 1000} s: query with that start and step`,
+      );
+    if (page !== null && (ms < page.firstMs || ms > page.lastMs || ms % stepMs !== 0))
       throw invalid({ file: source }, `a sample of ${service} at ${at}, which was not asked for`);
     const startMs = ms - stepMs;
     const rps = Number(text);
