@@ -7,12 +7,12 @@ import { after, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { LoadHistory } from "../features/load-history.ts";
-import { FEATURE_STEP_MS, STEPS_PER_DAY } from "../features/schema.ts";
+import { FEATURE_STEP_MS, RISING_FEATURES, STEPS_PER_DAY } from "../features/schema.ts";
 import { type SyntheticLoadOptions, syntheticLoad } from "../features/synthetic-load.ts";
 import { backtest } from "./backtest.ts";
 import { type DemandForecast, peakDemand } from "./forecast.ts";
 import { type Forecaster, type ForecasterOptions, openForecaster } from "./forecaster.ts";
-import type { Manifest } from "./manifest.ts";
+import { type Manifest, manifestSchema } from "./manifest.ts";
 
 const committed = fileURLToPath(new URL("../../models/committed/demand", import.meta.url));
 const log = { info: () => undefined, warn: () => undefined };
@@ -127,6 +127,33 @@ test("exported rows give the outputs that the trained booster gave", async () =>
   parity.log_ratio.flat().forEach((expected, i) => {
     assert.ok(Math.abs(actual[i]! - expected) < 1e-5, `output ${i}: ${actual[i]} instead of ${expected}`);
   });
+});
+
+test("more in an input that the manifest calls rising never gives less, at any level", async () => {
+  const read = async (name: string) => JSON.parse(await readFile(join(committed, name), "utf8"));
+  const { training, features, levels } = manifestSchema.parse(await read("manifest.json"));
+  const { rows } = (await read("parity.json")) as { rows: (number | null)[][] };
+  assert.deepEqual(training.rising, [...RISING_FEATURES]);
+  const session = await InferenceSession.create(join(committed, "demand.onnx"));
+  // Log ratios are cut off at ±5.
+  const steps = Array.from({ length: 101 }, (_, step) => (step - 50) / 10);
+  for (const name of training.rising) {
+    const column = features.indexOf(name);
+    const asked = rows.flatMap((row) => steps.flatMap((value) => row.with(column, value)));
+    const fed = Float32Array.from(asked, (value) => value ?? Number.NaN);
+    const said = await session.run({
+      features: new Tensor("float32", fed, [rows.length * steps.length, features.length]),
+    });
+    const told = said.log_ratio!.data as Float32Array;
+    let rises = 0;
+    told.forEach((z, i) => {
+      if (Math.floor(i / levels.length) % steps.length === 0) return;
+      const before = told[i - levels.length]!;
+      assert.ok(z >= before - 1e-6, `${name}: ${before}, then ${z}`);
+      if (z > before + 1e-6) rises++;
+    });
+    assert.ok(rises > 0, `${name} moves nothing`);
+  }
 });
 
 const refusals: [string, string, (dir: string, manifest: Manifest) => Promise<void>][] = [

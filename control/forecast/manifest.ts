@@ -29,6 +29,8 @@ export const manifestSchema = z.object({
     services: z.array(z.string()),
     data_sha256: z.string(),
     seed: z.number().int(),
+    /** Inputs of which a higher value never lowers the forecast; absent: of none is it known. */
+    rising: z.array(z.string()).optional(),
     rows: z.number().int(),
     trees: z.number().int(),
     parity_rows: z.number().int(),

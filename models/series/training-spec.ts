@@ -93,7 +93,7 @@ export interface TrainingSpec {
   groups: FittedGroup[];
   /** How many of `features`, the last ones, come from groups. */
   group_columns: number;
-  /** −1, 0 or 1 per feature: the direction in which the forecast may move with it. */
+  /** −1, 0 or 1 per feature: the direction in which the trees may move with it. */
   monotone: number[];
   sequence: [number, number];
   context: [number, number];
@@ -325,14 +325,15 @@ function toFeatures(
   return features;
 }
 
-/** Of the pipeline's own code and its packages: what other code trained is not taken for what this one would train. */
+/** Of the pipeline's own code, what it takes of `trees/`, and its packages: what other code trained is not taken for what this one would train. */
 function pipelineDigest(): string {
-  const folder = join(import.meta.dirname, "../tfx");
-  const code = sourcesIn(join(folder, "pipeline"), /\.py$/).map(({ name, path }) => ({
+  const models = join(import.meta.dirname, "..");
+  const code = sourcesIn(join(models, "tfx/pipeline"), /\.py$/).map(({ name, path }) => ({
     name: join("pipeline", name),
     path,
   }));
-  return sourceDigest([...code, { name: "requirements.lock", path: join(folder, "requirements.lock") }]);
+  const more = ["trees/monotone.py", "trees/onnx_export.py", "tfx/requirements.lock"];
+  return sourceDigest([...code, ...more.map((name) => ({ name, path: join(models, name) }))]);
 }
 
 function keyOf(

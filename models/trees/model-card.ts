@@ -18,8 +18,8 @@ export function modelCard(manifest: Manifest, gain: Readonly<Record<string, numb
 
 Quantiles (${levels.join(", ")}) of a service's requests per second in each of the next ${manifest.horizon_steps} steps of
 ${manifest.step_ms / 60_000} minutes. Gradient-boosted quantile trees (XGBoost ${training.versions.xgboost}) correct an analog forecast that the
-feature builder computes; quantiles are sorted in the graph, so they never cross. Written by \`ballast train\`; the
-manifest beside this page is what the server checks.
+feature builder computes; quantiles are sorted in the graph, so they never cross. More in ${training.rising?.map((name) => `\`${name}\``).join(", ") ?? "no input"}
+never gives less, at any level. Written by \`ballast train\`; the manifest beside this page is what the server checks.
 
 ## Made from
 ${training.services.length} services (${training.services.join(", ")}), ${training.from.slice(0, 10)} to ${training.to.slice(0, 10)}, data sha256 \`${training.data_sha256.slice(0, 16)}…\`,

@@ -5,7 +5,14 @@ import { BallastError } from "../../common/errors.ts";
 import type { Series } from "../../control/features/augment.ts";
 import { ANCHOR_COLUMN } from "../../control/features/feature-builder.ts";
 import type { LoadHistory } from "../../control/features/load-history.ts";
-import { FEATURE_STEP_MS, FEATURES, HORIZON_STEPS, SCHEMA_HASH, STEPS_PER_DAY } from "../../control/features/schema.ts";
+import {
+  FEATURE_STEP_MS,
+  FEATURES,
+  HORIZON_STEPS,
+  RISING_FEATURES,
+  SCHEMA_HASH,
+  STEPS_PER_DAY,
+} from "../../control/features/schema.ts";
 import { buildTrainingRows, inputStatistics } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
@@ -74,6 +81,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
   const spec = {
     columns: training.columns,
     anchor: ANCHOR_COLUMN,
+    monotone: FEATURES.map(({ name }) => Number(RISING_FEATURES.has(name))),
     levels: DEFAULT_LEVELS,
     seed,
     schema_hash: SCHEMA_HASH,
@@ -106,6 +114,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
       services: [...history.services],
       data_sha256: digestOf(series),
       seed,
+      rising: [...RISING_FEATURES],
       rows: summary.rows,
       trees: summary.trees,
       parity_rows: summary.parity_rows,

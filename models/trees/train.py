@@ -1,11 +1,11 @@
 """Trains the demand model on rows that the TypeScript feature builder wrote, and exports it.
 
 Reads  --rows FILE  float32 little-endian, row-major: the features, then the target; NaN = missing
-       --spec FILE  JSON: columns, anchor (column index), levels, seed, schema_hash, rounds, depth
+       --spec FILE  JSON: columns, anchor (column index), monotone (one of -1, 0, 1 per feature), levels, seed, schema_hash, rounds,
+                     depth, eta
 Writes into --out: demand.onnx, training.json (what was trained and how close the export is), parity.json (golden rows)
 
-Ends with status 1 and the reason when the exported
-file does not compute what the booster computes. Computes no feature.
+Ends with status 1 and the reason when the exported file does not compute what the booster computes. Computes no feature.
 """
 
 import json
@@ -17,29 +17,19 @@ from threads import THREADS
 import numpy as np
 import xgboost
 
+import monotone
 from onnx_export import build_model
 from run_files import largest_difference, parity_rows, progress, read_run, write_run
 
 PARITY_ROWS = 10_000
 
 
-class Progress(xgboost.callback.TrainingCallback):
-    def __init__(self, rounds: int):
-        self.rounds = rounds
-
-    def after_iteration(self, model, epoch, evals_log):
-        if (epoch + 1) % 20 == 0 or epoch + 1 == self.rounds:
-            progress(f"round {epoch + 1} of {self.rounds}")
-        return False
-
-
 def train(features: np.ndarray, target: np.ndarray, spec: dict) -> xgboost.Booster:
-    levels = spec["levels"]
-    margin = np.repeat(features[:, spec["anchor"], None], len(levels), axis=1)
+    rounds, margin = spec["rounds"], margin_of(features, spec)
     data = xgboost.QuantileDMatrix(features, label=target, base_margin=margin, max_bin=128, nthread=THREADS)
     parameters = {
         "objective": "reg:quantileerror",
-        "quantile_alpha": levels,
+        "quantile_alpha": spec["levels"],
         "tree_method": "hist",
         "max_bin": 128,
         "max_depth": spec["depth"],
@@ -50,12 +40,20 @@ def train(features: np.ndarray, target: np.ndarray, spec: dict) -> xgboost.Boost
         "seed": spec["seed"],
         "nthread": THREADS,
     }
-    return xgboost.train(parameters, data, num_boost_round=spec["rounds"], callbacks=[Progress(spec["rounds"])])
+
+    def told(done: int) -> None:
+        if done % 20 == 0 or done == rounds:
+            progress(f"round {done} of {rounds}")
+
+    return monotone.train(parameters, data, margin, rounds, spec["monotone"], told)
+
+
+def margin_of(rows: np.ndarray, spec: dict) -> np.ndarray:
+    return np.repeat(rows[:, spec["anchor"], None], len(spec["levels"]), axis=1)
 
 
 def booster_outputs(booster: xgboost.Booster, rows: np.ndarray, spec: dict) -> np.ndarray:
-    margin = np.repeat(rows[:, spec["anchor"], None], len(spec["levels"]), axis=1)
-    return np.sort(booster.predict(xgboost.DMatrix(rows, base_margin=margin)), axis=1)
+    return np.sort(booster.predict(xgboost.DMatrix(rows, base_margin=margin_of(rows, spec))), axis=1)
 
 
 def main() -> int:

@@ -28,7 +28,6 @@ def space(hp: keras_tuner.HyperParameters, effort: dict) -> dict:
             "depth": hp.Int("depth", 2, 4, default=3),
             "eta": hp.Float("eta", 0.04, 0.24, step=0.04, default=0.08),
             "min_child_weight": hp.Choice("min_child_weight", [100, 200, 400, 800], default=100),
-            "monotone": hp.Boolean("monotone", default=False),
         },
         "recurrent": recurrent.DEFAULTS
         | {
