@@ -16,7 +16,7 @@ export const MIXTURE = "mixture";
 const CHOICE_HORIZONS = 24;
 /** With fewer windows to choose on, a member that needs a long past is left out instead. */
 const MIN_WINDOWS = 6;
-/** Windows of the test that must be over before they alone say shares: one or two say little. */
+/** Windows of the test that must be over before they alone say shares: one or two are luck. */
 const MIN_OVER = 3;
 
 export interface ContestOptions {
@@ -67,7 +67,7 @@ export async function holdContest(values: Float64Array, options: ContestOptions)
     forecasts.set(MODEL, said.forecasts);
     const unseen = await recordOfModel(model, members, sharesOfMembers(before, upTo(during, 0)), history, shape);
     const pair = recordOfPair(forecasts.get(REFERENCE)!, mixture, said.forecasts, windows, shape);
-    shares = shares.map((one, i) => withModel(one, [unseen, over(pair, i)]));
+    shares = shares.map((one, i) => withModel(one, unseen, over(pair, i)));
   }
   forecasts.set(MIXTURE, mixtures(shares, forecasts, windows, shape));
   const rows = [...forecasts].map(([name, said]) => scoreForecasts(name, windows, said, shape));
@@ -144,8 +144,10 @@ function recordOfPair(
 }
 
 /** The model's share against the mixture's, by what both got wrong; none where nothing tells. */
-function withModel(shares: ReadonlyMap<string, number>, records: readonly LossRecord[]): Map<string, number> {
-  const both = sharesOf(records, [MIXTURE, MODEL], { reference: REFERENCE, preferred: MIXTURE });
+function withModel(shares: ReadonlyMap<string, number>, unseen: LossRecord, over: LossRecord): Map<string, number> {
+  const tells = unseen.observed.length > 0 || over.observed.length >= MIN_OVER;
+  const names = { reference: REFERENCE, preferred: MIXTURE };
+  const both = tells ? sharesOf([unseen, over], [MIXTURE, MODEL], names) : new Map<string, number>();
   const rest = both.size === 0 ? 1 : (both.get(MIXTURE) ?? 0);
   const out = new Map([...shares].map(([name, share]) => [name, share * rest]));
   if (rest < 1) out.set(MODEL, 1 - rest);
