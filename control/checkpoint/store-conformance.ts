@@ -218,6 +218,20 @@ export function storeConformance(name: string, fresh: () => Promise<StoreUnderTe
     },
   );
 
+  on(
+    "a keepsake of the greatest length comes back whole, whatever is in it, and leaves room for a shorter one",
+    async (store) => {
+      const by = { term: 0 };
+      for (const text of ['"', "\n\u0001\\", "\u2713"]) {
+        const whole = text.repeat(Math.floor(MAX_KEEPSAKE_BYTES / Buffer.byteLength(text)));
+        for (const kept of [whole, `x${whole.slice(1)}`, "short", ""]) {
+          await store.keep("model/x", kept, by);
+          assert.ok((await store.kept("model/x"))?.text === kept, "another text");
+        }
+      }
+    },
+  );
+
   on("what was written is there after the store was opened again", async (store, under) => {
     const epoch = await commitNext(store, 600_000);
     const head = await store.head();

@@ -47,7 +47,7 @@ export interface Keepsake {
   term: number;
 }
 
-/** Longest text of a keepsake: fits into one message of a NATS server with its default limit of 1 MiB. */
+/** Longest text of a keepsake, in UTF-8: one message of a NATS server with its default limit of 1 MiB. */
 export const MAX_KEEPSAKE_BYTES = 524_288;
 
 export interface HistoryQuery {
@@ -187,8 +187,12 @@ export async function recentReleases(
   return releases;
 }
 
-/** @throws when a text is longer than a keepsake may be */
+/** In bytes; a message of the smallest size that a NATS server is taken with has room for it. */
+const MAX_NAME_BYTES = 512;
+
+/** @throws when a name or a text is longer than a keepsake's may be */
 export function checkKeepsake(name: string, text: string): void {
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) throw new Error(`a keepsake cannot be named ${name}`);
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_KEEPSAKE_BYTES) throw new Error(`the keepsake ${name} has ${bytes} bytes`);
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
 import { connect, headers } from "@nats-io/transport-node";
 import { findNats } from "../../../scripts/fetch-nats.ts";
 import { NatsCluster } from "../../../scripts/lib/nats-cluster.ts";
@@ -98,6 +100,43 @@ describe("the NATS store on a line that fails", { skip }, () => {
     const stored = await store.tables(set.tables.map(({ digest }) => digest));
     assert.deepEqual([...stored.values()], [...set.tables]);
     assert.deepEqual((await auditLog(store)).faults, []);
+  });
+
+  for (const lose of ["answer", "request"] as const)
+    test(`a keepsake larger than a message is kept in parts, also when the ${lose} is lost, and takes no more room than it has`, async (t) => {
+      const name = `kept-${lose}`;
+      const store = await open(t, name);
+      for (const [i, length] of [100_000, 60_000, 3].entries()) {
+        const text = `${i}`.repeat(length);
+        if (i > 0) line.loseNext("PUB $KV.", lose);
+        await store.keep("model/x", text, { term: 0 });
+        assert.ok((await store.kept("model/x"))?.text === text);
+      }
+      const nc = await connect({ servers: cluster.servers });
+      t.after(() => nc.close());
+      const { state } = await (await jetstreamManager(nc)).streams.info(`KV_${name}_lease`);
+      // Empty parts and one short value: 100,000 bytes were there.
+      assert.ok(state.bytes < 10_000, `${state.bytes} bytes`);
+    });
+
+  test("of two that keep at once each reading is whole, and a part that is gone is told", async (t) => {
+    const [one, two] = [await open(t, "kept-race"), await open(t, "kept-race")];
+    const text = (i: number) => `${i}`.repeat(40_000);
+    await one.keep("x", text(0), { term: 0 });
+    const reads: Promise<unknown>[] = [];
+    for (let i = 1; i < 9; i++) {
+      const both = [one.keep("x", text(i), { term: 0 }), two.keep("x", text(9 - i), { term: 0 })];
+      for (const store of [one, two])
+        reads.push(store.kept("x").then((kept) => assert.match(kept!.text, /^(.)\1{39999}$/)));
+      await Promise.all([...both, ...reads.splice(0)]);
+    }
+    const nc = await connect({ servers: cluster.servers });
+    t.after(() => nc.close());
+    const bucket = await new Kvm(nc).open("kept-race_lease");
+    for await (const key of await bucket.keys()) if (key.endsWith("_1")) await bucket.delete(key);
+    await assert.rejects(two.kept("x"), { code: "STORE_CORRUPT" });
+    await one.keep("x", text(3), { term: 0 });
+    assert.equal((await two.kept("x"))?.text, text(3));
   });
 
   test("what others put into the stream is not part of the log, and in the place of an entry it is found", async (t) => {

@@ -203,7 +203,7 @@ export class NatsStore implements CheckpointStore {
 
   async kept(name: string): Promise<Keepsake | null> {
     const deadline = this.#deadline();
-    return standingKeepsake(await this.#connected(deadline), deadline, name);
+    return standingKeepsake(() => this.#connected(deadline), deadline, name);
   }
 
   async close(): Promise<void> {
