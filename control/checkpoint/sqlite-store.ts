@@ -1,6 +1,4 @@
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { SQLInputValue } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BallastError } from "../../common/errors.ts";
 import { digestHex } from "../../common/xxh64.ts";
@@ -9,17 +7,8 @@ import type { EncodedTable } from "../table/table.ts";
 import { type Entry, type EntryBody, GENESIS, seal, stateOf, unseal } from "./chain.ts";
 import { checkCommit } from "./commit-gate.ts";
 import type { Checkpoint } from "./moves.ts";
-import {
-  APPLICATION_ID,
-  FROM_LAYOUT_1,
-  FROM_LAYOUT_2,
-  type KeepsakeRow,
-  keepsakeSum,
-  LAYOUT,
-  type LeaseRow,
-  leaseSum,
-  SCHEMA,
-} from "./sqlite-schema.ts";
+import { SqliteFile } from "./sqlite-file.ts";
+import { type KeepsakeRow, keepsakeSum, type LeaseRow, leaseSum } from "./sqlite-schema.ts";
 import {
   type CheckpointStore,
   checkKeepsake,
@@ -43,75 +32,36 @@ export interface SqliteStoreOptions {
   busyMs?: number;
 }
 
-/** The default store: one file, WAL, synchronous=FULL (every acknowledged write survives a power cut). */
+/** The default store: one file (`SqliteFile`), and the verbs of a store on it. */
 export class SqliteStore implements CheckpointStore {
-  readonly #db: DatabaseSync;
+  readonly #file: SqliteFile;
   readonly #wallMs: () => number;
   readonly #watchMs: number;
-  readonly #statements = new Map<string, StatementSync>();
 
-  private constructor(db: DatabaseSync, options: SqliteStoreOptions) {
-    this.#db = db;
+  private constructor(file: SqliteFile, options: SqliteStoreOptions) {
+    this.#file = file;
     this.#wallMs = options.wallMs ?? Date.now;
     this.#watchMs = options.watchMs ?? 200;
   }
 
   /** Opens or creates. STORE_UNREADABLE for a file that is not ours, cannot be written or has another layout. */
   static open(options: SqliteStoreOptions): SqliteStore {
-    let db: DatabaseSync | null = null;
-    try {
-      mkdirSync(dirname(options.path), { recursive: true });
-      db = new DatabaseSync(options.path);
-      db.exec(`PRAGMA busy_timeout = ${options.busyMs ?? 5_000}`);
-      db.exec("PRAGMA journal_mode = WAL");
-      db.exec("PRAGMA synchronous = FULL");
-      db.exec("BEGIN IMMEDIATE");
-      const { application_id: id } = db.prepare("PRAGMA application_id").get() as { application_id: number };
-      const { user_version: layout } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-      const { n } = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
-      if (n === 0) {
-        db.exec(SCHEMA);
-        db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-        db.exec(`PRAGMA user_version = ${LAYOUT}`);
-      } else if (id === APPLICATION_ID && layout === 1) {
-        db.exec(FROM_LAYOUT_1);
-        const rows = db
-          .prepare("SELECT name, holder, token, expires_ms, sum FROM lease")
-          .all() as unknown as LeaseRow[];
-        const seal = db.prepare("UPDATE lease SET sum = ? WHERE name = ?");
-        for (const row of rows) seal.run(leaseSum(row), row.name);
-        db.exec(FROM_LAYOUT_2);
-        db.exec(`PRAGMA user_version = ${LAYOUT}`);
-      } else if (id === APPLICATION_ID && layout === 2) {
-        db.exec(FROM_LAYOUT_2);
-        db.exec(`PRAGMA user_version = ${LAYOUT}`);
-      } else if (id !== APPLICATION_ID || layout !== LAYOUT) {
-        throw new BallastError(
-          "STORE_UNREADABLE",
-          `${options.path} is not a Ballast store of layout ${LAYOUT} (application ${id}, layout ${layout})`,
-        );
-      }
-      db.exec("COMMIT");
-      return new SqliteStore(db, options);
-    } catch (error) {
-      if (db?.isOpen === true) db.close();
-      throw storeError(error, options.path);
-    }
+    return new SqliteStore(SqliteFile.open(options.path, options.busyMs ?? 5_000), options);
   }
 
   async head(): Promise<Head> {
-    return this.#read(() => this.#head());
+    return this.#file.read(() => this.#head());
   }
 
   async reserve(expectedEpoch: number, by: { holder: string; term: number; atLeast?: number }): Promise<number> {
-    return this.#write(() => {
+    return this.#file.write(() => {
       const head = this.#head();
       this.#fence(head, by.term);
       expectHead(head, expectedEpoch);
       const epoch = Math.max(head.reservedEpoch, by.atLeast ?? 0) + 1;
       if (!Number.isSafeInteger(epoch)) throw new BallastError("STORE_CONFLICT", `${epoch} is beyond the last epoch`);
       this.#add({ kind: "reserve", epoch, expectedEpoch, holder: by.holder }, by.term);
-      this.#run("UPDATE head SET reserved = ?", epoch);
+      this.#file.run("UPDATE head SET reserved = ?", epoch);
       return epoch;
     });
   }
@@ -121,7 +71,7 @@ export class SqliteStore implements CheckpointStore {
     checkpoint: Checkpoint<"active">,
     tables: readonly EncodedTable[],
   ): Promise<Head> {
-    return this.#write(() => {
+    return this.#file.write(() => {
       const head = this.#head();
       const { record } = checkpoint;
       this.#fence(head, record.term);
@@ -132,7 +82,8 @@ export class SqliteStore implements CheckpointStore {
           `epoch ${record.epoch} follows ${record.parent}, not ${expectedEpoch}`,
         );
       }
-      const reserved = this.#get("SELECT 1 FROM log WHERE epoch = ? AND kind = 'reserve'", record.epoch) !== undefined;
+      const reserved =
+        this.#file.get("SELECT 1 FROM log WHERE epoch = ? AND kind = 'reserve'", record.epoch) !== undefined;
       if (!reserved || record.epoch <= head.epoch) {
         throw new BallastError(
           "STORE_CONFLICT",
@@ -143,21 +94,21 @@ export class SqliteStore implements CheckpointStore {
       if (state !== null) throw new BallastError("STORE_CONFLICT", `epoch ${record.epoch} is ${state} already`);
       checkCommit(checkpoint, tables, this.#fleetAt(head.seq));
       for (const { digest, bytes } of tables) {
-        this.#run("INSERT OR IGNORE INTO weight_table VALUES (?, ?)", digestHex(digest), bytes);
+        this.#file.run("INSERT OR IGNORE INTO weight_table VALUES (?, ?)", digestHex(digest), bytes);
       }
       for (const { digest, service } of record.tables) {
-        if (this.#get("SELECT 1 FROM weight_table WHERE digest = ?", digest) === undefined) {
+        if (this.#file.get("SELECT 1 FROM weight_table WHERE digest = ?", digest) === undefined) {
           throw new Error(`the table ${digest} of ${service} is neither given nor stored`);
         }
       }
       const entry = this.#add({ kind: "checkpoint", epoch: record.epoch, checkpoint }, record.term);
-      this.#run("UPDATE head SET epoch = ?, seq = ?", record.epoch, entry.seq);
+      this.#file.run("UPDATE head SET epoch = ?, seq = ?", record.epoch, entry.seq);
       return this.#head();
     });
   }
 
   async append(body: Exclude<EntryBody, { kind: "reserve" }>, by: { term: number }): Promise<Entry> {
-    return this.#write(() => {
+    return this.#file.write(() => {
       this.#fence(this.#head(), by.term);
       if (body.kind === "checkpoint") {
         const { state } = body.checkpoint;
@@ -206,22 +157,22 @@ export class SqliteStore implements CheckpointStore {
     }
     const order = newestFirst ? "DESC" : "ASC";
     const sql = `SELECT line, hash FROM log WHERE ${conditions.join(" AND ")} ORDER BY seq ${order} LIMIT ?`;
-    return this.#read(() => {
-      const rows = this.#statement(sql).all(...values, limit) as { line: string; hash: string }[];
+    return this.#file.read(() => {
+      const rows = this.#file.all(sql, ...values, limit) as { line: string; hash: string }[];
       return rows.map(({ line, hash }) => unseal(line, hash));
     });
   }
 
   async lease(name: string, by: LeaseRequest): Promise<LeaseAnswer> {
-    return this.#write(() => {
+    return this.#file.write(() => {
       const now = this.#wallMs();
       const expiresAtMs = now + by.ttlMs;
-      const row = this.#get("SELECT holder, token, expires_ms AS expires FROM lease WHERE name = ?", name) as
+      const row = this.#file.get("SELECT holder, token, expires_ms AS expires FROM lease WHERE name = ?", name) as
         | { holder: string; token: number; expires: number }
         | undefined;
       if (row === undefined) {
         const sum = leaseSum({ name, holder: by.holder, token: 1, expires_ms: expiresAtMs });
-        this.#run("INSERT INTO lease VALUES (?, ?, 1, ?, ?)", name, by.holder, expiresAtMs, sum);
+        this.#file.run("INSERT INTO lease VALUES (?, ?, 1, ?, ?)", name, by.holder, expiresAtMs, sum);
         return { granted: true, token: 1, expiresAtMs };
       }
       // A renewal may come late: as long as nobody else took the lease, it is still this holder's under the same token.
@@ -231,7 +182,7 @@ export class SqliteStore implements CheckpointStore {
         return { granted: false, holder: row.holder, expiresAtMs: row.expires };
       }
       const token = renews ? row.token : row.token + 1;
-      this.#run(
+      this.#file.run(
         "UPDATE lease SET holder = ?, token = ?, expires_ms = ?, sum = ? WHERE name = ?",
         by.holder,
         token,
@@ -244,8 +195,8 @@ export class SqliteStore implements CheckpointStore {
   }
 
   async readLease(name: string): Promise<StandingLease | null> {
-    return this.#read(() => {
-      const row = this.#get("SELECT name, holder, token, expires_ms, sum FROM lease WHERE name = ?", name) as
+    return this.#file.read(() => {
+      const row = this.#file.get("SELECT name, holder, token, expires_ms, sum FROM lease WHERE name = ?", name) as
         | LeaseRow
         | undefined;
       if (row === undefined) return null;
@@ -256,10 +207,10 @@ export class SqliteStore implements CheckpointStore {
   }
 
   async tables(digests: readonly bigint[]): Promise<Map<bigint, EncodedTable>> {
-    return this.#read(() => {
+    return this.#file.read(() => {
       const found = new Map<bigint, EncodedTable>();
       for (const digest of digests) {
-        const row = this.#get("SELECT bytes FROM weight_table WHERE digest = ?", digestHex(digest)) as
+        const row = this.#file.get("SELECT bytes FROM weight_table WHERE digest = ?", digestHex(digest)) as
           | { bytes: Uint8Array }
           | undefined;
         if (row === undefined) continue;
@@ -278,16 +229,16 @@ export class SqliteStore implements CheckpointStore {
 
   async keep(name: string, text: string, { term }: { term: number }): Promise<void> {
     checkKeepsake(name, text);
-    this.#write(() => {
+    this.#file.write(() => {
       this.#fence(this.#head(), term);
       const sum = keepsakeSum({ name, term, text });
-      this.#run("INSERT OR REPLACE INTO keepsake VALUES (?, ?, ?, ?)", name, term, text, sum);
+      this.#file.run("INSERT OR REPLACE INTO keepsake VALUES (?, ?, ?, ?)", name, term, text, sum);
     });
   }
 
   async kept(name: string): Promise<Keepsake | null> {
-    return this.#read(() => {
-      const row = this.#get("SELECT name, term, text, sum FROM keepsake WHERE name = ?", name) as
+    return this.#file.read(() => {
+      const row = this.#file.get("SELECT name, term, text, sum FROM keepsake WHERE name = ?", name) as
         | KeepsakeRow
         | undefined;
       if (row === undefined) return null;
@@ -298,16 +249,21 @@ export class SqliteStore implements CheckpointStore {
   }
 
   async close(): Promise<void> {
-    this.#statements.clear();
-    if (this.#db.isOpen) this.#db.close();
+    this.#file.close();
   }
 
   #head(): Head {
-    const head = this.#get("SELECT epoch, seq, reserved FROM head") as { epoch: number; seq: number; reserved: number };
-    const tip = this.#get("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1") as
+    const head = this.#file.get("SELECT epoch, seq, reserved FROM head") as {
+      epoch: number;
+      seq: number;
+      reserved: number;
+    };
+    const tip = this.#file.get("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1") as
       | { seq: number; hash: string }
       | undefined;
-    const lease = this.#get("SELECT token FROM lease WHERE name = ?", LEADER_LEASE) as { token: number } | undefined;
+    const lease = this.#file.get("SELECT token FROM lease WHERE name = ?", LEADER_LEASE) as
+      | { token: number }
+      | undefined;
     return {
       epoch: head.epoch,
       seq: head.seq,
@@ -319,7 +275,7 @@ export class SqliteStore implements CheckpointStore {
 
   /** The fleet of the epoch in force; null before the first. */
   #fleetAt(seq: number): string | null {
-    const row = this.#get("SELECT line, hash FROM log WHERE seq = ?", seq) as
+    const row = this.#file.get("SELECT line, hash FROM log WHERE seq = ?", seq) as
       | { line: string; hash: string }
       | undefined;
     if (row === undefined) return null;
@@ -333,7 +289,7 @@ export class SqliteStore implements CheckpointStore {
   }
 
   #stateOfEpoch(epoch: number): string | null {
-    const row = this.#get(
+    const row = this.#file.get(
       "SELECT state FROM log WHERE epoch = ? AND state IS NOT NULL ORDER BY seq DESC LIMIT 1",
       epoch,
     ) as { state: string } | undefined;
@@ -344,52 +300,16 @@ export class SqliteStore implements CheckpointStore {
     const { tip } = this.#head();
     const entry = { seq: tip.seq + 1, atMs: this.#wallMs(), term, prevHash: tip.hash, body };
     const { line, hash } = seal(entry);
-    this.#run("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", entry.seq, body.epoch, body.kind, stateOf(body), line, hash);
+    this.#file.run(
+      "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)",
+      entry.seq,
+      body.epoch,
+      body.kind,
+      stateOf(body),
+      line,
+      hash,
+    );
     return unseal(line, hash);
-  }
-
-  #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#db.prepare(sql);
-      // The texts come from this file, with a few shapes of history's WHERE: a small, fixed number.
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
-
-  #get(sql: string, ...values: SQLInputValue[]): unknown {
-    return this.#statement(sql).get(...values);
-  }
-
-  #run(sql: string, ...values: SQLInputValue[]): void {
-    this.#statement(sql).run(...values);
-  }
-
-  #read<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeError(error, "read");
-    }
-  }
-
-  /** One transaction that holds the write lock from its first read on, so that what was checked is what is changed. */
-  #write<T>(work: () => T): T {
-    try {
-      this.#db.exec("BEGIN IMMEDIATE");
-      try {
-        const result = work();
-        this.#db.exec("COMMIT");
-        return result;
-      } catch (error) {
-        // A full disk or a damaged file may have ended the transaction already.
-        if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-        throw error;
-      }
-    } catch (error) {
-      throw storeError(error, "write");
-    }
   }
 }
 
@@ -397,17 +317,4 @@ function expectHead(head: Head, expectedEpoch: number): void {
   if (head.epoch !== expectedEpoch) {
     throw new BallastError("STORE_CONFLICT", `the head is epoch ${head.epoch}, not ${expectedEpoch}`);
   }
-}
-
-/** SQLite's result codes that mean damage: SQLITE_CORRUPT. https://sqlite.org/rescode.html */
-const SQLITE_CORRUPT = 11;
-
-/** SQLite's errors as ours; what is ours already, and broken invariants, pass through. */
-function storeError(error: unknown, where: string): unknown {
-  if (!(error instanceof Error) || (error as { code?: string }).code === undefined || error instanceof BallastError)
-    return error;
-  const { errcode } = error as { errcode?: number };
-  // Extended codes carry the primary one in the low byte.
-  const code = errcode !== undefined && (errcode & 0xff) === SQLITE_CORRUPT ? "STORE_CORRUPT" : "STORE_UNREADABLE";
-  return new BallastError(code, `${where}: ${error.message}`, { cause: error });
 }
