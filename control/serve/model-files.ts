@@ -3,11 +3,9 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 
 import { join } from "node:path";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
 import type { FallbackReason } from "../forecast/reasons.ts";
-import type { Fetched, SharedFile, SharedModels } from "./shared-models.ts";
+import { type Fetched, MAX_SCORES_BYTES, type SharedFile, type SharedModels } from "./shared-models.ts";
 
 const SCORES_FILE = "shadow.json";
-/** A board of two weeks has about half a megabyte. */
-const MAX_SCORES_BYTES = 8 << 20;
 const CARD_FILE = "MODEL_CARD.md";
 
 export interface KeptModel {
@@ -28,6 +26,7 @@ export class ModelFiles {
   readonly #folder: string;
   readonly #read: ReadModel;
   readonly #shared: SharedModels | null;
+  #writing: Promise<void> = Promise.resolve();
 
   /**
    * @param folder made when the first model is kept
@@ -131,7 +130,10 @@ export class ModelFiles {
     await this.#shared?.prune(new Set(kept.filter((sha256) => sha256 != null)));
   }
 
+  /** Of the candidate, as the server that led last has kept them; from this server's disk where the store has none. */
   async scores(): Promise<unknown> {
+    const shared = (await this.#shared?.scores()) ?? null;
+    if (shared !== null) return shared;
     const path = join(this.#folder, SCORES_FILE);
     try {
       if ((await stat(path)).size > MAX_SCORES_BYTES) return null;
@@ -142,10 +144,21 @@ export class ModelFiles {
     }
   }
 
-  async writeScores(state: object): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
-    const path = join(this.#folder, SCORES_FILE);
-    await writeFile(`${path}.partial`, JSON.stringify(state));
-    await rename(`${path}.partial`, path);
+  /** One after the other, as they are told. */
+  writeScores(state: object): Promise<void> {
+    const writing = this.#writing.then(async () => {
+      await mkdir(this.#folder, { recursive: true });
+      const path = join(this.#folder, SCORES_FILE);
+      await writeFile(`${path}.partial`, JSON.stringify(state));
+      await rename(`${path}.partial`, path);
+      await this.#shared?.keepScores(state);
+    });
+    this.#writing = writing.catch(() => undefined);
+    return writing;
+  }
+
+  /** Resolves when nothing is being written. */
+  settled(): Promise<void> {
+    return this.#writing;
   }
 }

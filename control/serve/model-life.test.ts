@@ -65,7 +65,7 @@ describe("the life of a model", () => {
     assert.equal((await view()).candidate, null);
   });
 
-  test("a candidate forecasts beside what steers, is scored as time goes by, and keeps its scores over a restart", async () => {
+  test("a candidate forecasts beside what steers, is scored as time goes by, and keeps its scores over a restart on another disk", async () => {
     assert.equal((await post("shadow", { folder: COMMITTED })).status, 200);
     const early = await post("promote");
     assert.equal(early.body.code, "MODEL_NOT_READY");
@@ -73,6 +73,8 @@ describe("the life of a model", () => {
     const scored = await untilView("a scored window", ({ comparison }) => (comparison?.windows ?? 0) >= 1);
     assert.equal(scored.champion, null);
     assert.ok(!(await sources()).has("model"), "it steers nothing");
+    await stand.server.stop();
+    await rm(`${stand.storePath}.models`, { recursive: true });
     await stand.restart();
     const { comparison, candidate } = await view();
     assert.equal(candidate?.folder, COMMITTED);

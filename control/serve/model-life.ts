@@ -80,6 +80,7 @@ export class ModelLife {
     this.#stopped = true;
     clearTimeout(this.#seeking);
     await this.#turn;
+    await this.#options.files.settled();
   }
 
   /** Lets the model of a folder on this machine forecast beside the active one, in place of another candidate. */

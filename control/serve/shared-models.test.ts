@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
 import { LEADER_LEASE } from "../checkpoint/store.ts";
-import { MAX_SHARED_MODEL_BYTES, SharedModels } from "./shared-models.ts";
+import { MAX_SCORES_BYTES, MAX_SHARED_MODEL_BYTES, SharedModels } from "./shared-models.ts";
 
 const dir = await mkdtemp(join(tmpdir(), "ballast-shared-models-"));
 const store = SqliteStore.open({ path: join(dir, "store.db") });
@@ -87,6 +89,20 @@ test("what is needed no more leaves the store, and a model that is too large nev
   await here.put(sha("e"), files(MAX_SHARED_MODEL_BYTES, 3));
   assert.equal((await there.fetch(sha("e"))).files, null);
   assert.deepEqual(warnings.splice(0), ["the model is too large to be shared with other servers"]);
+});
+
+test("a candidate's scores are those that the last leader kept; what cannot be read, or would be too much, is told and is none", async () => {
+  assert.equal(await there.scores(), null);
+  const state = { version: 1, windows: Array.from({ length: 20_000 }, (_, i) => ({ atMs: i, losses: [i / 3] })) };
+  await here.keepScores(state);
+  assert.deepEqual(await there.scores(), state);
+  for (const text of ["", "bm9uZQ==", gzipSync(Buffer.alloc(MAX_SCORES_BYTES + 1)).toString("base64")]) {
+    await store.keep("model-scores/demand", text, { term });
+    assert.equal(await there.scores(), null);
+  }
+  assert.deepEqual(warnings.splice(0), Array(3).fill("scores of a candidate in the store cannot be read"));
+  await here.keepScores({ noise: randomBytes(MAX_SCORES_BYTES).toString("hex").slice(0, 2_000_000) });
+  assert.deepEqual(warnings.splice(0), ["scores of a candidate could not be kept in the store"]);
 });
 
 test("a server that lost its lease shares nothing, and goes on", async () => {

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
+import { isDeepStrictEqual, promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
-import type { CheckpointStore } from "../checkpoint/store.ts";
+import { type CheckpointStore, MAX_KEEPSAKE_BYTES } from "../checkpoint/store.ts";
 
 export interface SharedModelsOptions {
   store: Pick<CheckpointStore, "keep" | "kept">;
@@ -24,6 +25,11 @@ export const MAX_SHARED_MODEL_BYTES = 16 << 20;
 const PIECE_BYTES = 393_216;
 /** The promoted one, those that a return may come back to, the candidate, and some that are about to be dropped. */
 const MAX_SHARED_MODELS = 16;
+
+/** A board of two weeks has about half a megabyte. */
+export const MAX_SCORES_BYTES = 8 << 20;
+const zipped = promisify(gzip);
+const unzipped = promisify(gunzip) as (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
 const indexSchema = z.object({
   layout: z.literal(1),
@@ -53,8 +59,8 @@ export type Fetched = { files: SharedFile[] } | { files: null; why: string };
 
 /**
  * Models that were put in shadow or promoted, beside the checkpoints in the store, so that a server that takes over on another machine
- * forecasts with the same. In pieces, by the hash of their file; an index that is written last names those that are whole. A
- * store that fails costs the copy, never the change: the alarm MODEL_MISSING of the server that lacks one says so.
+ * forecasts with the same, and the scores of the candidate. In pieces, by the hash of their file; an index that is written last names those
+ * that are whole. A store that fails costs the copy, never the change: the alarm MODEL_MISSING of the server that lacks one says so.
  */
 export class SharedModels {
   readonly #options: SharedModelsOptions;
@@ -74,7 +80,7 @@ export class SharedModels {
       );
       return;
     }
-    await this.#attempt("shared with other servers", sha256, async () => {
+    await this.#attempt("a model could not be shared with other servers", sha256, async () => {
       const index = await this.#index(true);
       const one = {
         sha256,
@@ -106,7 +112,7 @@ export class SharedModels {
 
   /** Empties the pieces of every model but these: a store has no way to take a keepsake back. */
   async prune(kept: ReadonlySet<string>): Promise<void> {
-    await this.#attempt("dropped from the store", "", async () => {
+    await this.#attempt("a model could not be dropped from the store", "", async () => {
       const index = await this.#index();
       const dropped = index.models.filter(({ sha256 }) => !kept.has(sha256));
       if (dropped.length === 0) return;
@@ -116,6 +122,28 @@ export class SharedModels {
         for (const { name, bytes } of files)
           for (let i = 0; i < pieces(bytes); i++) await this.#keep(this.#pieceName(sha256, name, i), "");
     });
+  }
+
+  /** Keeps the candidate's scores in place of those before. */
+  async keepScores(state: object): Promise<void> {
+    await this.#attempt("scores of a candidate could not be kept in the store", "", async () => {
+      const text = (await zipped(JSON.stringify(state))).toString("base64");
+      if (text.length > MAX_KEEPSAKE_BYTES) throw new Error(`they have ${text.length} bytes`);
+      await this.#keep(this.#scoresName(), text);
+    });
+  }
+
+  /** What was kept last, by whichever server; null when nothing was, or it cannot be read. */
+  async scores(): Promise<unknown> {
+    try {
+      const kept = await this.#options.store.kept(this.#scoresName());
+      if (kept === null) return null;
+      const bytes = await unzipped(Buffer.from(kept.text, "base64"), { maxOutputLength: MAX_SCORES_BYTES });
+      return JSON.parse(bytes.toString("utf8"));
+    } catch (thrown) {
+      this.#options.log.warn({ err: thrown }, "scores of a candidate in the store cannot be read");
+      return null;
+    }
   }
 
   /** STORE_CORRUPT for a piece that is not there, or is not the one that was put. */
@@ -180,6 +208,10 @@ export class SharedModels {
     return `models/${this.#options.part}`;
   }
 
+  #scoresName(): string {
+    return `model-scores/${this.#options.part}`;
+  }
+
   #pieceName(sha256: string, file: string, piece: number): string {
     return `model/${this.#options.part}/${sha256}/${file}/${piece}`;
   }
@@ -188,7 +220,7 @@ export class SharedModels {
     try {
       await work();
     } catch (thrown) {
-      this.#options.log.warn({ sha256, err: thrown }, `a model could not be ${what}`);
+      this.#options.log.warn({ ...(sha256 === "" ? {} : { sha256 }), err: thrown }, what);
     }
   }
 }
