@@ -38,7 +38,7 @@ Trains a demand model on a load history and judges it on the end of the history,
 --estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it (tfx, trees)
 --out DIR       where the model, its manifest and its card go (default .ballast/model/series, or .ballast/model/demand)
 --pipeline P    tfx (default): LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without
-                TFX; demand: a small tree model of its own, which the demo runs, at least four weeks of five-minute steps
+                TFX; demand: the demand model, small trees that the demo runs, at least four weeks of five-minute steps
 --season WHICH  day, week, or auto (default): a week where the history has four of them and its loads are much nearer to the week before
                 than to the day before (tfx, trees)
 --seed N        the same seed, data and code give the same model (default 1)

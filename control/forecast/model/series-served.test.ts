@@ -11,7 +11,7 @@ import type { SeriesManifest } from "../series/series-manifest.ts";
 import { SeriesModel } from "../series/series-model.ts";
 import { readServedModel } from "./served-model.ts";
 
-/** The pipeline's committed model looks 60 steps ahead: on a load by the minute that is the hour that plans are made for. */
+/** The committed series model looks 60 steps ahead: on a load by the minute that is the hour that plans are made for. */
 const COMMITTED = fileURLToPath(new URL("../../../models/committed/robot-shop", import.meta.url));
 const STEP_MS = 60_000;
 const SEASON = 360;
@@ -116,7 +116,7 @@ const refusals: [string, string, Change][] = [
   ],
 ];
 for (const [what, code, change] of refusals) {
-  test(`a pipeline model with ${what} may not steer: ${code}`, async () => {
+  test(`a series model with ${what} may not steer: ${code}`, async () => {
     const folder = await changed(what.replaceAll(" ", "-"), change);
     await assert.rejects(
       readServedModel(folder),

@@ -130,7 +130,7 @@ for (const policy of ["warn", "fallback"] as const) {
   });
 }
 
-test("gaps in the loads of a pipeline model, whose inputs do not show them, are drift once half a season has them", async () => {
+test("gaps in the loads of a series model, whose inputs do not show them, are drift once half a season has them", async () => {
   // The committed one looks an hour ahead on loads by the minute.
   const folder = join(scratch, "minutes");
   const season = 360;
