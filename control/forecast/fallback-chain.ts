@@ -35,12 +35,14 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   const hour = Math.max(1, Math.round(stepsPerDay / 24));
   const observed = history.newest(service, issuedAtMs, hour);
   const lastRps = Number.isNaN(observed) ? null : observed;
-  const reasons: string[] = [];
+  if (!("code" in answer)) {
+    const source = "model";
+    return { service, source, fallbackReasons: [], issuedAtMs, stepMs, levels, values: answer, lastRps };
+  }
+  const reasons = [reasonText(answer)];
   const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {
     return { service, source, fallbackReasons: reasons, issuedAtMs, stepMs, levels, values, lastRps };
   };
-  if (!("code" in answer)) return make("model", answer);
-  reasons.push(reasonText(answer));
   const tail = history.tail(service, issuedAtMs, SEASONAL_DAYS * stepsPerDay);
   const weekly = seasonalNaive(tail, 7 * stepsPerDay, horizonSteps, levels, stepsPerDay);
   const shape = { season: stepsPerDay, horizon: horizonSteps, levels };

@@ -341,6 +341,43 @@ test("a worker that hangs is given up at the time limit; after three failures th
   assert.equal(forecaster.status().model, "paused");
 });
 
+test("while the first answer takes long, the rest of the chain is told for those who have nothing, with the reason", async () => {
+  const { history, endMs } = historyOf({ seed: 7, days: 16 }, { seed: 8, days: 16 });
+  const answer = new BroadcastChannel("answer");
+  // It answers once the chain was told.
+  const workerUrl = await worker(
+    "warms",
+    `const held = [];
+    new BroadcastChannel("answer").onmessage = () => {
+      for (const { id, request } of held.splice(0)) {
+        const values = new Float64Array(request.batch.count * 48).fill(1);
+        parentPort.postMessage({ type: "result", id, result: { values, states: new Uint8Array(request.batch.count), histogram: null } });
+      }
+    };
+    parentPort.on("message", (message) => held.push(message));
+    parentPort.postMessage({ type: "ready" });`,
+  );
+  const forecaster = await open({ workerUrl });
+  const told: DemandForecast[] = [];
+  const tell = (forecast: DemandForecast): void => {
+    told.push(forecast);
+    answer.postMessage("now");
+  };
+  const forecasts = await forecaster.forecast(history, ["s0", "s1"], endMs, {
+    meanwhile: { services: ["s1"], afterMs: 0, tell },
+  });
+  answer.close();
+  assert.deepEqual(
+    told.map(({ service, source }) => [service, source]),
+    [["s1", "seasonal_naive"]],
+  );
+  assert.match(told[0]!.fallbackReasons[0]!, /^MODEL_WARMING: /);
+  assert.deepEqual(
+    [...forecasts.values()].map(({ source }) => source),
+    ["model", "model"],
+  );
+});
+
 test("a worker that throws, exits or cannot load the runtime costs the model, never the forecast", async () => {
   const { history, endMs } = historyOf({ seed: 7, days: 16 });
   const ready = `parentPort.postMessage({ type: "ready" });`;
@@ -368,7 +405,7 @@ test("outputs that make no sense are refused by the guard", async () => {
     ["huge", "1e6"],
     ["negative", "-1"],
   ] as const) {
-    const code = `parentPort.on("message", ({ id, request }) => parentPort.postMessage({ type: "result", id, result: { tails: request.batch.tails, values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null } }));
+    const code = `parentPort.on("message", ({ id, request }) => parentPort.postMessage({ type: "result", id, result: { values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null } }));
       parentPort.postMessage({ type: "ready" });`;
     const forecast = await one(await open({ workerUrl: await worker(name, code) }), history, endMs);
     assert.equal(forecast.source, "seasonal_naive");

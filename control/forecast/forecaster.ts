@@ -1,8 +1,8 @@
 import type { LoadHistory } from "../features/load-history.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
-import { fallThrough } from "./fallback-chain.ts";
+import { type FallThroughInput, fallThrough } from "./fallback-chain.ts";
 import type { DemandForecast } from "./forecast.ts";
-import { type EngineOptions, ModelEngine } from "./model/model-engine.ts";
+import { type EngineAnswer, type EngineOptions, ModelEngine } from "./model/model-engine.ts";
 import { readServedModel, type ServedModel } from "./model/served-model.ts";
 import { FallbackError, type FallbackReason } from "./reasons.ts";
 
@@ -20,6 +20,22 @@ export interface ForecasterOptions extends Partial<EngineOptions> {
 
 /** `model`: the whole chain. `baseline`: the chain without the model, for comparison. */
 export type Chain = "model" | "baseline";
+
+export interface ForecastCall {
+  /** Default `model`. */
+  chain?: Chain;
+  /** Default: nobody is told anything before the answer. */
+  meanwhile?: Meanwhile;
+}
+
+/** Who has no forecast and cannot wait for a model that takes long, as it does for thousands of services when they are asked for first. */
+export interface Meanwhile {
+  services: readonly string[];
+  /** Time that the model has before others stand in, milliseconds. Default 500. */
+  afterMs?: number;
+  /** Called with the rest of the chain, MODEL_WARMING its first reason, service by service, until the model has answered. */
+  tell(forecast: DemandForecast): void;
+}
 
 export interface ForecasterStatus {
   /** `ready`: the model answers. `paused`: failing, tried again later. `refused`: it may not answer; see `reason`. */
@@ -46,7 +62,7 @@ export interface Forecaster {
     history: LoadHistory,
     services: readonly string[],
     nowMs: number,
-    options?: { chain?: Chain },
+    options?: ForecastCall,
   ): Promise<Map<string, DemandForecast>>;
   status(): ForecasterStatus;
   close(): void;
@@ -126,9 +142,9 @@ export class ChainForecaster implements Forecaster {
     history: LoadHistory,
     services: readonly string[],
     nowMs: number,
-    options: { chain?: Chain } = {},
+    options: ForecastCall = {},
   ): Promise<Map<string, DemandForecast>> {
-    const turn = this.#turn.then(() => this.#forecast(history, services, nowMs, options.chain ?? "model"));
+    const turn = this.#turn.then(() => this.#forecast(history, services, nowMs, options));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
@@ -155,7 +171,7 @@ export class ChainForecaster implements Forecaster {
     history: LoadHistory,
     services: readonly string[],
     nowMs: number,
-    chain: Chain,
+    { chain = "model", meanwhile }: ForecastCall,
   ): Promise<Map<string, DemandForecast>> {
     const issuedAtMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     const engine = this.#engine;
@@ -166,7 +182,9 @@ export class ChainForecaster implements Forecaster {
     let answers: ReadonlyMap<string, readonly Float64Array[] | FallbackReason> = new Map();
     if (withheld === null) {
       if (engine === null) throw new Error("neither a model nor a refusal");
-      const asked = await engine.answer(history, services, nowMs);
+      const asking = engine.answer(history, services, nowMs);
+      if (meanwhile !== undefined) await standIn(asking, meanwhile, { history, issuedAtMs, levels, horizonSteps });
+      const asked = await asking;
       answers = asked.answers;
       withheld = this.#watch?.seen({ history, issuedAtMs, engine, ...asked }) ?? null;
     }
@@ -183,6 +201,35 @@ export class ChainForecaster implements Forecaster {
       }
     }
     return result;
+  }
+}
+
+const WARMING: FallbackReason = {
+  code: "MODEL_WARMING",
+  text: "the model is being told what came before; its first answer is on its way",
+};
+const PATIENCE_MS = 500;
+
+/** Tells what the rest of the chain says, one turn of the event loop after the other, as long as the model has not answered. */
+async function standIn(
+  asking: Promise<EngineAnswer>,
+  { services, afterMs = PATIENCE_MS, tell }: Meanwhile,
+  about: Omit<FallThroughInput, "service" | "answer">,
+): Promise<void> {
+  let answered = false;
+  let timer: NodeJS.Timeout | undefined;
+  const answer = asking.then(() => {
+    answered = true;
+  });
+  const patience = new Promise((resolve) => {
+    timer = setTimeout(resolve, afterMs);
+  });
+  await Promise.race([answer, patience]);
+  clearTimeout(timer);
+  for (const service of services) {
+    if (answered) return;
+    tell(fallThrough({ ...about, service, answer: WARMING }));
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

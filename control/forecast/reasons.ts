@@ -14,6 +14,8 @@ export type FallbackCode =
   | "RUNTIME_UNAVAILABLE"
   /** onnxruntime refuses the file or computes something of another shape. */
   | "MODEL_LOAD_FAILED"
+  /** The model's first answer is on its way, and takes long: for thousands of services their pasts have to be told and worked through. */
+  | "MODEL_WARMING"
   /** No answer within the time limit. */
   | "INFERENCE_TIMEOUT"
   | "INFERENCE_FAILED"

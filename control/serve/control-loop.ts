@@ -4,7 +4,7 @@ import type { Actor } from "../checkpoint/record.ts";
 import type { BallastConfig } from "../config/config.ts";
 import type { LoadHistory } from "../features/load-history.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
-import type { Forecaster } from "../forecast/forecaster.ts";
+import type { Forecaster, Meanwhile } from "../forecast/forecaster.ts";
 import type { ChangeRisks } from "../forecast/risk/risk.ts";
 import type { PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
@@ -188,7 +188,7 @@ export class ControlLoop {
     if (step !== this.#forecastStep && this.#forecasting === null) {
       this.#meter.advance(nowMs);
       this.#forecasting = Promise.all([
-        forecaster.forecast(history, [...services.keys()], nowMs),
+        forecaster.forecast(history, [...services.keys()], nowMs, { meanwhile: this.#meanwhile(nowMs) }),
         risks?.at(nowMs) ?? this.#risks,
       ])
         .then(([forecasts, changeRisks]) => {
@@ -208,6 +208,18 @@ export class ControlLoop {
     });
     await Promise.race([this.#forecasting, patience]);
     clearTimeout(timer);
+  }
+
+  /** For services of which nothing is said yet the rest of the chain stands in; what a model said of the step before is better than that. */
+  #meanwhile(nowMs: number): Meanwhile {
+    const said = new Map(stillAhead(this.#forecasts, nowMs));
+    return {
+      services: [...this.#options.services.keys()].filter((name) => !said.has(name)),
+      tell: (forecast) => {
+        said.set(forecast.service, forecast);
+        this.#forecasts = said;
+      },
+    };
   }
 
   async #act(wanted: Wanted): Promise<void> {

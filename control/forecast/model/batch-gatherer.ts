@@ -18,7 +18,10 @@ export type Gathered = { services: string[]; batch: Batch };
 export class BatchGatherer {
   readonly #model: ServedModel;
   readonly #kept: KeptPasts | null;
-  /** Memory of batches, filled again and again: as many as are in flight at most. */
+  /**
+   * Memory of batches, filled again and again: as many as are in flight at most. It is shared with the worker: two mebibytes that are handed to
+   * and fro with every batch of whole pasts drive the collector of this thread to its longest pauses.
+   */
   readonly #spare: Float64Array[] = [];
   readonly #roomSteps: number;
 
@@ -62,7 +65,7 @@ export class BatchGatherer {
     return { services, batch: { originMs, count: services.length, steps, tails } };
   }
 
-  /** A batch was answered; its memory can be filled again. */
+  /** A batch was answered; its memory can be filled again. That of one which was not may still be read. */
   answered(tails: Float64Array): void {
     if (tails.length === this.#roomSteps) this.#spare.push(tails);
   }
@@ -115,6 +118,6 @@ export class BatchGatherer {
   }
 
   #memory(): Float64Array {
-    return this.#spare.pop() ?? new Float64Array(this.#roomSteps);
+    return this.#spare.pop() ?? new Float64Array(new SharedArrayBuffer(8 * this.#roomSteps));
   }
 }

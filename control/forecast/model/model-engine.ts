@@ -188,11 +188,10 @@ export class ModelEngine {
       const session = holder?.alive === true ? holder : this.#leastBusy();
       const gathered = this.#gatherer.take(queue, history, originMs, session);
       services = gathered.services;
-      const { tails } = gathered.batch;
       const batch =
         known === null ? gathered.batch : { ...gathered.batch, known: { services, world: known.of(services) } };
-      const answer = await session.run({ batch, sampleEvery }, [tails.buffer as ArrayBuffer]);
-      this.#gatherer.answered(answer.tails);
+      const answer = await session.run({ batch, sampleEvery }, []);
+      this.#gatherer.answered(batch.tails);
       this.#answered++;
       this.#failures = 0;
       return { services, answer };

@@ -25,8 +25,6 @@ export interface BatchAnswer {
   /** Per service of the batch: a STATE. */
   states: Uint8Array;
   histogram: Uint32Array | null;
-  /** The batch's own memory, given back to be filled again. */
-  tails: Float64Array;
 }
 
 await serveOnnx<ModelWorkerInput, BatchRequest, BatchAnswer>(async ({ model, steps, served }, run) => {
@@ -52,9 +50,7 @@ await serveOnnx<ModelWorkerInput, BatchRequest, BatchAnswer>(async ({ model, ste
   const tried = await infer({ originMs: 0, count: 1, steps, tails }, 0);
   if (tried.states[0] !== STATE.answered) throw new Error("the trial service was not answered");
   return async ({ batch, sampleEvery }) => {
-    const { tails } = batch;
-    const result = { ...(await infer(batch, sampleEvery)), tails };
-    const memory = [result.values, result.states, tails];
-    return { result, transfer: memory.map(({ buffer }) => buffer as ArrayBuffer) };
+    const result = await infer(batch, sampleEvery);
+    return { result, transfer: [result.values.buffer as ArrayBuffer, result.states.buffer as ArrayBuffer] };
   };
 });

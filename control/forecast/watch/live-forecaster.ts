@@ -3,8 +3,8 @@ import { signReach, signsAt } from "../../features/series/load-signs.ts";
 import { seasonalNaive } from "../baselines.ts";
 import type { DemandForecast } from "../forecast.ts";
 import {
-  type Chain,
   ChainForecaster,
+  type ForecastCall,
   type Forecaster,
   type ForecasterOptions,
   type ForecasterStatus,
@@ -68,7 +68,7 @@ export class LiveForecaster implements Forecaster {
     history: LoadHistory,
     services: readonly string[],
     nowMs: number,
-    options: { chain?: Chain } = {},
+    options: ForecastCall = {},
   ): Promise<Map<string, DemandForecast>> {
     const forecasts = await this.#chain.forecast(history, services, nowMs, options);
     const issuedAtMs = forecasts.values().next().value?.issuedAtMs;
