@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { constants, existsSync, realpathSync } from "node:fs";
-import { access, copyFile, lstat, mkdir, open, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { access, copyFile, lstat, mkdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../../common/errors.ts";
+import { LockHeld, makerLock } from "../lib/maker-lock.ts";
 
 /** Oldest C library that the wheels of TFX 1.21 load on (they are tagged manylinux_2_39). */
 const minGlibc: readonly [number, number] = [2, 38];
@@ -56,7 +57,10 @@ export async function makeTrainingEnvironment(options: EnvironmentOptions = {}):
   if (rootIsWhole && (await readStamp(layout)) === wanted) return environment;
 
   await mkdir(layout.work, { recursive: true });
-  await using _lock = await lockHome(layout);
+  await using _lock = await makerLock(join(layout.work, "make.lock"), 0).catch((cause) => {
+    if (!(cause instanceof LockHeld)) throw cause;
+    throw new BallastError("TFX_SETUP_FAILED", `process ${cause.pid} is making the training environment`, { cause });
+  });
   const disk = await statfs(layout.home);
   if (disk.bavail * disk.bsize < minFreeBytes)
     throw new BallastError("TFX_UNSUPPORTED", `${layout.home} has less than ${minFreeBytes / 2 ** 30} GiB free`);
@@ -257,36 +261,6 @@ function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
     child.once("error", fail);
     child.once("close", (code, signal) => done(code ?? (signal === null ? 1 : 128)));
   });
-}
-
-/** One maker at a time per home; the lock of a process that is gone is taken over. */
-async function lockHome(layout: Layout): Promise<AsyncDisposable> {
-  const path = join(layout.work, "make.lock");
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const file = await open(path, "wx");
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const holder = Number(await readFile(path, "utf8").catch(() => ""));
-      if (isAlive(holder))
-        throw new BallastError("TFX_SETUP_FAILED", `process ${holder} is making the training environment`);
-      await rm(path, { force: true });
-    }
-  }
-  throw new BallastError("TFX_SETUP_FAILED", `${path} cannot be taken`);
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }
 
 function wantedStamp(root: string | undefined): Promise<string> {

@@ -5,16 +5,19 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../../common/errors.ts";
+import { makerLock } from "../lib/maker-lock.ts";
 
 export const treesDir = dirname(fileURLToPath(import.meta.url));
 
 /** Lines kept of a failed command: enough for a Python traceback. */
 const MAX_KEPT_LINES = 40;
+/** For another process that makes the same environment: a slow line takes minutes. */
+const MAX_WAIT_MS = 600_000;
 const STAMP = "ballast-requirements.sha256";
 
 /**
  * A Python with exactly the packages of requirements.txt, in a virtual environment at `venvDir`; made when it is absent
- * or was made from other requirements, else used as it is. Returns the path of its interpreter.
+ * or was made from other requirements, else used as it is; while another process makes it, it is waited for. Returns the path of its interpreter.
  * Errors: PYTHON_MISSING, TRAIN_ENVIRONMENT_FAILED.
  */
 export async function makePythonEnvironment(venvDir: string, progress: (text: string) => void): Promise<string> {
@@ -24,7 +27,13 @@ export async function makePythonEnvironment(venvDir: string, progress: (text: st
     .digest("hex");
   const python = join(venvDir, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
   const stamp = join(venvDir, STAMP);
-  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return python;
+  const isMade = async (): Promise<boolean> => (await readFile(stamp, "utf8").catch(() => "")) === wanted;
+  if (await isMade()) return python;
+  await mkdir(dirname(venvDir), { recursive: true });
+  await using _lock = await makerLock(`${venvDir}.lock`, MAX_WAIT_MS).catch((cause) => {
+    throw BallastError.from(cause, "TRAIN_ENVIRONMENT_FAILED");
+  });
+  if (await isMade()) return python;
 
   const base = process.env.BALLAST_PYTHON ?? "python3";
   const version = await runLines(base, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).catch(() => null);
@@ -40,7 +49,6 @@ export async function makePythonEnvironment(venvDir: string, progress: (text: st
   }
   progress("installing the training packages (once, about 400 MB)");
   await rm(venvDir, { recursive: true, force: true });
-  await mkdir(dirname(venvDir), { recursive: true });
   try {
     await runLines(base, ["-m", "venv", venvDir]);
     await runLines(python, [

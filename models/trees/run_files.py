@@ -1,4 +1,4 @@
-"""What the trainings of tree models share: their arguments and rows, the parity check of the exported file, and what they leave behind."""
+"""What the trainings of demand and risk models share: their arguments and rows, the parity check of the exported file, and what they leave behind."""
 
 import argparse
 import json
