@@ -19,6 +19,19 @@ describe("shares of a mixture", () => {
     assert.ok(said.get("now")! > 0.9);
   });
 
+  test("are not lost to whoever misses what comes once in many windows", () => {
+    const calm = Array.from({ length: 23 }, () => 1);
+    const [misses, knows, alsoMisses] = [
+      [...calm, 40],
+      [...calm.map(() => 1.2), 2],
+      [...calm.map(() => 1.3), 40],
+    ];
+    assert.ok(shares({ misses, alsoMisses, knows }).get("knows")! > 0.8);
+    // A single window that is bad for all decides nothing.
+    const both = shares({ a: [...calm, 40], b: [...calm.map(() => 1.2), 38] });
+    assert.ok(both.get("a")! > both.get("b")!);
+  });
+
   test("all go to what never erred, and none are given without a window", () => {
     assert.ok(shares({ right: [0, 0], wrong: [0.1, 0.1] }).get("right")! > 0.9999);
     assert.equal(shares({ a: [] }).size, 0);

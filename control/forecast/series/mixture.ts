@@ -8,6 +8,11 @@ const FADED = 0.3;
 const LEAST_SHARE = 1e-4;
 /** A window counts by the median loss of all in it, plus this share of what is usual: around a jump all are wrong, and that tells little. */
 const DIFFICULTY_FLOOR = 0.3;
+/**
+ * Weight of the plain mean of losses, which such windows decide, beside that robust one: a job that runs every night makes one window in
+ * many, and whoever forecasts it is wanted.
+ */
+const PLAIN_WEIGHT = 0.2;
 /** Of the reference's loss: keeps the ratio of losses finite where a forecaster makes no error. */
 const LEAST_LOSS = 1e-6;
 
@@ -21,15 +26,23 @@ export function sharesByLoss(losses: ReadonlyMap<string, readonly number[]>, pre
   const difficulty = (known[0]?.[1] ?? []).map((_, i) => median(known.map(([, values]) => values[i]!)));
   const usual = DIFFICULTY_FLOOR * median(difficulty);
   const means = known
-    .map(([name, values]): [string, number] => [
+    .map(([name, values]) => ({
       name,
-      faded(values.map((value, i) => value / (difficulty[i]! + usual || 1))),
-    ])
-    .filter(([, mean]) => Number.isFinite(mean));
-  const least = Math.min(...means.map(([, mean]) => mean));
-  const weights = means.map(([name, mean]): [string, number] => [
-    name,
-    (name === preferred ? PREFERENCE : 1) * ((least + LEAST_LOSS) / (mean + LEAST_LOSS)) ** SHARPNESS,
+      robust: faded(
+        values.map((value, i) => value / (difficulty[i]! + usual || 1)),
+        0.5,
+      ),
+      plain: faded(values, 1),
+    }))
+    .filter(({ robust, plain }) => Number.isFinite(robust) && Number.isFinite(plain));
+  const [robust, plain] = [means.map((one) => one.robust), means.map((one) => one.plain)].map((all) =>
+    Math.min(...all),
+  );
+  const ratio = (least: number, mean: number): number => (least + LEAST_LOSS) / (mean + LEAST_LOSS);
+  const weights = means.map((one): [string, number] => [
+    one.name,
+    (one.name === preferred ? PREFERENCE : 1) *
+      (ratio(robust!, one.robust) ** (1 - PLAIN_WEIGHT) * ratio(plain!, one.plain) ** PLAIN_WEIGHT) ** SHARPNESS,
   ]);
   const all = weights.reduce((sum, [, weight]) => sum + weight, 0);
   const kept = weights.filter(([, weight]) => weight / all > LEAST_SHARE);
@@ -42,16 +55,16 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1] ?? 0;
 }
 
-/** Of the roots, so that a few bad windows do not decide. */
-function faded(values: readonly number[]): number {
+/** Power mean, newest values counting most. With a power below 1 a few bad windows do not decide. */
+function faded(values: readonly number[], power: number): number {
   let sum = 0;
   let total = 0;
   for (const [i, value] of values.entries()) {
     const weight = FADED ** ((values.length - 1 - i) / values.length);
-    sum += weight * Math.sqrt(value);
+    sum += weight * value ** power;
     total += weight;
   }
-  return (sum / total) ** 2;
+  return (sum / total) ** (1 / power);
 }
 
 /**
