@@ -111,7 +111,7 @@ export const ERROR_CODES = {
   },
   HISTORY_INVALID: {
     exit: 2,
-    hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step.",
+    hint: "history.csv in ballast.yaml: a column `time`, one column per service, a regular step. `ballast import-history` makes one from other readings.",
   },
   HISTORY_SOURCE_REFUSED: {
     exit: 4,

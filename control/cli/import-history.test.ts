@@ -45,6 +45,23 @@ test("a Parquet file becomes the CSV that the configuration names, and the gaps 
   assert.deepEqual((await readLoadHistoryCsv(out, { stepMs: 300_000 })).services, ["payments", "quotes"]);
 });
 
+test("readings finer than a step are averaged, and a step with fewer than half of them is a gap", async () => {
+  const minutes = Array.from({ length: 15 }, (_, i) => `2026-03-02T06:${String(i).padStart(2, "0")}:00Z,${i}`);
+  const fine = join(folder, "fine.csv");
+  // Of the second step two readings are left, of the third three.
+  await writeFile(fine, `time,payments\n${minutes.filter((_, i) => ![5, 6, 7, 10, 11].includes(i)).join("\n")}\n`);
+  const out = join(folder, "steps.csv");
+  const said = await imported("--from", "csv", "--file", fine, "--readings", "1m", "--out", out);
+  assert.match(said.out, /06:05:00Z to 2026-03-02T06:10:00Z: 2 of 5 readings/);
+  assert.equal(
+    await readFile(out, "utf8"),
+    "time,payments\n2026-03-02T06:00:00Z,2\n2026-03-02T06:05:00Z,\n2026-03-02T06:10:00Z,13\n",
+  );
+  const again = ["--from", "csv", "--file", fine, "--out", out, "--force"];
+  await assert.rejects(imported(...again), /HISTORY_INVALID: .*expected a multiple of the step, 300 s/);
+  await assert.rejects(imported(...again, "--readings", "7m"), /USAGE: --readings 7m: expected a part of --step 5m/);
+});
+
 test("an existing file is kept unless --force says otherwise", async () => {
   const out = join(folder, "mine.csv");
   await writeFile(out, "mine");

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { BallastError } from "../../common/errors.ts";
+import { averaged } from "../ingest/history/average.ts";
 import type { ImportedHistory, ServiceProvenance } from "../ingest/history/imported-history.ts";
 import { timeMs } from "../ingest/history/time.ts";
 import { writeHistoryCsv } from "../ingest/history/write-csv.ts";
@@ -24,6 +25,7 @@ access-log      --file FILE… --by route|authority [--service NAME…] [--time-
                 counting by authority: clients choose it.
 csv             --file FILE   time,service,rps or time,SERVICE,…
 parquet         --file FILE   the same two forms
+                --readings D  both: distance of the readings in the file where it is shorter than --step, such as 1m; each step gets their mean
 docs/reference/history.md has the details.`;
 
 /** Gaps printed per service; --json has all that are kept. */
@@ -44,6 +46,7 @@ export const run: Command = async (args, io) => {
       url: text,
       query: text,
       label: text,
+      readings: text,
       since: text,
       until: text,
       file: many,
@@ -61,7 +64,9 @@ export const run: Command = async (args, io) => {
   }
   const out = needed(values.out, "--out");
   if (existsSync(out) && !values.force) throw usage(`${out} is there already; --force replaces it`);
-  const stepMs = stepOf(values.step);
+  const stepMs = stepOf(values.step, "--step");
+  const readingsMs = values.readings === undefined ? stepMs : stepOf(values.readings, "--readings");
+  if (stepMs % readingsMs !== 0) throw usage(`--readings ${values.readings}: expected a part of --step ${values.step}`);
   const imported = await load();
   const { rows } = await writeHistoryCsv(out, imported.history);
   if (values.json) {
@@ -104,15 +109,19 @@ export const run: Command = async (args, io) => {
       }
       case "csv": {
         const { readHistoryCsv } = await import("../ingest/history/csv.ts");
-        return readHistoryCsv(oneFile(), { stepMs });
+        return inSteps(await readHistoryCsv(oneFile(), { stepMs: readingsMs }));
       }
       case "parquet": {
         const { readHistoryParquet } = await import("../ingest/history/parquet.ts");
-        return readHistoryParquet(oneFile(), { stepMs });
+        return inSteps(await readHistoryParquet(oneFile(), { stepMs: readingsMs }));
       }
       default:
         throw usage("--from must be prometheus, access-log, csv or parquet");
     }
+  }
+
+  function inSteps(read: ImportedHistory): ImportedHistory {
+    return readingsMs === stepMs ? read : averaged(read, stepMs);
   }
 
   function files(): string[] {
@@ -146,10 +155,10 @@ function moreGaps({ gaps, gapsLeftOff }: ServiceProvenance): number {
   return Math.max(0, gaps.length - SHOWN_GAPS) + gapsLeftOff;
 }
 
-function stepOf(text: string): number {
+function stepOf(text: string, flag: string): number {
   const match = /^(\d{1,6})(s|m|h)$/.exec(text);
   const ms = match === null ? 0 : Number(match[1]) * { s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as "s" | "m" | "h"];
-  if (!(ms > 0 && ms <= 86_400_000)) throw usage(`--step ${text}: expected 1s to 24h, such as 30s, 5m or 1h`);
+  if (!(ms > 0 && ms <= 86_400_000)) throw usage(`${flag} ${text}: expected 1s to 24h, such as 30s, 5m or 1h`);
   return ms;
 }
 
