@@ -109,7 +109,8 @@ def judged(forecast: np.ndarray, examples: Examples, calibration: Examples, spec
 def card(about: dict, spec: Spec) -> str:
     training, gate = about["training"], about["gate"]
     settings = training["settings"]["trees"]
-    parts = [f"{settings['rounds']} rounds of XGBoost quantile trees of depth {settings['depth']}"]
+    signs = f" with monotone signs on {sum(map(abs, spec.monotone))} of {len(spec.features)} inputs" if settings["monotone"] else ""
+    parts = [f"{settings['rounds']} rounds of XGBoost quantile trees of depth {settings['depth']}{signs}"]
     if training["recurrent_share"] > 0:
         parts.append(f"an LSTM of {training['settings']['recurrent']['units']} units ({100 * training['recurrent_share']:.0f} % of the forecast)")
     lines = "\n".join(
