@@ -16,7 +16,7 @@ const PAST_STEPS = 26 * STEPS_PER_DAY;
 /** Series that differ in shape; services differ from one another in size as well. */
 const SHAPES = 20;
 const MODELS = {
-  tree: fileURLToPath(new URL("../../models/committed/demand", import.meta.url)),
+  demand: fileURLToPath(new URL("../../models/committed/demand", import.meta.url)),
   series: fileURLToPath(new URL("./series-model", import.meta.url)),
 };
 const BAR_MS = 1_000;
@@ -64,10 +64,10 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
     print(
       `${name}: golden rows differ by at most ${parity.toExponential(1)}, a warm answer from a fresh one by ${drift.toExponential(1)} of it`,
     );
-  const [tree, series] = measured;
+  const [demand, series] = measured;
   if (series !== undefined)
     print(
-      `a warm tick of the series model takes ${(of(series.warm, "ms", 0.5) / of(tree!.warm, "ms", 0.5)).toFixed(2)} times the tree model's`,
+      `a warm tick of the series model takes ${(of(series.warm, "ms", 0.5) / of(demand!.warm, "ms", 0.5)).toFixed(2)} times the demand model's`,
     );
   for (const { name, warm } of measured) {
     const [ms, held] = [of(warm, "ms", 0.5), of(warm, "heldMs", 1)];
