@@ -3,6 +3,8 @@
  * sentence that says why it cannot answer. Spread around the point comes from the baseline's own past residuals.
  */
 
+import { select } from "./baselines/select.ts";
+
 export type BaselineValues = Float64Array[];
 
 /** Residuals older than this say little about today's error. The last value has one sort per step, so it looks less far. */
@@ -28,13 +30,8 @@ export function seasonalNaive(
     if (Number.isNaN(value)) return "no load was seen one season before";
     points[h] = value;
   }
-  const residuals: number[] = [];
   const from = Math.max(seasonSteps, values.length - SEASONAL_RESIDUAL_DAYS * stepsPerDay);
-  for (let i = from; i < values.length; i++) {
-    const residual = values[i]! - values[i - seasonSteps]!;
-    if (!Number.isNaN(residual)) residuals.push(residual);
-  }
-  const offsets = residualQuantiles(residuals, levels);
+  const offsets = residualQuantiles(residualsOf(values, from, seasonSteps), levels);
   return offsets.map((offset) => points.map((point) => Math.max(0, point + offset)));
 }
 
@@ -50,12 +47,7 @@ export function lastValue(
   const rows = levels.map(() => new Float64Array(horizonSteps));
   const from = Math.max(0, values.length - LAST_RESIDUAL_DAYS * stepsPerDay);
   for (let h = 0; h < horizonSteps; h++) {
-    const residuals: number[] = [];
-    for (let i = from + h + 1; i < values.length; i++) {
-      const residual = values[i]! - values[i - h - 1]!;
-      if (!Number.isNaN(residual)) residuals.push(residual);
-    }
-    residualQuantiles(residuals, levels).forEach((offset, level) => {
+    residualQuantiles(residualsOf(values, from + h + 1, h + 1), levels).forEach((offset, level) => {
       rows[level]![h] = Math.max(0, point + offset);
     });
   }
@@ -79,15 +71,33 @@ function nearest(values: Float64Array, index: number): number {
   return Number.NaN;
 }
 
+/** Used again from call to call: for thousands of services in a row, fresh ones would be tens of kilobytes each for the garbage collector. */
+let residualMemory = new Float64Array(0);
+
+/** What differs from the value `lag` steps before, from step `from` on. @returns memory that the next call uses again */
+function residualsOf(values: Float64Array, from: number, lag: number): Float64Array {
+  if (residualMemory.length < values.length) residualMemory = new Float64Array(values.length);
+  let count = 0;
+  for (let i = from; i < values.length; i++) {
+    const residual = values[i]! - values[i - lag]!;
+    if (!Number.isNaN(residual)) residualMemory[count++] = residual;
+  }
+  return residualMemory.subarray(0, count);
+}
+
 /**
  * Offsets from the point, one per level: the empirical quantiles of the residuals, but exactly 0 at 0.5 and never on the
  * wrong side of it, so that the point forecast is the plain baseline and levels do not cross.
  */
-function residualQuantiles(residuals: number[], levels: readonly number[]): number[] {
+function residualQuantiles(residuals: Float64Array, levels: readonly number[]): number[] {
   if (residuals.length < MIN_RESIDUALS) return levels.map(() => 0);
-  const sorted = Float64Array.from(residuals).sort();
+  const last = residuals.length - 1;
+  let selected = 0;
   return levels.map((level) => {
-    const offset = sorted[Math.min(sorted.length - 1, Math.floor(level * sorted.length))]!;
+    const place = Math.min(last, Math.floor(level * residuals.length));
+    // Levels ascend: what lies before the place of one is not looked at for the next.
+    const offset = select(residuals, place, place < selected ? 0 : selected);
+    selected = place;
     return level === 0.5 ? 0 : level > 0.5 ? Math.max(0, offset) : Math.min(0, offset);
   });
 }

@@ -43,7 +43,7 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {
     return { service, source, fallbackReasons: reasons, issuedAtMs, stepMs, levels, values, lastRps };
   };
-  const tail = history.tail(service, issuedAtMs, SEASONAL_DAYS * stepsPerDay);
+  const tail = tailOf(history, service, issuedAtMs, SEASONAL_DAYS * stepsPerDay);
   const weekly = seasonalNaive(tail, 7 * stepsPerDay, horizonSteps, levels, stepsPerDay);
   const shape = { season: stepsPerDay, horizon: horizonSteps, levels };
   if (typeof weekly !== "string") return make("seasonal_naive", weekly);
@@ -70,6 +70,15 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
     "none",
     levels.map(() => new Float64Array(horizonSteps)),
   );
+}
+
+let tailMemory = new Float64Array(0);
+
+/** As `history.tail`, in memory that the next call uses again: nothing of it is in a forecast. */
+function tailOf(history: LoadHistory, service: string, nowMs: number, steps: number): Float64Array {
+  if (tailMemory.length !== steps) tailMemory = new Float64Array(steps);
+  history.tailInto(service, nowMs, tailMemory);
+  return tailMemory;
 }
 
 /** The last `steps`, from the first reading on. */

@@ -209,6 +209,7 @@ const WARMING: FallbackReason = {
   text: "the model is being told what came before; its first answer is on its way",
 };
 const PATIENCE_MS = 500;
+const STAND_IN_TURN_MS = 1;
 
 /** Tells what the rest of the chain says, one turn of the event loop after the other, as long as the model has not answered. */
 async function standIn(
@@ -226,10 +227,14 @@ async function standIn(
   });
   await Promise.race([answer, patience]);
   clearTimeout(timer);
+  let turnStartedAt = performance.now();
   for (const service of services) {
     if (answered) return;
     tell(fallThrough({ ...about, service, answer: WARMING }));
-    await new Promise((resolve) => setImmediate(resolve));
+    if (performance.now() - turnStartedAt < STAND_IN_TURN_MS) continue;
+    // A rest and not a mere turn: workers have all cores busy, and a thread that never sleeps waits longest for one.
+    await new Promise((resolve) => setTimeout(resolve, STAND_IN_TURN_MS));
+    turnStartedAt = performance.now();
   }
 }
 
