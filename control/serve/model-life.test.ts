@@ -84,7 +84,7 @@ describe("the life of a model", () => {
     assert.match(scores.join("\n"), /^ballast_model_shadow_wql\{forecaster="candidate"\} 0\.\d+$/m);
   });
 
-  test("promotion waits for somebody else, is recorded with hash and scores, and the model forecasts from then on", async () => {
+  test("promotion waits for somebody else, also while another server takes over, is recorded with hash and scores, and the model forecasts from then on", async () => {
     const ready = await untilView("a ready candidate", ({ comparison }) => comparison?.missing.length === 0);
     const made = await post("promote");
     assert.equal(made.body.state, "validated", JSON.stringify(made.body));
@@ -94,6 +94,10 @@ describe("the life of a model", () => {
     assert.equal((await post("promote")).body.code, "CHANGE_IN_FLIGHT");
     const own = await stand.call("POST", `/v1/changes/${epoch}/approve`, { by: "Alice" });
     assert.equal(own.body.code, "SELF_APPROVAL");
+    // Meanwhile another server takes over, which has but the store.
+    await stand.server.stop();
+    await rm(`${stand.storePath}.models`, { recursive: true });
+    await stand.restart();
     const approved = await stand.call("POST", `/v1/changes/${epoch}/approve`, { by: "bob", reason: "looked at it" });
     assert.equal(approved.body.state, "active", JSON.stringify(approved.body));
     assert.equal(approved.body.changeType, "normal");

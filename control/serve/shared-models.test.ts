@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { SqliteStore } from "../checkpoint/sqlite-store.ts";
 import { LEADER_LEASE } from "../checkpoint/store.ts";
@@ -103,6 +104,22 @@ test("a candidate's scores are those that the last leader kept; what cannot be r
   assert.deepEqual(warnings.splice(0), Array(3).fill("scores of a candidate in the store cannot be read"));
   await here.keepScores({ noise: randomBytes(MAX_SCORES_BYTES).toString("hex").slice(0, 2_000_000) });
   assert.deepEqual(warnings.splice(0), ["scores of a candidate could not be kept in the store"]);
+});
+
+test("a store that is slow is not waited for beyond the limit, and that is the reason", async () => {
+  const slow = {
+    keep: store.keep.bind(store),
+    kept: async (name: string) => {
+      await sleep(20);
+      return store.kept(name);
+    },
+  };
+  const { files, ...rest } = await new SharedModels({ store: slow, term, part: "demand", log, maxMs: 10 }).fetch(
+    sha("b"),
+  );
+  assert.equal(files, null);
+  assert.match((rest as { why: string }).why, /^STORE_UNREADABLE: the store took longer than 10 ms for the model/);
+  assert.deepEqual(warnings.splice(0), ["a model could not be fetched from the store"]);
 });
 
 test("a server that lost its lease shares nothing, and goes on", async () => {

@@ -11,6 +11,8 @@ export interface SharedModelsOptions {
   /** Which part's models: names of different parts must not meet. */
   part: string;
   log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+  /** Longest time that one model is read or written for. Default 20 s. */
+  maxMs?: number;
 }
 
 /** A file of a model's folder. */
@@ -23,6 +25,8 @@ export interface SharedFile {
 export const MAX_SHARED_MODEL_BYTES = 16 << 20;
 /** In base64 it is as long as a keepsake may be. */
 const PIECE_BYTES = 393_216;
+/** A server that takes over waits no longer for a model: targets may be failing meanwhile. */
+const MAX_MOVE_MS = 20_000;
 /** The promoted one, those that a return may come back to, the candidate, and some that are about to be dropped. */
 const MAX_SHARED_MODELS = 16;
 
@@ -81,15 +85,17 @@ export class SharedModels {
       return;
     }
     await this.#attempt("a model could not be shared with other servers", sha256, async () => {
+      const inTime = this.#timeLimit();
       const index = await this.#index(true);
       const one = {
         sha256,
         files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
       };
       const stands = index.models.find((model) => model.sha256 === sha256);
-      if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one))) return;
+      if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one, inTime))) return;
       for (const file of files)
         for (let i = 0; i < pieces(file.bytes.length); i++) {
+          inTime();
           const piece = file.bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
           await this.#keep(this.#pieceName(sha256, file.name, i), Buffer.from(piece).toString("base64"));
         }
@@ -100,10 +106,11 @@ export class SharedModels {
 
   /** The files of a model as they were put. Never throws: a store that fails is a reason. */
   async fetch(sha256: string): Promise<Fetched> {
+    const inTime = this.#timeLimit();
     try {
       const one = (await this.#index()).models.find((model) => model.sha256 === sha256);
       if (one === undefined) return { files: null, why: "no server has put it into the store" };
-      return { files: await this.#read(one) };
+      return { files: await this.#read(one, inTime) };
     } catch (thrown) {
       this.#options.log.warn({ sha256, err: thrown }, "a model could not be fetched from the store");
       return { files: null, why: BallastError.from(thrown, "STORE_CORRUPT").message };
@@ -147,11 +154,12 @@ export class SharedModels {
   }
 
   /** STORE_CORRUPT for a piece that is not there, or is not the one that was put. */
-  async #read({ sha256, files: parts }: SharedModel): Promise<SharedFile[]> {
+  async #read({ sha256, files: parts }: SharedModel, inTime: () => void): Promise<SharedFile[]> {
     const files: SharedFile[] = [];
     for (const { name, bytes, sha256: hash } of parts) {
       const read: Buffer[] = [];
       for (let i = 0; i < pieces(bytes); i++) {
+        inTime();
         const text = (await this.#options.store.kept(this.#pieceName(sha256, name, i)))?.text ?? "";
         if (text === "")
           throw new BallastError("STORE_CORRUPT", `piece ${i + 1} of ${pieces(bytes)} of ${name} is not there`);
@@ -165,9 +173,9 @@ export class SharedModels {
     return files;
   }
 
-  async #isWhole(one: SharedModel): Promise<boolean> {
+  async #isWhole(one: SharedModel, inTime: () => void): Promise<boolean> {
     try {
-      await this.#read(one);
+      await this.#read(one, inTime);
       return true;
     } catch (thrown) {
       if (!isCorrupt(thrown)) throw thrown;
@@ -194,6 +202,16 @@ export class SharedModels {
       this.#options.log.warn({ err: thrown }, "the list of models in the store is damaged; it is begun anew");
       return EMPTY;
     }
+  }
+
+  /** Throws STORE_UNREADABLE once the time is over. */
+  #timeLimit(): () => void {
+    const { maxMs = MAX_MOVE_MS } = this.#options;
+    const endMs = performance.now() + maxMs;
+    return () => {
+      if (performance.now() <= endMs) return;
+      throw new BallastError("STORE_UNREADABLE", `the store took longer than ${maxMs} ms for the model`);
+    };
   }
 
   #write(index: Index): Promise<void> {
