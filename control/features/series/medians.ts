@@ -2,7 +2,7 @@
  * Medians down the columns of a matrix by sorting networks (Batcher's odd-even merge sort; Knuth, TAOCP 3, §5.3.4), cut down to what the
  * middle needs. A network has no branch that depends on a value, so that two columns go through it side by side in a vector register;
  * JavaScript has no such registers, so the network is written as WebAssembly when it is first wanted: an insertion sort of the same
- * members took a third of the time of a service's inputs.
+ * members took over a quarter of the time of a service's inputs.
  */
 
 /** Medians of the first rows of one matrix, whose memory the caller fills. */
