@@ -362,10 +362,21 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     await writeFile(join(pushed, "manifest.json"), JSON.stringify({ training: { files_key: "of other files" } }));
     const out = join(scratch, "worse/out");
     const { groups: _, ...withoutGroups } = full;
-    await assert.rejects(
-      trainSeries({ ...withoutGroups, series: [{ name: "exact", values }], workDir, outDir: out }),
-      /TRAIN_NOT_BETTER/,
+    const said: string[] = [];
+    const training = trainSeries({
+      ...withoutGroups,
+      series: [{ name: "exact", values }],
+      workDir,
+      outDir: out,
+      progress: (text) => said.push(text),
+    });
+    await assert.rejects(training, /TRAIN_NOT_BETTER/);
+    const missed = said.filter((line) => line.startsWith("gate: ") && line.includes(" more loss than "));
+    assert.ok(
+      missed.some((line) => line.endsWith(" % more loss than the model in use, at most 0 % is allowed")),
+      said.join("\n"),
     );
+    assert.ok(missed.some((line) => line.includes(" than the model in use where series is exact, ")));
     assert.deepEqual(await readdir(out), []);
   });
 });

@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -37,6 +38,7 @@ BEAM = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 #: How much worse than the reference a slice may be, in units of the reference's loss. Slices are small, the whole is not.
 WORST_OVERALL = {"seasonal_naive": 0.0, "blessed": 0.0}
 WORST_SLICE = {"seasonal_naive": 0.1, "blessed": 0.25}
+REFERENCES = {"seasonal_naive": "the seasonal naive forecast", "blessed": "the model in use"}
 #: Jensen-Shannon divergence above which an input counts as moved.
 DRIFT = 0.3
 
@@ -56,11 +58,10 @@ def eval_config(spec: Spec) -> tfma.EvalConfig:
             metrics=[tfma.MetricConfig(class_name="MeanPrediction", per_slice_thresholds=[whole, *slices])],
         )
 
-    references = ("seasonal_naive", "blessed")
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(name=f"over_{one}", prediction_key=f"over_{one}", label_key="nought") for one in references],
+        model_specs=[tfma.ModelSpec(name=f"over_{one}", prediction_key=f"over_{one}", label_key="nought") for one in REFERENCES],
         slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in spec.slices)],
-        metrics_specs=[metrics(one) for one in references],
+        metrics_specs=[metrics(one) for one in REFERENCES],
     )
 
 
@@ -143,6 +144,18 @@ def last_pushed(work: Path) -> Path | None:
     return versions[-1] if versions else None
 
 
+def misses(work: Path) -> Iterator[str]:
+    """What the last evaluation held against the model, a line for each threshold that was missed."""
+    last = max((work / "artifacts/Evaluator/evaluation").iterdir(), key=lambda version: int(version.name))
+    for part in tfma.load_validation_result(str(last)).metric_validations_per_slice:
+        keys = part.slice_key.single_slice_keys
+        where = "".join(f" where {key.column} is {key.bytes_value.decode()}" for key in keys)
+        for failure in part.failures:
+            more, most = failure.metric_value.double_value.value, failure.metric_threshold.value_threshold.upper_bound.value
+            reference = REFERENCES[failure.metric_key.model_name.removeprefix("over_")]
+            yield f"{100 * more:.3g} % more loss than {reference}{where}, at most {100 * most:g} % is allowed"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("files", "work", "out"):
@@ -175,6 +188,8 @@ def main() -> int:
         return 4
     after = last_pushed(arguments.work)
     if after is None or after == before:
+        for miss in misses(arguments.work):
+            progress(f"gate: {miss}")
         progress("not blessed: a threshold of the gate was missed; nothing was pushed")
         return 3
     return deliver(after, arguments.out)
