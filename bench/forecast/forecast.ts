@@ -72,7 +72,8 @@ export async function run({ quick, words }: BenchOptions): Promise<object> {
   const progress = (text: string) => void process.stderr.write(`${text}\n`);
   if (!quick && whole) {
     const outDir = join(ROOT, ".ballast/model/robot-shop");
-    await rm(WORK, { recursive: true, force: true });
+    // Anew is without a model in use that it would have to beat.
+    for (const folder of [WORK, outDir]) await rm(folder, { recursive: true, force: true });
     await trainRobotShop(windows, { outDir, pipeline: "auto", seed: 1, progress });
     rows.push(judgeRow("model, trained anew", await scoreModel(windows, outDir), published));
   }
