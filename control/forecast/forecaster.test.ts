@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -104,6 +104,19 @@ test("the same history gives the same forecast", async () => {
   const { history, endMs } = historyOf({ seed: 4, days: 16 });
   const forecaster = await open();
   assert.deepEqual(await one(forecaster, history, endMs), await one(forecaster, history, endMs));
+});
+
+test("on Linux the threads of inference give way to the event loop", {
+  skip: process.platform !== "linux",
+}, async () => {
+  await shared();
+  // proc_pid_stat(5): the nice value is field 19, the 17th behind the name in brackets.
+  const niceOf = async (thread: string): Promise<number> =>
+    Number((await readFile(`/proc/self/task/${thread}/stat`, "utf8")).split(") ").at(-1)!.split(" ")[16]);
+  const own = await niceOf(`${process.pid}`);
+  // One of another test may end while this one reads.
+  const all = await Promise.all((await readdir("/proc/self/task")).map((thread) => niceOf(thread).catch(() => null)));
+  assert.ok(all.includes(Math.min(own + 5, 19)), `${all} beside ${own}`);
 });
 
 test("calls that overlap are answered one after the other, each for its own time", async () => {
