@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { sha256Hex } from "../checkpoint/record.ts";
 import { MANIFEST_FILE } from "../forecast/model-file.ts";
 import type { FallbackReason } from "../forecast/reasons.ts";
 import { type Fetched, MAX_SCORES_BYTES, type SharedFile, type SharedModels } from "./shared-models.ts";
@@ -70,17 +70,11 @@ export class ModelFiles {
   async #own(sha256: string): Promise<Fetched> {
     const own = this.folderOf(sha256);
     try {
-      const manifest = await readFile(join(own, MANIFEST_FILE));
-      const { model } = JSON.parse(manifest.toString("utf8")) as { model: string };
+      const { model, rest } = await readBeside(own);
       const bytes = await readFile(join(own, model));
-      const found = createHash("sha256").update(bytes).digest("hex");
+      const found = sha256Hex(bytes);
       if (found !== sha256) return { files: null, why: `${model} has sha256 ${found.slice(0, 12)}` };
-      const card = await readFile(join(own, CARD_FILE)).catch(() => null);
-      const files = [
-        { name: model, bytes },
-        { name: MANIFEST_FILE, bytes: manifest },
-      ];
-      return { files: card === null ? files : [...files, { name: CARD_FILE, bytes: card }] };
+      return { files: [{ name: model, bytes }, ...rest] };
     } catch (thrown) {
       const { code, message } = thrown as NodeJS.ErrnoException;
       return { files: null, why: code === "ENOENT" ? "no copy" : message };
@@ -98,26 +92,19 @@ export class ModelFiles {
   }
 
   /**
-   * Checks the model of a folder as the server would at its start and copies it. The manifest comes last: a copy without it is none. Throws
-   * FallbackError when it may not answer.
+   * Checks the model of a folder as the server would at its start and copies it. Throws FallbackError when it may not answer.
    */
   async keep(folder: string): Promise<KeptModel> {
     const model = await this.#read(folder);
     const own = this.folderOf(model.sha256);
     if (own === folder) return model;
-    await rm(join(own, MANIFEST_FILE), { force: true });
-    await mkdir(own, { recursive: true });
-    const manifest = await readFile(join(folder, MANIFEST_FILE), "utf8");
-    const { model: name } = JSON.parse(manifest) as { model: string };
-    await writeFile(join(own, name), model.bytes);
-    // For people only.
-    await copyFile(join(folder, CARD_FILE), join(own, CARD_FILE)).catch(() => undefined);
-    await writeFile(join(own, MANIFEST_FILE), manifest);
+    const { model: name, rest } = await readBeside(folder);
+    const files = [{ name, bytes: model.bytes }, ...rest];
+    await this.#write(model.sha256, files);
     // What was copied is judged, not what was read: the folder may have changed in between.
     const kept = await this.#read(own);
     if (kept.sha256 !== model.sha256) throw new Error(`${folder} changed while it was read`);
-    const copied = await this.#own(kept.sha256);
-    if (copied.files !== null) await this.#shared?.put(kept.sha256, copied.files);
+    await this.#shared?.put(kept.sha256, files);
     return kept;
   }
 
@@ -161,4 +148,13 @@ export class ModelFiles {
   settled(): Promise<void> {
     return this.#writing;
   }
+}
+
+/** What lies beside a model's file: the manifest, which names that file, and where there is one the card, for people only. */
+async function readBeside(folder: string): Promise<{ model: string; rest: SharedFile[] }> {
+  const manifest = await readFile(join(folder, MANIFEST_FILE));
+  const { model } = JSON.parse(manifest.toString("utf8")) as { model: string };
+  const card = await readFile(join(folder, CARD_FILE)).catch(() => null);
+  const rest = [{ name: MANIFEST_FILE, bytes: manifest }];
+  return { model, rest: card === null ? rest : [...rest, { name: CARD_FILE, bytes: card }] };
 }

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { isDeepStrictEqual, promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
 import { BallastError } from "../../common/errors.ts";
+import { sha256Hex } from "../checkpoint/record.ts";
 import { type CheckpointStore, MAX_KEEPSAKE_BYTES } from "../checkpoint/store.ts";
 
 export interface SharedModelsOptions {
@@ -89,7 +89,7 @@ export class SharedModels {
       const index = await this.#index(true);
       const one = {
         sha256,
-        files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: hashOf(bytes) })),
+        files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: sha256Hex(bytes) })),
       };
       const stands = index.models.find((model) => model.sha256 === sha256);
       if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one, inTime))) return;
@@ -166,7 +166,7 @@ export class SharedModels {
         read.push(Buffer.from(text, "base64"));
       }
       const whole = new Uint8Array(Buffer.concat(read));
-      if (hashOf(whole) !== hash)
+      if (sha256Hex(whole) !== hash)
         throw new BallastError("STORE_CORRUPT", `${name} in the store is not the file that was put there`);
       files.push({ name, bytes: whole });
     }
@@ -257,8 +257,4 @@ function parseJson(text: string): unknown {
 
 function pieces(bytes: number): number {
   return Math.ceil(bytes / PIECE_BYTES);
-}
-
-function hashOf(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
