@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { durationText } from "../../common/duration-text.ts";
 import { BallastError } from "../../common/errors.ts";
 import { csvCells } from "./csv-cells.ts";
+import { mostFrequent } from "./most-frequent.ts";
 import { NumberColumn } from "./number-column.ts";
 import { isZoned, TimeReader } from "./series-time.ts";
 
@@ -221,9 +222,7 @@ function isSetBack(text: string, at: number, newest: number): boolean {
 /** The most frequent distance, or where clocks jitter and none is frequent the middle one. */
 function stepOf(times: readonly number[]): number {
   const distances = times.slice(1).map((at, i) => at - times[i]!);
-  const counts = new Map<number, number>();
-  for (const distance of distances) counts.set(distance, (counts.get(distance) ?? 0) + 1);
-  const [mode, count] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most));
+  const { value: mode, count } = mostFrequent(distances)!;
   return count >= MODE_SHARE * distances.length ? mode : distances.sort((a, b) => a - b)[distances.length >> 1]!;
 }
 

@@ -1,7 +1,9 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { LoadHistory } from "../../features/load-history.ts";
+import { csvCells } from "../csv-cells.ts";
 import { readLoadHistoryCsv } from "../load-history-csv.ts";
+import { mostFrequent } from "../most-frequent.ts";
 import { readAccessLogs } from "./access-log.ts";
 import { readHistoryCsv } from "./csv.ts";
 import { invalid } from "./imported-history.ts";
@@ -64,24 +66,21 @@ export async function formOf(file: string): Promise<HistoryForm> {
   head = head.replace(/^\ufeff/, "").trimStart();
   if (/^\{\s*("status"\s*:\s*"(success|error)"|"data"\s*:\s*\{)/.test(head)) return "prometheus";
   if (head.startsWith("{") || head.startsWith("[")) return "access-log";
-  const names = head
-    .split(/\r?\n/, 1)[0]!
-    .split(",")
-    .map((name) => name.trim().replace(/^"(.*)"$/, "$1"));
+  const names = csvCells(head.split(/\r?\n/, 1)[0]!, ",").map((name) => name.trim());
   return names.includes("service") && names.includes("rps") ? "long" : "wide";
 }
 
 /** Rows that are mostly further apart than a step would make a history of gaps, filled with what is not known. */
 function refuseSparse(history: LoadHistory, service: string, stepMs: number): void {
   const { values } = history.upTo(service, Number.MAX_SAFE_INTEGER);
-  const counts = new Map<number, number>();
+  const distances: number[] = [];
   let last = -1;
   for (const [step, value] of values.entries()) {
     if (!Number.isFinite(value)) continue;
-    if (last >= 0) counts.set(step - last, (counts.get(step - last) ?? 0) + 1);
+    if (last >= 0) distances.push(step - last);
     last = step;
   }
-  const [usual] = [...counts].reduce((most, one) => (one[1] > most[1] ? one : most), [1, 0]);
+  const usual = mostFrequent(distances)?.value ?? 1;
   if (usual > 1)
     throw invalid(
       { file: service },
