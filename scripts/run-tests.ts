@@ -2,7 +2,8 @@ import { glob } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
-import { mergedPhases } from "./lib/merged-phases.ts";
+import { mergedPhases, type Phase } from "./lib/merged-phases.ts";
+import { propertySeed } from "./lib/property-seed.ts";
 
 /**
  * Runs the tests in phases of one process each file, with one summary at the end that counts them all. Units first, so that a
@@ -18,13 +19,11 @@ const FILE_TIMEOUT_MS = 600_000;
 
 /**
  * Units two at a time: they wait as much as they work. What lies under test/ runs Envoys and loads, and some of it measures how long something
- * takes: one at a time, since two at a time fail on a machine that is busy otherwise.
+ * takes: one at a time, since two at a time fail on a machine that is busy otherwise, and in CI with a second try, which the summary
+ * names. A unit has one try.
  */
 const isUnit = (path: string): boolean => !path.startsWith("test");
-const PHASES: { holds: (path: string) => boolean; concurrency: number }[] = [
-  { holds: isUnit, concurrency: 2 },
-  { holds: (path) => !isUnit(path), concurrency: 1 },
-];
+const inCi = process.env.CI !== undefined && process.env.CI !== "";
 
 const words = process.argv.slice(2);
 const found: string[] = [];
@@ -37,20 +36,29 @@ if (found.length === 0) {
 }
 found.sort();
 
-const phases = PHASES.map(({ holds, concurrency }) => ({ files: found.filter(holds), concurrency })).filter(
-  ({ files }) => files.length > 0,
-);
+const { seed, from } = propertySeed(ROOT, process.env);
+process.stdout.write(`property tests: seed ${seed}, from the ${from}; the same again: BALLAST_PROPERTY_SEED=${seed}\n`);
+process.env.BALLAST_PROPERTY_SEED = String(seed);
+const phase = (files: string[], concurrency: number, secondTry: boolean): Phase => ({
+  start: () =>
+    run({
+      files: files.map((path) => join(ROOT, path)),
+      concurrency,
+      timeout: FILE_TIMEOUT_MS,
+      cwd: ROOT,
+      execArgv: ["--import", join(ROOT, "scripts/lib/seed-properties.ts")],
+    }),
+  secondTry,
+});
+const units = found.filter(isUnit);
+const phases = [
+  ...(units.length > 0 ? [phase(units, 2, false)] : []),
+  ...found.filter((path) => !isUnit(path)).map((path) => phase([path], 1, inCi)),
+];
 // Ctrl-C goes to the test files as well; the runner's end then tells what was running.
 process.on("SIGINT", () => {});
-mergedPhases(
-  phases.map(
-    ({ files, concurrency }) =>
-      () =>
-        run({ files: files.map((path) => join(ROOT, path)), concurrency, timeout: FILE_TIMEOUT_MS, cwd: ROOT }),
-  ),
-  () => {
-    process.exitCode = 1;
-  },
-)
+mergedPhases(phases, () => {
+  process.exitCode = 1;
+})
   .compose(spec)
   .pipe(process.stdout);
