@@ -9,6 +9,7 @@ import {
   splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
+import { pinball } from "../../control/forecast/metrics.ts";
 import { runProgress } from "../../models/series/run-progress.ts";
 import { type TrainingSpec, writeTrainingFiles } from "../../models/series/training-spec.ts";
 import { ROOT } from "../lib/native-build.ts";
@@ -140,9 +141,9 @@ function lossesOf(without: Judged, with_: Judged): Loss[] {
     let error = 0;
     for (let k = i * steps; k < (i + 1) * steps; k++)
       for (const [q, level] of LEVELS.entries()) {
-        const rest = targets[k]! - forecasts[k * LEVELS.length + q]!;
-        quantile += (2 * Math.max(level * rest, (level - 1) * rest)) / LEVELS.length;
-        if (q === median) error += Math.abs(rest) / steps;
+        const said = forecasts[k * LEVELS.length + q]!;
+        quantile += (2 * pinball(level, targets[k]!, said)) / LEVELS.length;
+        if (q === median) error += Math.abs(targets[k]! - said) / steps;
       }
     return [quantile * scale[i]!, error];
   };

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Holiday, Load, ServiceWindow, SignalRow, Visit } from "../../control/features/groups/world.ts";
+import type { Load, ServiceWindow } from "../../control/features/groups/world.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
+import type { Holiday, SignalRow } from "../../control/ingest/covariates/dated-csv.ts";
+import type { Visit } from "../../control/ingest/covariates/route-visits.ts";
 import type { Case } from "./case.ts";
 
 const HOUR_MS = 3_600_000;

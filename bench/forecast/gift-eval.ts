@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { seasonalScale } from "../../control/forecast/metrics.ts";
 import { readCsv, readCsvLines } from "./csv.ts";
-import { GIFT_EVAL_LEVELS, type Scored, seasonalError } from "./metrics.ts";
+import { GIFT_EVAL_LEVELS, type Scored } from "./metrics.ts";
 
 /**
  * The task `bizitobs_application/10S/short` of GIFT-Eval (Salesforce AI Research): Robot-Shop calls and latency every ten
@@ -58,7 +59,7 @@ export function score(windows: readonly TestWindow[], forecaster: Forecaster): S
     const quantiles = forecaster(series, past.slice(), TASK.horizon);
     if (quantiles.length !== GIFT_EVAL_LEVELS.length || quantiles.some((q) => q.length !== TASK.horizon))
       throw new Error(`the forecast of ${series}, window ${window}, has another shape than 9 × ${TASK.horizon}`);
-    return { series, window, actual, quantiles, scale: seasonalError(past, TASK.season) };
+    return { series, window, actual, quantiles, scale: seasonalScale(past, TASK.season) };
   });
 }
 

@@ -1,3 +1,5 @@
+import { pinball } from "../../control/forecast/metrics.ts";
+
 /**
  * Forecast metrics as GIFT-Eval (and gluonts, whose evaluation it uses) defines them.
  * A `Scored` is one window of one series: what was said, what came, and the past that scales the error.
@@ -16,14 +18,6 @@ export interface Scored {
 /** Levels of every published row. */
 export const GIFT_EVAL_LEVELS: readonly number[] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/** Mean of |y(t) − y(t − season)|: the error of the seasonal naive forecast over the past (Hyndman & Koehler 2006). */
-export function seasonalError(past: ArrayLike<number>, season: number): number {
-  if (past.length <= season) throw new Error(`a past of ${past.length} has no season of ${season}`);
-  let sum = 0;
-  for (let t = season; t < past.length; t++) sum += Math.abs(past[t]! - past[t - season]!);
-  return sum / (past.length - season);
-}
-
 /** Mean absolute scaled error: mean over windows of (mean absolute error of the median / scale). */
 export function mase(scored: readonly Scored[], levels: readonly number[] = GIFT_EVAL_LEVELS): number {
   const median = medianIndex(levels);
@@ -39,7 +33,7 @@ export function weightedQuantileLoss(scored: readonly Scored[], levels: readonly
   for (const s of scored) {
     for (let h = 0; h < s.actual.length; h++) total += Math.abs(s.actual[h]!);
     for (let q = 0; q < levels.length; q++)
-      for (let h = 0; h < s.actual.length; h++) loss += 2 * pinball(s.actual[h]!, s.quantiles[q]![h]!, levels[q]!);
+      for (let h = 0; h < s.actual.length; h++) loss += 2 * pinball(levels[q]!, s.actual[h]!, s.quantiles[q]![h]!);
   }
   return loss / (total * levels.length);
 }
@@ -59,11 +53,6 @@ export function coverage(
     steps += s.actual.length;
   }
   return below / steps;
-}
-
-export function pinball(actual: number, forecast: number, level: number): number {
-  const error = actual - forecast;
-  return error >= 0 ? level * error : (level - 1) * error;
 }
 
 function meanAbsoluteError(actual: Float64Array, forecast: Float64Array): number {

@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import type { TrainingSeries } from "../../control/features/series/training-examples.ts";
+import { seasonalScale } from "../../control/forecast/metrics.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { type PipelineChoice, type TrainedSeries, trainSeries } from "../../models/series/train-series.ts";
 import { ROOT } from "../lib/native-build.ts";
 import { TASK, type TestWindow } from "./gift-eval.ts";
-import { GIFT_EVAL_LEVELS, type Scored, seasonalError } from "./metrics.ts";
+import { GIFT_EVAL_LEVELS, type Scored } from "./metrics.ts";
 
 /** The committed model of the task: trained by the pipeline on what lies before the first test window. */
 export const COMMITTED = join(ROOT, "models/committed/robot-shop");
@@ -44,7 +45,7 @@ export async function scoreModel(windows: readonly TestWindow[], folder: string)
     const scored: Scored[] = [];
     for (const { series, window, past, actual } of windows) {
       const [quantiles] = await model.forecast([{ values: past.slice() }]);
-      scored.push({ series, window, actual, quantiles: quantiles!, scale: seasonalError(past, TASK.season) });
+      scored.push({ series, window, actual, quantiles: quantiles!, scale: seasonalScale(past, TASK.season) });
     }
     return scored;
   } finally {

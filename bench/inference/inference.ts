@@ -1,10 +1,10 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { LoadHistory } from "../../control/features/load-history.ts";
 import { FEATURE_STEP_MS, STEPS_PER_DAY } from "../../control/features/schema.ts";
 import { syntheticLoad } from "../../control/features/synthetic-load.ts";
 import type { DemandForecast } from "../../control/forecast/forecast.ts";
 import { type Forecaster, openForecaster } from "../../control/forecast/forecaster.ts";
+import { LoadHistory } from "../../control/ingest/load-history.ts";
 import { writeResults } from "../lib/results.ts";
 import type { BenchOptions } from "../main.ts";
 import { parityOf } from "./parity.ts";

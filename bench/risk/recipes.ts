@@ -10,7 +10,8 @@ import { RISK_FEATURES, RISK_SCHEMA_HASH } from "../../control/features/risk/sch
 import { brierScore } from "../../control/forecast/risk-metrics.ts";
 import { askFile } from "../../models/risk/ask-file.ts";
 import { EXTRA_COLUMNS, fitRisk } from "../../models/risk/fit-risk.ts";
-import { riskDataset, scoreRule, trainingFile, trainingRates } from "../../models/risk/train-risk.ts";
+import { SPAN, type Span } from "../../models/risk/spans.ts";
+import { casesOf, riskDataset, scoreRule, trainingFile, trainingRates } from "../../models/risk/train-risk.ts";
 import { makeWorld, truthKey } from "../../models/risk/world/world.ts";
 import { makePythonEnvironment } from "../../models/trees/environment.ts";
 import { ROOT } from "../lib/native-build.ts";
@@ -29,7 +30,7 @@ interface Part {
   weight: number[];
 }
 
-function partOf(file: Uint8Array, span: 1 | 2): Part {
+function partOf(file: Uint8Array, span: Span): Part {
   const values = new Float32Array(file.buffer);
   const rows: number[] = [];
   const part: Pick<Part, "outcome" | "weight"> = { outcome: [], weight: [] };
@@ -57,19 +58,19 @@ function weightedLoss(probabilities: Float32Array, { outcome, weight }: Part): n
 async function scoresOf(seed: number, python: string): Promise<Map<string, number>> {
   const world = makeWorld({ seed });
   const data = riskDataset(world.records, world.targets);
-  const test = data.cases.filter((_, i) => data.spans[i] === 2);
+  const test = casesOf(data, SPAN.test);
   const best = test.map(({ facts, targetCi, degraded }) => ({
     probability: world.truth.get(truthKey(facts.sysId, targetCi))!,
     happened: degraded,
   }));
-  const { base, rule } = scoreRule(data, 2, trainingRates(data));
+  const { base, rule } = scoreRule(data, SPAN.test, trainingRates(data));
   const scores = new Map([
     ["base rate", brierScore(base)],
     ["rule", brierScore(rule)],
     ["logistic regression of the benchmark", brierScore(logistic(data))],
   ]);
   const file = trainingFile(data);
-  const [calibrate, asked] = [partOf(file, 1), partOf(file, 2)];
+  const [calibrate, asked] = [partOf(file, SPAN.calibrate), partOf(file, SPAN.test)];
   const workDir = join(ROOT, `.ballast/work/recipes-${seed}`);
   const monotone = RISK_FEATURES.map((feature) => feature.monotone);
   let chosen = { loss: Number.POSITIVE_INFINITY, brier: Number.NaN };

@@ -1,8 +1,9 @@
 import { join } from "node:path";
-import { riskRows } from "../../control/features/risk/risk-features.ts";
 import { RISK_FEATURES } from "../../control/features/risk/schema.ts";
 import type { Judged } from "../../control/forecast/risk-metrics.ts";
+import { SPAN } from "../../models/risk/spans.ts";
 import {
+  casesOf,
   type Dataset,
   riskDataset,
   scoreRisk,
@@ -35,7 +36,7 @@ export async function run({ quick }: BenchOptions): Promise<object> {
   const world = makeWorld();
   const data = riskDataset(world.records, world.targets);
   const { rows, judged, base } = await judge(world, data, COMMITTED);
-  const found = data.cases.filter((_, i) => data.spans[i] === 2);
+  const found = casesOf(data, SPAN.test);
   const seen = found.filter((c) => c.degraded).length;
   const head = `Generated company, seed 1: ${found.length} pairs of change and target in the test span, ${seen} degraded (${((100 * seen) / found.length).toFixed(1)} %).`;
   const parts = [head, "", scoreTable(rows), "", "The model's calibration:", "", calibrationTable(judged), ""];
@@ -74,11 +75,10 @@ async function judge(
   data: Dataset,
   folder: string,
 ): Promise<{ rows: Row[]; judged: Judged[]; base: Judged[] }> {
-  const { cases, spans } = data;
-  const chosen = cases.filter((_, i) => spans[i] === 2);
+  const chosen = casesOf(data, SPAN.test);
   const groups = chosen.map(({ facts }) => facts.sysId);
-  const { rule, base } = scoreRule(data, 2, trainingRates(data));
-  const judged = await scoreRisk(folder, data, 2);
+  const { rule, base } = scoreRule(data, SPAN.test, trainingRates(data));
+  const judged = await scoreRisk(folder, data, SPAN.test);
   const best = chosen.map((c) => ({
     probability: world.truth.get(truthKey(c.facts.sysId, c.targetCi))!,
     happened: c.degraded,
@@ -94,26 +94,25 @@ async function judge(
 }
 
 /** The same columns, training and calibration span together, each change with the same weight as for the model. */
-export function logistic({ cases, spans, history }: Dataset): Judged[] {
-  const rows = riskRows(cases, history);
+export function logistic({ cases, spans, rows }: Dataset): Judged[] {
   const width = RISK_FEATURES.length;
   const row = (i: number): Float32Array => rows.subarray(i * width, (i + 1) * width);
   const pairs = new Map<string, number>();
   for (const { facts } of cases) pairs.set(facts.sysId, (pairs.get(facts.sysId) ?? 0) + 1);
-  const train = [...cases.keys()].filter((i) => spans[i] === 0 || spans[i] === 1);
+  const train = [...cases.keys()].filter((i) => spans[i] === SPAN.train || spans[i] === SPAN.calibrate);
   const model = LogisticRegression.fit(
     train.map(row),
     train.map((i) => cases[i]!.degraded),
     train.map((i) => 1 / pairs.get(cases[i]!.facts.sysId)!),
   );
   return [...cases.keys()]
-    .filter((i) => spans[i] === 2)
+    .filter((i) => spans[i] === SPAN.test)
     .map((i) => ({ probability: model.probability(row(i)), happened: cases[i]!.degraded }));
 }
 
 /** What the planner gains: the same policy for all, and the rule's and base rate's probabilities in the model's place. */
 function effectTable(data: Dataset, judged: readonly Judged[], base: readonly Judged[]): string[] {
-  const { rule } = scoreRule(data, 2, trainingRates(data));
+  const { rule } = scoreRule(data, SPAN.test, trainingRates(data));
   const cases = (list: readonly Judged[]) =>
     list.map(({ probability, happened }) => ({ probability, degraded: happened }));
   const off = planEffect(cases(judged), 0);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** Steps that the demand model looks ahead: one hour of five-minute steps. */
 export const HORIZON_STEPS = 12;
@@ -85,18 +85,16 @@ export const RISING_FEATURES: ReadonlySet<string> = new Set([
 const SCHEMA_VERSION = 2;
 
 /** Names the columns, their order, units and meaning; a model's manifest carries the hash it was trained with. */
-export const SCHEMA_HASH: string = createHash("sha256")
-  .update(
-    JSON.stringify({
-      version: SCHEMA_VERSION,
-      stepMs: FEATURE_STEP_MS,
-      horizon: HORIZON_STEPS,
-      target: "log((y+eps)/(level+eps))",
-      features: FEATURES.map(({ name, unit }) => [name, unit]),
-    }),
-  )
-  .digest("hex")
-  .slice(0, 16);
+export const SCHEMA_HASH: string = hash(
+  "sha256",
+  JSON.stringify({
+    version: SCHEMA_VERSION,
+    stepMs: FEATURE_STEP_MS,
+    horizon: HORIZON_STEPS,
+    target: "log((y+eps)/(level+eps))",
+    features: FEATURES.map(({ name, unit }) => [name, unit]),
+  }),
+).slice(0, 16);
 
 export function featureIndex(name: string): number {
   const index = FEATURES.findIndex((feature) => feature.name === name);

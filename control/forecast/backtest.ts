@@ -1,5 +1,5 @@
-import type { LoadHistory } from "../features/load-history.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
+import type { LoadHistory } from "../ingest/load-history.ts";
 import { lastValue, seasonalNaive } from "./baselines.ts";
 import type { ForecastSource } from "./forecast.ts";
 import { DEFAULT_LEVELS, type Forecaster } from "./forecaster.ts";

@@ -1,4 +1,4 @@
-import type { LoadHistory } from "../features/load-history.ts";
+import type { LoadHistory } from "../ingest/load-history.ts";
 import { baselineQuantiles } from "./baselines/quantiles.ts";
 import { theta } from "./baselines/theta.ts";
 import { lastValue, seasonalNaive } from "./baselines.ts";

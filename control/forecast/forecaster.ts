@@ -1,5 +1,5 @@
-import type { LoadHistory } from "../features/load-history.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
+import type { LoadHistory } from "../ingest/load-history.ts";
 import { type FallThroughInput, fallThrough } from "./fallback-chain.ts";
 import type { DemandForecast } from "./forecast.ts";
 import { type EngineAnswer, type EngineOptions, ModelEngine } from "./model/model-engine.ts";

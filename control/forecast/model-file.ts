@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
@@ -37,7 +37,7 @@ export async function readModelFile(
   maxBytes: number,
 ): Promise<Uint8Array> {
   const bytes = await readBounded(join(folder, model), maxBytes);
-  const actual = createHash("sha256").update(bytes).digest("hex");
+  const actual = hash("sha256", bytes);
   if (actual === sha256) return bytes;
   const text = `${model} has sha256 ${actual.slice(0, 12)}…, its manifest says ${sha256.slice(0, 12)}…`;
   throw new FallbackError("MODEL_HASH_MISMATCH", text);

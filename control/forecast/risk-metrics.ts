@@ -12,12 +12,6 @@ export function brierScore(cases: readonly Judged[]): number {
   return sum / cases.length;
 }
 
-/** 1 − Brier/Brier of the base rate of these very cases: above 0 says more than the base rate. NaN when all cases ended alike. */
-export function brierSkill(cases: readonly Judged[]): number {
-  const rate = cases.filter(({ happened }) => happened).length / cases.length;
-  return rate > 0 && rate < 1 ? 1 - brierScore(cases) / (rate * (1 - rate)) : Number.NaN;
-}
-
 /**
  * Area under the precision-recall curve as average precision, Σ (recall step)·precision, without interpolating between points, which would
  * flatter (Davis & Goadrich 2006). Cases of one probability enter together, so their order cannot matter. A forecast that cannot tell cases

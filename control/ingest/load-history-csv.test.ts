@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BallastError } from "../../common/errors.ts";
-import type { LoadHistory } from "../features/load-history.ts";
+import type { LoadHistory } from "./load-history.ts";
 import { LoadHistoryParser, readLoadHistoryCsv } from "./load-history-csv.ts";
 
 const STEP_MS = 300_000;

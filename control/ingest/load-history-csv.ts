@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { BallastError, type Position } from "../../common/errors.ts";
-import { LoadHistory } from "../features/load-history.ts";
+import { LoadHistory } from "./load-history.ts";
 
 export interface LoadHistoryCsvOptions {
   /** Length of a step, milliseconds; rows must lie on multiples of it. */

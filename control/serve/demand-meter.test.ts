@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LoadHistory } from "../features/load-history.ts";
+import { LoadHistory } from "../ingest/load-history.ts";
 import { DemandMeter } from "./demand-meter.ts";
 
 const STEP = 300_000;

@@ -1,4 +1,4 @@
-import type { LoadHistory } from "../features/load-history.ts";
+import type { LoadHistory } from "../ingest/load-history.ts";
 
 /**
  * Turns samples of live demand into one mean per completed step of the load history: all requests over all seconds.

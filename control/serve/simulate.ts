@@ -1,5 +1,5 @@
-import type { LoadHistory } from "../features/load-history.ts";
 import type { Chain, Forecaster } from "../forecast/forecaster.ts";
+import type { LoadHistory } from "../ingest/load-history.ts";
 import type { FleetPlan, PlanInput, PlanMemory, PlannedService } from "../plan/plan.ts";
 import { planFleet } from "../plan/plan-fleet.ts";
 import type { RiskBook } from "./change-risk.ts";

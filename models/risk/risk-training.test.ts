@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type RiskCase, riskRows } from "../../control/features/risk/risk-features.ts";
 import { RISK_FEATURES, riskFeature } from "../../control/features/risk/schema.ts";
 import type { RowBuilder } from "./leak-guard.ts";
+import { SPAN } from "./spans.ts";
 import { riskDataset } from "./train-risk.ts";
 import { makeWorld, truthKey } from "./world/world.ts";
 
@@ -22,14 +23,14 @@ function planted(column: string, value: (one: RiskCase) => number): RowBuilder {
 
 test("the real features pass the leak guard, and spans follow one another in time", () => {
   const { cases, spans, cutsMs } = riskDataset(world.records, world.targets);
-  for (const span of [0, 1, 2] as const) {
+  for (const span of [SPAN.train, SPAN.calibrate, SPAN.test]) {
     const starts = cases.filter((_, i) => spans[i] === span).map(({ facts }) => facts.startMs);
-    if (span > 0) assert.ok(Math.min(...starts) >= cutsMs[span - 1]!);
-    if (span !== 2) assert.ok(Math.max(...starts) < cutsMs[span]);
+    if (span !== SPAN.train) assert.ok(Math.min(...starts) >= cutsMs[span - 1]!);
+    if (span !== SPAN.test) assert.ok(Math.max(...starts) < cutsMs[span]);
   }
   for (const [i, { facts }] of cases.entries()) {
     // What was learnt from was known at the cut: the day in which an incident may still come lies before it.
-    if (spans[i] === 0) assert.ok(facts.endMs + 86_400_000 <= cutsMs[0]);
+    if (spans[i] === SPAN.train) assert.ok(facts.endMs + 86_400_000 <= cutsMs[0]);
   }
 });
 

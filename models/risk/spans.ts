@@ -2,8 +2,9 @@ import { BallastError } from "../../common/errors.ts";
 import { AFTERMATH_MS } from "../../control/features/risk/change-history.ts";
 import type { LabelledCase } from "../../control/features/risk/training-cases.ts";
 
-/** What a case is used for: 0 train, 1 calibrate, 2 test; −1 not at all, because its outcome was not known at the cut. */
-export type Span = -1 | 0 | 1 | 2;
+/** What a case is used for, as the training file has it; `unused` where its outcome was not known at the cut. */
+export const SPAN = { unused: -1, train: 0, calibrate: 1, test: 2 } as const;
+export type Span = (typeof SPAN)[keyof typeof SPAN];
 
 /** Shares of the calendar for training and for calibration; the rest is the test span. */
 export const SHARES = { train: 0.6, calibrate: 0.2 };
@@ -28,10 +29,15 @@ export function splitByTime(
     first + (SHARES.train + SHARES.calibrate) * (last - first),
   ];
   const spans = cases.map(({ facts }): Span => {
-    const span = facts.startMs < cutsMs[0] ? 0 : facts.startMs < cutsMs[1] ? 1 : 2;
-    return span !== 2 && facts.endMs + AFTERMATH_MS > cutsMs[span] ? -1 : span;
+    if (facts.startMs >= cutsMs[1]) return SPAN.test;
+    const span = facts.startMs < cutsMs[0] ? SPAN.train : SPAN.calibrate;
+    return facts.endMs + AFTERMATH_MS > cutsMs[span] ? SPAN.unused : span;
   });
-  for (const [span, name] of ["training", "calibration", "test"].entries()) {
+  for (const [name, span] of [
+    ["training", SPAN.train],
+    ["calibration", SPAN.calibrate],
+    ["test", SPAN.test],
+  ] as const) {
     const degraded = cases.filter((one, i) => spans[i] === span && one.degraded).length;
     if (degraded < minDegraded) {
       throw new BallastError(

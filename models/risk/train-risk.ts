@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
@@ -17,7 +17,7 @@ import { treesDir } from "../trees/environment.ts";
 import { EXTRA_COLUMNS, fitRisk, LINEAR_SHARE, type Summary } from "./fit-risk.ts";
 import { type RowBuilder, refuseLeaks } from "./leak-guard.ts";
 import { riskCard } from "./model-card.ts";
-import { type Span, splitByTime } from "./spans.ts";
+import { SPAN, type Span, splitByTime } from "./spans.ts";
 
 /** Folders of the code that decides what the model learns. */
 const SOURCES = [join(import.meta.dirname, "../../control/features/risk"), import.meta.dirname, treesDir];
@@ -44,6 +44,9 @@ export interface Dataset {
   spans: Span[];
   cutsMs: [number, number];
 }
+
+/** Cases handed to the assessor in one call. */
+const ASKED_AT_ONCE = 10_000;
 
 /** Cases, rows and spans of an export; leaks are refused. Errors: TRAIN_LEAK, TRAIN_HISTORY_TOO_SHORT. */
 export function riskDataset(
@@ -81,10 +84,10 @@ export async function trainRisk(
   const draft = draftManifest(data, summary, {
     source,
     seed,
-    sha256: sha256(await readFile(join(workDir, "risk.onnx"))),
+    sha256: hash("sha256", await readFile(join(workDir, "risk.onnx"))),
   });
   draft.code_version = codeVersion(SOURCES);
-  draft.training.data_sha256 = sha256(file);
+  draft.training.data_sha256 = hash("sha256", file);
   await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const manifest = { ...draft, test: await testScores(workDir, data, draft.rates, progress) };
   await rm(join(outDir, MANIFEST_FILE), { force: true });
@@ -96,19 +99,19 @@ export async function trainRisk(
 }
 
 /** Probabilities of the model in `folder` for the cases of one span, by the code that serves it. */
-export async function scoreRisk(folder: string, { cases, spans, history }: Dataset, span: Span): Promise<Judged[]> {
+export async function scoreRisk(folder: string, data: Dataset, span: Span): Promise<Judged[]> {
   const assessor = await RiskAssessor.open({ modelDir: folder, log: { info: () => undefined, warn: () => undefined } });
   try {
     const { reason } = assessor.status;
     if (reason !== null)
       throw new BallastError("TRAIN_FAILED", `the model cannot be served: ${reason.code}: ${reason.text}`);
     const judged: Judged[] = [];
-    const chosen = cases.filter((_, i) => spans[i] === span);
-    for (let from = 0; from < chosen.length; from += 10_000) {
-      const part = chosen.slice(from, from + 10_000);
+    const chosen = casesOf(data, span);
+    for (let from = 0; from < chosen.length; from += ASKED_AT_ONCE) {
+      const part = chosen.slice(from, from + ASKED_AT_ONCE);
       const risks = await assessor.assess(
         part.map((one) => ({ ...one, target: one.targetCi })),
-        history,
+        data.history,
         Number.POSITIVE_INFINITY,
       );
       risks.forEach(({ probability, source }, i) => {
@@ -123,16 +126,21 @@ export async function scoreRisk(folder: string, { cases, spans, history }: Datas
 }
 
 /** What the rule and the base rate say of a span, with the rates of another. */
-export function scoreRule({ cases, spans }: Dataset, span: Span, rates: RuleRates): { rule: Judged[]; base: Judged[] } {
-  const chosen = cases.filter((_, i) => spans[i] === span);
+export function scoreRule(data: Dataset, span: Span, rates: RuleRates): { rule: Judged[]; base: Judged[] } {
+  const chosen = casesOf(data, span);
   return {
     rule: chosen.map(({ facts, degraded }) => ({ probability: rates[ruleClass(facts) ?? "base"], happened: degraded })),
     base: chosen.map(({ degraded }) => ({ probability: rates.base, happened: degraded })),
   };
 }
 
-export function trainingRates({ cases, spans }: Dataset): RuleRates {
-  return ruleRates(cases.flatMap(({ facts, degraded }, i) => (spans[i] === 0 ? { plan: facts, degraded } : [])));
+export function trainingRates(data: Dataset): RuleRates {
+  return ruleRates(casesOf(data, SPAN.train).map(({ facts, degraded }) => ({ plan: facts, degraded })));
+}
+
+/** In order of time. */
+export function casesOf({ cases, spans }: Dataset, span: Span): LabelledCase[] {
+  return cases.filter((_, i) => spans[i] === span);
 }
 
 export function logLoss(cases: readonly Judged[]): number {
@@ -148,8 +156,8 @@ async function testScores(
   rates: RuleRates,
   progress: (text: string) => void,
 ): Promise<RiskManifest["test"]> {
-  const model = await scoreRisk(folder, data, 2);
-  const { rule, base } = scoreRule(data, 2, rates);
+  const model = await scoreRisk(folder, data, SPAN.test);
+  const { rule, base } = scoreRule(data, SPAN.test, rates);
   const of = (judged: readonly Judged[]) => ({
     brier: digits(brierScore(judged)),
     log_loss: digits(logLoss(judged)),
@@ -169,7 +177,7 @@ async function testScores(
  */
 export function trainingFile({ cases, rows, spans }: Dataset): Uint8Array {
   const width = RISK_FEATURES.length;
-  const used = cases.flatMap((_, i) => (spans[i] === -1 ? [] : i));
+  const used = cases.flatMap((_, i) => (spans[i] === SPAN.unused ? [] : i));
   const pairs = new Map<string, number>();
   for (const { facts } of cases) pairs.set(facts.sysId, (pairs.get(facts.sysId) ?? 0) + 1);
   const out = new Float32Array(used.length * (width + EXTRA_COLUMNS));
@@ -187,7 +195,8 @@ function draftManifest(
   summary: Summary,
   of: { source: string; seed: number; sha256: string },
 ): RiskManifest {
-  const { cases, spans, cutsMs } = data;
+  const { cases, cutsMs } = data;
+  const learnt = casesOf(data, SPAN.train);
   const iso = (ms: number): string => new Date(ms).toISOString();
   // Replaced by the scores of the test span; until then it claims what must be proved, so that the file can be opened.
   const claim = (value: number) => ({ brier: value, log_loss: value, pr_auc: 0, ece: 0, count: 0 });
@@ -208,8 +217,8 @@ function draftManifest(
       test_from: iso(cutsMs[1]),
       to: iso(cases.at(-1)!.facts.startMs),
       seed: of.seed,
-      rows: spans.filter((span) => span === 0).length,
-      degraded: cases.filter((one, i) => spans[i] === 0 && one.degraded).length,
+      rows: learnt.length,
+      degraded: learnt.filter(({ degraded }) => degraded).length,
       trees: summary.trees,
       linear_share: LINEAR_SHARE,
       data_sha256: "",
@@ -232,8 +241,4 @@ function rounded(rates: RuleRates): RuleRates {
 
 function digits(value: number): number {
   return Number(value.toPrecision(5));
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
@@ -357,14 +357,14 @@ function keyOf(
     source?.dataDigest ?? null,
     pipelineDigest(),
   ];
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+  return hash("sha256", JSON.stringify(content));
 }
 
 function digestOf(series: readonly TrainingSeries[]): string {
-  const hash = createHash("sha256");
+  const all = createHash("sha256");
   for (const { name, values } of series) {
-    hash.update(JSON.stringify([name, values.length]));
-    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    all.update(JSON.stringify([name, values.length]));
+    all.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
-  return hash.digest("hex");
+  return all.digest("hex");
 }

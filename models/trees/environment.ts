@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -22,9 +22,7 @@ const STAMP = "ballast-requirements.sha256";
  */
 export async function makePythonEnvironment(venvDir: string, progress: (text: string) => void): Promise<string> {
   const requirements = join(treesDir, "requirements.txt");
-  const wanted = createHash("sha256")
-    .update(await readFile(requirements))
-    .digest("hex");
+  const wanted = hash("sha256", await readFile(requirements));
   const python = join(venvDir, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
   const stamp = join(venvDir, STAMP);
   const isMade = async (): Promise<boolean> => (await readFile(stamp, "utf8").catch(() => "")) === wanted;

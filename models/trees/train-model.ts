@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import type { Series } from "../../control/features/augment.ts";
 import { ANCHOR_COLUMN } from "../../control/features/feature-builder.ts";
-import type { LoadHistory } from "../../control/features/load-history.ts";
 import {
   FEATURE_STEP_MS,
   FEATURES,
@@ -18,6 +17,7 @@ import { type BacktestResult, backtest } from "../../control/forecast/backtest.t
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
 import { baselinesBeaten, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
 import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
+import type { LoadHistory } from "../../control/ingest/load-history.ts";
 import { codeVersion } from "../lib/source-digest.ts";
 import { runLines, treesDir } from "./environment.ts";
 import { modelCard } from "./model-card.ts";
@@ -101,7 +101,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
   const draft: Manifest = {
     format: 1,
     model: "demand.onnx",
-    sha256: sha256(await readFile(join(workDir, "demand.onnx"))),
+    sha256: hash("sha256", await readFile(join(workDir, "demand.onnx"))),
     schema_hash: SCHEMA_HASH,
     features: FEATURES.map((feature) => feature.name),
     levels: [...DEFAULT_LEVELS],
@@ -217,9 +217,9 @@ function trainingSeries(history: LoadHistory, startMs: number, trainToMs: number
 
 /** Names the exact data that was trained on: span and every value, in the order of the services. */
 function digestOf(series: readonly Series[]): string {
-  const hash = createHash("sha256");
-  for (const one of series) hash.update(`${one.startMs} ${one.stepMs} ${one.values.length}\n`).update(one.values);
-  return hash.digest("hex");
+  const all = createHash("sha256");
+  for (const one of series) all.update(`${one.startMs} ${one.stepMs} ${one.values.length}\n`).update(one.values);
+  return all.digest("hex");
 }
 
 function unproved(fromMs: number, toMs: number): Manifest["backtest"] {
@@ -244,10 +244,6 @@ function rounded<T>(value: T): T {
   return JSON.parse(
     JSON.stringify(value, (_, item) => (typeof item === "number" ? Number(item.toPrecision(5)) : item)),
   ) as T;
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function day(ms: number): string {

@@ -13,7 +13,6 @@ import { groupedSource } from "../../control/features/groups/grouped-source.ts";
 import { signals } from "../../control/features/groups/signals.ts";
 import { velocity } from "../../control/features/groups/velocity.ts";
 import type { World } from "../../control/features/groups/world.ts";
-import { LoadHistory } from "../../control/features/load-history.ts";
 import { SeededRandom } from "../../control/features/seeded-random.ts";
 import { ServedInputs } from "../../control/features/series/served-inputs.ts";
 import {
@@ -26,6 +25,7 @@ import {
 import { ModelEngine } from "../../control/forecast/model/model-engine.ts";
 import { readServedModel } from "../../control/forecast/model/served-model.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
+import { LoadHistory } from "../../control/ingest/load-history.ts";
 import { runProgress } from "../../models/series/run-progress.ts";
 import { type Chosen, chooseEnvironment, trainOnFiles, trainSeries } from "../../models/series/train-series.ts";
 import { TINY_EFFORT, writeTrainingFiles } from "../../models/series/training-spec.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Visit } from "../../ingest/covariates/route-visits.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import { behaviour } from "./behaviour.ts";
 import { empty, HOUR_MS, START_MS, said } from "./groups.fixture.ts";
 import { embedRoutes } from "./route-embedding.ts";
-import type { Visit } from "./world.ts";
 
 /** Two kinds of clients, who never visit each other's routes, and one page that all visit. */
 function twoCrowds(): Visit[] {

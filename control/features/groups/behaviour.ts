@@ -1,7 +1,8 @@
+import type { Visit } from "../../ingest/covariates/route-visits.ts";
 import { columnsOf, firstAt, merged, nameOf, type VisitColumns } from "../../ingest/covariates/visit-columns.ts";
 import type { FeatureGroup, GroupColumn } from "./group.ts";
 import { DIMENSIONS, embedRoutes, type RouteEmbedding } from "./route-embedding.ts";
-import type { Visit, World } from "./world.ts";
+import type { World } from "./world.ts";
 
 /** Span of the mix; at least a step. */
 export const MIX_MS = 5 * 60_000;

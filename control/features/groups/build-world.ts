@@ -1,9 +1,11 @@
 import type { Estate } from "../../estate/estate.ts";
 import { pastWindows } from "../../estate/past-windows.ts";
 import { coupledServices } from "../../estate/service-coupling.ts";
+import type { Holiday, SignalRow } from "../../ingest/covariates/dated-csv.ts";
+import type { Visit } from "../../ingest/covariates/route-visits.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 import type { EstateRecords } from "../../ingest/records.ts";
-import type { LoadHistory } from "../load-history.ts";
-import type { Holiday, Load, ServiceWindow, SignalRow, Visit, World } from "./world.ts";
+import type { Load, ServiceWindow, World } from "./world.ts";
 
 export interface WorldParts {
   history: LoadHistory;

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Past } from "../series/past.ts";
 import { type InputRows, inputRows, type OriginInputs, SeriesFeatureBuilder } from "../series/series-features.ts";
 import { CONTEXT_CHANNELS, SERIES_FEATURES, type SeriesShape, seriesSchemaHash } from "../series/shape.ts";
@@ -76,10 +76,7 @@ export function groupedSchemaHash(
     group.columns(fitted[i]!.parameters),
     fitted[i]!.parameters,
   ]);
-  return createHash("sha256")
-    .update(JSON.stringify([base, groups]))
-    .digest("hex")
-    .slice(0, 16);
+  return hash("sha256", JSON.stringify([base, groups])).slice(0, 16);
 }
 
 /** The one builder with groups: what the series builder says, then the groups' columns, for trees and network alike. */

@@ -1,5 +1,5 @@
+import type { Visit } from "../../ingest/covariates/route-visits.ts";
 import { SeededRandom } from "../seeded-random.ts";
-import type { Visit } from "./world.ts";
 
 /*
  * Route embeddings from sessions: positive pointwise mutual information of routes within a window, factored by a truncated SVD

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { SignalRow } from "../../ingest/covariates/dated-csv.ts";
 import { empty, HOUR_MS, START_MS, said } from "./groups.fixture.ts";
 import { signals } from "./signals.ts";
-import type { SignalRow } from "./world.ts";
 
 describe("external signals", () => {
   const t0 = START_MS + 300 * HOUR_MS;

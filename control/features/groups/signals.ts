@@ -1,5 +1,5 @@
+import type { SignalRow } from "../../ingest/covariates/dated-csv.ts";
 import type { FeatureGroup, GroupColumn } from "./group.ts";
-import type { SignalRow } from "./world.ts";
 
 /** Signals that one model may have. */
 export const MAX_SIGNALS = 16;

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Holiday, SignalRow } from "../../ingest/covariates/dated-csv.ts";
 import { columnsOf, firstAt, type VisitColumns } from "../../ingest/covariates/visit-columns.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import { Past } from "../series/past.ts";
 import { fitGroups, GroupedInputs, groupNeeds } from "./grouped-inputs.ts";
 import { all, DAY_MS, HOUR_MS, START_MS, STEPS, shape, values, wholeWorld } from "./groups.fixture.ts";
 import { ScaledLoad } from "./load-moves.ts";
-import type { Holiday, ServiceWindow, SignalRow, World } from "./world.ts";
+import type { ServiceWindow, World } from "./world.ts";
 import { WorldAt } from "./world-at.ts";
 
 const SERVICES = ["api", "web", "db"];

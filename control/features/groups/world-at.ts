@@ -1,8 +1,9 @@
+import type { Holiday, SignalRow } from "../../ingest/covariates/dated-csv.ts";
 import { firstAt, type VisitColumns } from "../../ingest/covariates/visit-columns.ts";
 import { behaviourSpans, visitedServices } from "./behaviour.ts";
 import { strongest } from "./coupling.ts";
 import type { LoadMoves, MoveOrigin } from "./load-moves.ts";
-import type { Holiday, Neighbour, ServiceWindow, SignalRow, World } from "./world.ts";
+import type { Neighbour, ServiceWindow, World } from "./world.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

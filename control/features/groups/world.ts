@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import type { Holiday, SignalRow } from "../../ingest/covariates/dated-csv.ts";
+import type { Visit } from "../../ingest/covariates/route-visits.ts";
 import type { VisitColumns } from "../../ingest/covariates/visit-columns.ts";
 import type { LoadMoves } from "./load-moves.ts";
 
@@ -39,13 +41,6 @@ export interface Neighbour {
   weight: number;
 }
 
-export interface Holiday {
-  /** Local date, YYYY-MM-DD. */
-  date: string;
-  name: string;
-  knownAtMs: number;
-}
-
 export type ServiceWindowKind = "change" | "incident" | "freeze" | "maintenance";
 
 export interface ServiceWindow {
@@ -58,24 +53,6 @@ export interface ServiceWindow {
   knownAtMs: number;
   /** When the end became known: for an incident its resolution, for a planned window the time that it was planned. */
   endKnownAtMs: number;
-}
-
-/** One dated value of an external signal: a premiere, a campaign, a price. */
-export interface SignalRow {
-  signal: string;
-  /** null = for every service. */
-  service: string | null;
-  startMs: number;
-  endMs: number;
-  value: number;
-  knownAtMs: number;
-}
-
-export interface Visit {
-  atMs: number;
-  /** Names one client within the log; nothing else is done with it. */
-  client: string;
-  route: string;
 }
 
 const DAY_MS = 86_400_000;

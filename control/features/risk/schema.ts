@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 export interface RiskFeature {
   name: string;
@@ -75,10 +75,10 @@ export const RISK_FEATURES: readonly RiskFeature[] = [
 
 const SCHEMA_VERSION = 1;
 
-export const RISK_SCHEMA_HASH: string = createHash("sha256")
-  .update(JSON.stringify({ version: SCHEMA_VERSION, features: RISK_FEATURES.map((f) => [f.name, f.unit, f.monotone]) }))
-  .digest("hex")
-  .slice(0, 16);
+export const RISK_SCHEMA_HASH: string = hash(
+  "sha256",
+  JSON.stringify({ version: SCHEMA_VERSION, features: RISK_FEATURES.map((f) => [f.name, f.unit, f.monotone]) }),
+).slice(0, 16);
 
 export function riskFeature(name: string): number {
   const index = RISK_FEATURES.findIndex((feature) => feature.name === name);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** What a series model is made for. One model serves all series of a shape, whatever their size: see `SERIES_FEATURES`. */
 export interface SeriesShape {
@@ -207,5 +207,5 @@ export function seriesSchemaHash(shape: SeriesShape): string {
     sequence: SEQUENCE_CHANNELS,
     context: CONTEXT_CHANNELS,
   };
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+  return hash("sha256", JSON.stringify(content)).slice(0, 16);
 }

@@ -1,4 +1,4 @@
-import type { LoadHistory } from "../../features/load-history.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 import { KeptPasts, NOT_KEPT } from "./kept-pasts.ts";
 import type { Batch, KeptSpans } from "./model-kind.ts";
 import type { ServedModel } from "./served-model.ts";

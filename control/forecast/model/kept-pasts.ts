@@ -1,4 +1,4 @@
-import type { LoadHistory } from "../../features/load-history.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 
 /** Newest steps of a kept past that may be told anew: an hour and more of late readings, at steps of five minutes. */
 export const MAX_TAKEN_BACK_STEPS = 24;

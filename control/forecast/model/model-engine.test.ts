@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { LoadHistory } from "../../features/load-history.ts";
 import { FEATURE_STEP_MS } from "../../features/schema.ts";
 import { syntheticLoad } from "../../features/synthetic-load.ts";
+import { LoadHistory } from "../../ingest/load-history.ts";
 import { servicesPerBatch } from "./batch-gatherer.ts";
 import { ModelEngine } from "./model-engine.ts";
 import { readServedModel } from "./served-model.ts";

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
-import type { LoadHistory } from "../../features/load-history.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 import { guardOutput } from "../guard.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
 import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";

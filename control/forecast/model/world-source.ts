@@ -1,6 +1,6 @@
 import { type FittedGroup, groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import type { World } from "../../features/groups/world.ts";
-import type { LoadHistory } from "../../features/load-history.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 import type { FallbackReason } from "../reasons.ts";
 
 /** What feature groups are made of beside a service's own load, as whoever asks a model has it. */

@@ -1,5 +1,5 @@
-import type { LoadHistory } from "../../features/load-history.ts";
 import { signReach, signsAt } from "../../features/series/load-signs.ts";
+import type { LoadHistory } from "../../ingest/load-history.ts";
 import { seasonalNaive } from "../baselines.ts";
 import type { DemandForecast } from "../forecast.ts";
 import {

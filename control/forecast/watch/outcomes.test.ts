@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { LoadHistory } from "../../features/load-history.ts";
+import { LoadHistory } from "../../ingest/load-history.ts";
 import { jensenShannon } from "./divergence.ts";
 import { OutcomeBook, summarise } from "./outcomes.ts";
 

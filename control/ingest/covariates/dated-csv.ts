@@ -1,8 +1,25 @@
 import { BallastError, type Position } from "../../../common/errors.ts";
-import type { Holiday, SignalRow } from "../../features/groups/world.ts";
 import { csvCells } from "../csv-cells.ts";
 import { lines } from "../history/lines.ts";
 import { timeMs } from "../history/time.ts";
+
+export interface Holiday {
+  /** Local date, YYYY-MM-DD. */
+  date: string;
+  name: string;
+  knownAtMs: number;
+}
+
+/** One dated value of an external signal: a premiere, a campaign, a price. */
+export interface SignalRow {
+  signal: string;
+  /** null = for every service. */
+  service: string | null;
+  startMs: number;
+  endMs: number;
+  value: number;
+  knownAtMs: number;
+}
 
 /** Rows of one file: decades of holidays, or a signal an hour for five years. */
 const MAX_ROWS = 50_000;

@@ -1,5 +1,4 @@
 import { BallastError } from "../../../common/errors.ts";
-import type { Visit } from "../../features/groups/world.ts";
 import { lines } from "../history/lines.ts";
 import { parseRequest, routeOf } from "./access-log-request.ts";
 
@@ -7,6 +6,14 @@ import { parseRequest, routeOf } from "./access-log-request.ts";
 const MAX_VISITS = 2_000_000;
 /** Lines that cannot be read are counted up to this share; a file that is something else is refused. */
 const MAX_UNREADABLE_SHARE = 0.1;
+
+export interface Visit {
+  atMs: number;
+  /** Names one client within the log; nothing else is done with it. */
+  client: string;
+  route: string;
+}
+
 export interface RouteVisits {
   /** By service, in order of time. */
   visits: Map<string, Visit[]>;

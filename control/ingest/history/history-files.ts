@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import type { LoadHistory } from "../../features/load-history.ts";
 import { csvCells } from "../csv-cells.ts";
+import type { LoadHistory } from "../load-history.ts";
 import { readLoadHistoryCsv } from "../load-history-csv.ts";
 import { mostFrequent } from "../most-frequent.ts";
 import { readAccessLogs } from "./access-log.ts";

@@ -1,5 +1,5 @@
 import { BallastError, type Position } from "../../../common/errors.ts";
-import { LoadHistory } from "../../features/load-history.ts";
+import { LoadHistory } from "../load-history.ts";
 
 /** Past load with the account of where it has none. */
 export interface ImportedHistory {

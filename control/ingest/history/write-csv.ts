@@ -1,5 +1,5 @@
 import { open, rename, rm } from "node:fs/promises";
-import type { LoadHistory } from "../../features/load-history.ts";
+import type { LoadHistory } from "../load-history.ts";
 import { invalid } from "./imported-history.ts";
 
 /** Lines held before they are written. */

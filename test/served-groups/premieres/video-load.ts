@@ -1,6 +1,6 @@
 import { LocalClock } from "../../../control/features/groups/local-time.ts";
-import type { SignalRow } from "../../../control/features/groups/world.ts";
 import { SeededRandom } from "../../../control/features/seeded-random.ts";
+import type { SignalRow } from "../../../control/ingest/covariates/dated-csv.ts";
 
 const STEP_MS = 300_000;
 export const FIRST_MS = Date.UTC(2016, 3, 18);
