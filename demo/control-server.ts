@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BallastError } from "../common/errors.ts";
-import { manifestSchema } from "../control/forecast/manifest.ts";
+import { manifestSchema } from "../control/forecast/demand-manifest.ts";
 import { MANIFEST_FILE } from "../control/forecast/model-file.ts";
 import type { Processes } from "./processes.ts";
 import type { DemoForecast } from "./result.ts";

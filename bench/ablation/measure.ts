@@ -9,8 +9,9 @@ import {
   splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
-import { pinball } from "../../control/forecast/metrics.ts";
+import { pinball } from "../../control/forecast/scores/metrics.ts";
 import { runProgress } from "../../models/series/run-progress.ts";
+import { ROW_ADDS } from "../../models/series/split-writer.ts";
 import { type TrainingSpec, writeTrainingFiles } from "../../models/series/training-spec.ts";
 import { ROOT } from "../lib/native-build.ts";
 import type { Case } from "./case.ts";
@@ -120,9 +121,9 @@ async function judge(
 
 async function targetsOf(files: string, spec: TrainingSpec): Promise<Pick<Judged, "targets" | "about">> {
   const rows = await floats(join(files, "rows/gate.bin"));
-  const width = spec.features.length + 2;
+  const width = spec.features.length + ROW_ADDS;
   const targets = new Float32Array(rows.length / width);
-  for (let i = 0; i < targets.length; i++) targets[i] = rows[i * width + width - 2]!;
+  for (let i = 0; i < targets.length; i++) targets[i] = rows[i * width + spec.features.length]!;
   return { targets, about: JSON.parse(await readFile(join(files, "rows/gate.json"), "utf8")) };
 }
 

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { seasonalScale } from "../../control/forecast/metrics.ts";
+import { seasonalScale } from "../../control/forecast/scores/metrics.ts";
 import { readCsv, readCsvLines } from "./csv.ts";
 import { GIFT_EVAL_LEVELS, type Scored } from "./metrics.ts";
 

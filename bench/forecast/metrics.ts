@@ -1,4 +1,4 @@
-import { pinball } from "../../control/forecast/metrics.ts";
+import { pinball } from "../../control/forecast/scores/metrics.ts";
 
 /**
  * Forecast metrics as GIFT-Eval (and gluonts, whose evaluation it uses) defines them.

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { TrainingSeries } from "../../control/features/series/training-examples.ts";
-import { seasonalScale } from "../../control/forecast/metrics.ts";
+import { seasonalScale } from "../../control/forecast/scores/metrics.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { type PipelineChoice, type TrainedSeries, trainSeries } from "../../models/series/train-series.ts";
 import { ROOT } from "../lib/native-build.ts";

@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { RISK_FEATURES, RISK_SCHEMA_HASH } from "../../control/features/risk/schema.ts";
-import { brierScore } from "../../control/forecast/risk-metrics.ts";
+import { brierScore } from "../../control/forecast/scores/risk-metrics.ts";
 import { askFile } from "../../models/risk/ask-file.ts";
 import { EXTRA_COLUMNS, fitRisk } from "../../models/risk/fit-risk.ts";
 import { SPAN, type Span } from "../../models/risk/spans.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { RISK_FEATURES } from "../../control/features/risk/schema.ts";
-import type { Judged } from "../../control/forecast/risk-metrics.ts";
+import type { Judged } from "../../control/forecast/scores/risk-metrics.ts";
 import { SPAN } from "../../models/risk/spans.ts";
 import {
   casesOf,

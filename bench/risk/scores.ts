@@ -1,4 +1,4 @@
-import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/risk-metrics.ts";
+import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/scores/risk-metrics.ts";
 import { bootstrapInterval } from "../../control/forecast/series/bootstrap.ts";
 import { logLoss } from "../../models/risk/train-risk.ts";
 import { formatTable } from "../lib/table.ts";

@@ -1,9 +1,9 @@
 import { HORIZON_STEPS } from "../features/schema.ts";
 import type { LoadHistory } from "../ingest/load-history.ts";
-import { lastValue, seasonalNaive } from "./baselines.ts";
+import { lastValue, seasonalNaive } from "./fallback-baselines.ts";
 import type { ForecastSource } from "./forecast.ts";
 import { DEFAULT_LEVELS, type Forecaster } from "./forecaster.ts";
-import { ScoreBoard, type Scores, seasonalScale } from "./metrics.ts";
+import { ScoreBoard, type Scores, seasonalScale } from "./scores/metrics.ts";
 
 export interface BacktestOptions {
   services: readonly string[];
@@ -16,6 +16,10 @@ export interface BacktestOptions {
   onOrigin?: (done: number, of: number) => void;
 }
 
+/** What is scored, by the names of a manifest. */
+const ROWS = ["model", "seasonal_naive_weekly", "seasonal_naive_daily", "last"] as const;
+type Row = (typeof ROWS)[number];
+
 export interface BacktestResult {
   origins: number;
   everySteps: number;
@@ -23,13 +27,7 @@ export interface BacktestResult {
   seasonSteps: number;
   /** What answered most of the forecasts called `model` here. */
   source: ForecastSource;
-  model: Scores;
-  seasonalNaiveWeekly: Scores;
-  seasonalNaiveDaily: Scores;
-  last: Scores;
-  /** MASE of the forecaster, and of the better of the two seasonal-naive forecasts on the same steps. */
-  mase: number;
-  seasonalNaiveMase: number;
+  scores: Record<Row, Scores>;
 }
 
 /**
@@ -50,61 +48,42 @@ export async function backtest(
   const scales = new Map(
     services.map((service) => [service, seasonalScale(history.tail(service, first, history.maxSteps), stepsPerDay)]),
   );
-  let boards: Record<"model" | "weekly" | "daily" | "last", ScoreBoard> | null = null;
+  let boards: Record<Row, ScoreBoard> | null = null;
   const sources = new Map<ForecastSource, number>();
   for (const [done, at] of origins.entries()) {
     const forecasts = await forecaster.forecast(history, services, at);
     for (const [service, forecast] of forecasts) {
-      const levels = forecast.levels;
-      boards ??= {
-        model: new ScoreBoard(levels),
-        weekly: new ScoreBoard(levels),
-        daily: new ScoreBoard(levels),
-        last: new ScoreBoard(levels),
-      };
+      const { levels } = forecast;
+      boards ??= ofRows(() => new ScoreBoard(levels));
       sources.set(forecast.source, (sources.get(forecast.source) ?? 0) + 1);
       const tail = history.tail(service, at, Math.min(history.maxSteps, 35 * stepsPerDay));
       const answers = {
         model: forecast.values,
-        weekly: seasonalNaive(tail, 7 * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
-        daily: seasonalNaive(tail, stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
+        seasonal_naive_weekly: seasonalNaive(tail, 7 * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
+        seasonal_naive_daily: seasonalNaive(tail, stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
         last: lastValue(tail, HORIZON_STEPS, levels, stepsPerDay),
       };
       if (Object.values(answers).some((answer) => typeof answer === "string")) continue;
+      const scale = scales.get(service)!;
       const observed = history.tail(service, at + HORIZON_STEPS * stepMs, HORIZON_STEPS);
-      for (const name of ["model", "weekly", "daily", "last"] as const) {
+      for (const name of ROWS) {
         const values = answers[name] as readonly Float64Array[];
-        observed.forEach((y, h) => {
-          boards![name].add(
-            service,
-            scales.get(service)!,
-            y,
-            values.map((row) => row[h]!),
-          );
-        });
+        const levelsAt = (h: number): number[] => values.map((level) => level[h]!);
+        for (const [h, y] of observed.entries()) boards[name].add(service, scale, y, levelsAt(h));
       }
     }
     options.onOrigin?.(done + 1, origins.length);
   }
-  const scores = boards ?? {
-    model: new ScoreBoard(DEFAULT_LEVELS),
-    weekly: new ScoreBoard(DEFAULT_LEVELS),
-    daily: new ScoreBoard(DEFAULT_LEVELS),
-    last: new ScoreBoard(DEFAULT_LEVELS),
-  };
-  const model = scores.model.scores();
-  const seasonalNaiveWeekly = scores.weekly.scores();
-  const seasonalNaiveDaily = scores.daily.scores();
+  const scored = boards ?? ofRows(() => new ScoreBoard(DEFAULT_LEVELS));
   return {
     origins: origins.length,
     everySteps,
     seasonSteps: stepsPerDay,
     source: [...sources].sort((a, b) => b[1] - a[1])[0]?.[0] ?? "none",
-    model,
-    seasonalNaiveWeekly,
-    seasonalNaiveDaily,
-    last: scores.last.scores(),
-    mase: model.mase,
-    seasonalNaiveMase: Math.min(seasonalNaiveWeekly.mase, seasonalNaiveDaily.mase),
+    scores: ofRows((name) => scored[name].scores()),
   };
+}
+
+function ofRows<T>(make: (name: Row) => T): Record<Row, T> {
+  return Object.fromEntries(ROWS.map((name) => [name, make(name)])) as Record<Row, T>;
 }

@@ -1,7 +1,7 @@
 import type { LoadHistory } from "../ingest/load-history.ts";
 import { baselineQuantiles } from "./baselines/quantiles.ts";
 import { theta } from "./baselines/theta.ts";
-import { lastValue, seasonalNaive } from "./baselines.ts";
+import { lastValue, seasonalNaive } from "./fallback-baselines.ts";
 import type { DemandForecast, ForecastSource } from "./forecast.ts";
 import { type FallbackReason, reasonText } from "./reasons.ts";
 

@@ -10,7 +10,7 @@ import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import { RiskAssessor } from "../../control/forecast/risk/risk-assessor.ts";
 import { type RiskManifest, whyRiskRefused } from "../../control/forecast/risk/risk-manifest.ts";
 import { type RuleRates, ruleClass, ruleRates } from "../../control/forecast/risk/rule.ts";
-import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/risk-metrics.ts";
+import { brierScore, calibrationError, type Judged, prAuc } from "../../control/forecast/scores/risk-metrics.ts";
 import type { EstateRecords } from "../../control/ingest/records.ts";
 import { codeVersion } from "../lib/source-digest.ts";
 import { treesDir } from "../trees/environment.ts";

@@ -1,5 +1,5 @@
 import { createHash, hash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { type FeatureStatistics, featureStatistics } from "../../control/features/feature-statistics.ts";
@@ -20,14 +20,13 @@ import {
   inputSource,
   SPLITS,
   type Split,
+  type SplitSpans,
   splitSpans,
-  type TrainingExample,
   type TrainingSeries,
   trainingExamples,
 } from "../../control/features/series/training-examples.ts";
 import { sourceDigest, sourcesIn } from "../lib/source-digest.ts";
-import { encodeExample, type FeatureValue } from "../records/tf-example.ts";
-import { TfRecordWriter } from "../records/tfrecord.ts";
+import { ROW_ADDS, SplitWriter } from "./split-writer.ts";
 
 /** How hard to search and train. `tiny` is for tests: it proves that the pipeline runs, not that a model is good. */
 export interface TrainingEffort {
@@ -122,12 +121,13 @@ const FILES_VERSION = 5;
  * spec.json last. Files of an earlier run with the same key stay as they are, so that the pipeline can go on from them. Errors: TRAIN_HISTORY_TOO_SHORT, TRAIN_LEAK (an input changes with what comes later).
  */
 export async function writeTrainingFiles(dir: string, input: SpecInput): Promise<TrainingSpec> {
-  const { shape, levels, series, options, effort } = input;
+  const { shape, levels, options, effort } = input;
   const source = input.source ?? inputSource(shape);
-  const usable = series.flatMap((one) => {
+  const usable = input.series.flatMap((one) => {
     const spans = splitSpans(shape, one.values.length);
     return spans === null ? [] : [{ one, spans }];
   });
+  const series = usable.map(({ one }) => one);
   if (usable.length === 0)
     throw new BallastError(
       "TRAIN_HISTORY_TOO_SHORT",
@@ -143,44 +143,14 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     }
   const schemaHash = source.schemaHash ?? seriesSchemaHash(shape);
   const columns = [...SERIES_FEATURES, ...(source.columns ?? [])];
-  const key = keyOf(
-    input,
-    schemaHash,
-    usable.map(({ one }) => one),
-  );
+  const key = keyOf(input, schemaHash, series);
   const earlier = await readFile(join(dir, "spec.json"), "utf8").catch(() => null);
   if (earlier !== null) {
     const spec = JSON.parse(earlier) as TrainingSpec;
     if (spec.key === key) return spec;
   }
   await rm(dir, { recursive: true, force: true });
-  const sliceNames = ["series", ...Object.keys(usable[0]!.one.slices?.(0) ?? {}).sort()];
-  const examples: Record<string, number> = {};
-  const witnessed: [Split, number][] = [];
-  const writers = new Map<string, SplitWriter>();
-  for (const split of SPLITS) {
-    writers.set(split, await SplitWriter.open(dir, join("examples", split), split, columns));
-    examples[split] = 0;
-  }
-  const witnesses = await SplitWriter.open(dir, "witness", "witness", columns);
-  for (const [index, { one, spans }] of usable.entries()) {
-    // A seed of its own per series, so that adding one leaves the others' examples as they are.
-    for (const example of trainingExamples(
-      shape,
-      one,
-      spans,
-      { ...options, seed: options.seed + 7919 * index },
-      source,
-    )) {
-      await writers.get(example.split)!.write(example);
-      const place = examples[example.split]!++;
-      if (example.witness !== undefined) {
-        await witnesses.write({ ...example, inputs: example.witness });
-        witnessed.push([example.split, place]);
-      }
-    }
-  }
-  for (const writer of [...writers.values(), witnesses]) await writer.close();
+  const written = await writeExamples(dir, usable, input, source, columns);
   const { near } = spansOf(shape);
   const spec: TrainingSpec = {
     season: shape.season,
@@ -196,23 +166,50 @@ export async function writeTrainingFiles(dir: string, input: SpecInput): Promise
     sequence: [near, SEQUENCE_CHANNELS.length],
     context: [shape.horizon, CONTEXT_CHANNELS.length + columns.length - SERIES_FEATURES.length],
     steps_per_origin: Math.min(options.stepsPerOrigin, shape.horizon),
-    slices: sliceNames,
+    slices: ["series", ...Object.keys(series[0]!.slices?.(0) ?? {}).sort()],
     seed: options.seed,
     effort,
     series: usable.map(({ one, spans }) => ({ name: one.name, steps: one.values.length, splits: { ...spans } })),
-    examples,
+    ...written,
     feature_statistics: await statisticsOf(dir, columns),
-    load_statistics: signStatistics(
-      usable.map(({ one }) => one),
-      shape.season,
-    ),
-    witnesses: witnessed,
-    data_sha256: digestOf(usable.map(({ one }) => one)),
+    load_statistics: signStatistics(series, shape.season),
+    data_sha256: digestOf(series),
     key,
   };
   await writeFile(join(dir, "spec.json.partial"), `${JSON.stringify(spec, null, 1)}\n`);
   await rename(join(dir, "spec.json.partial"), join(dir, "spec.json"));
   return spec;
+}
+
+/** The examples of each split, and their witnesses, into files. @returns how many and which, as the spec says it */
+async function writeExamples(
+  dir: string,
+  usable: readonly { one: TrainingSeries; spans: SplitSpans }[],
+  { shape, options }: SpecInput,
+  source: InputSource,
+  columns: readonly string[],
+): Promise<Pick<TrainingSpec, "examples" | "witnesses">> {
+  const examples: Record<string, number> = {};
+  const witnesses: [Split, number][] = [];
+  const writers = new Map<string, SplitWriter>();
+  for (const split of SPLITS) {
+    writers.set(split, await SplitWriter.open(dir, join("examples", split), split, columns));
+    examples[split] = 0;
+  }
+  const witness = await SplitWriter.open(dir, "witness", "witness", columns);
+  for (const [index, { one, spans }] of usable.entries()) {
+    // A seed of its own per series, so that adding one leaves the others' examples as they are.
+    const own = { ...options, seed: options.seed + 7919 * index };
+    for (const example of trainingExamples(shape, one, spans, own, source)) {
+      await writers.get(example.split)!.write(example);
+      const place = examples[example.split]!++;
+      if (example.witness === undefined) continue;
+      await witness.write({ ...example, inputs: example.witness });
+      witnesses.push([example.split, place]);
+    }
+  }
+  for (const writer of [...writers.values(), witness]) await writer.close();
+  return { examples, witnesses };
 }
 
 /** Rows that are counted: more say nothing more about a distribution. */
@@ -225,7 +222,7 @@ const CLOCK_COLUMNS = /^step$|^calendar_|^change_hours|^signal_.*_days$/;
  * wider than anything that is served, and against them an ordinary day looks like drift.
  */
 async function statisticsOf(dir: string, columns: readonly string[]): Promise<FeatureStatistics> {
-  const stride = columns.length + 2;
+  const stride = columns.length + ROW_ADDS;
   const files = await Promise.all((["eval", "gate"] as const).map((split) => readFile(join(dir, `rows/${split}.bin`))));
   const bytes = new Uint8Array(files.reduce((sum, { length }) => sum + length, 0));
   bytes.set(files[0]!);
@@ -237,92 +234,6 @@ async function statisticsOf(dir: string, columns: readonly string[]): Promise<Fe
   for (let row = 0; row < rows; row += every)
     counted.set(all.subarray(row * stride, (row + 1) * stride), (row / every) * stride);
   return featureStatistics(counted, stride, columns, new Set(columns.filter((name) => CLOCK_COLUMNS.test(name))));
-}
-
-/**
- * One split, as TFRecords, as plain float32 rows [features, target, seasonal naive], one per drawn horizon step, and as JSON what
- * stands beside the rows: origin, series, unit and slices of each example.
- */
-class SplitWriter {
-  readonly #records: TfRecordWriter;
-  readonly #rows: FileHandle;
-  readonly #aboutPath: string;
-  readonly #columns: readonly string[];
-  readonly #about = {
-    origin: [] as number[],
-    scale: [] as number[],
-    absolute: [] as number[],
-    slices: {} as Record<string, string[]>,
-  };
-
-  private constructor(records: TfRecordWriter, rows: FileHandle, aboutPath: string, columns: readonly string[]) {
-    this.#records = records;
-    this.#rows = rows;
-    this.#aboutPath = aboutPath;
-    this.#columns = columns;
-  }
-
-  static async open(dir: string, folder: string, rowsName: string, columns: readonly string[]): Promise<SplitWriter> {
-    await mkdir(join(dir, folder), { recursive: true });
-    await mkdir(join(dir, "rows"), { recursive: true });
-    const rows = await open(join(dir, "rows", `${rowsName}.bin`), "w");
-    const records = new TfRecordWriter(join(dir, folder, "data.tfrecord"));
-    return new SplitWriter(records, rows, join(dir, "rows", `${rowsName}.json`), columns);
-  }
-
-  async write(example: TrainingExample): Promise<void> {
-    await this.#records.write(encodeExample(toFeatures(example, this.#columns)));
-    const { inputs, steps, target, origin, series, injected, slices } = example;
-    const columns = this.#columns.length;
-    const rows = new Float32Array(steps.length * (columns + 2));
-    let absolute = 0;
-    for (const [i, step] of steps.entries()) {
-      rows.set(inputs.features.subarray(step * columns, (step + 1) * columns), i * (columns + 2));
-      rows[i * (columns + 2) + columns] = target[step]!;
-      rows[i * (columns + 2) + columns + 1] = inputs.seasonalNaive[step]!;
-      absolute += Math.abs(inputs.anchor[step]! + inputs.scale * target[step]!);
-    }
-    await this.#rows.write(new Uint8Array(rows.buffer));
-    this.#about.origin.push(origin);
-    this.#about.scale.push(inputs.scale);
-    this.#about.absolute.push(absolute);
-    for (const [name, value] of Object.entries({ series, injected: injected ? "1" : "0", ...slices })) {
-      const values = this.#about.slices[name] ?? [];
-      this.#about.slices[name] = values;
-      values.push(value);
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#records.close();
-    await this.#rows.close();
-    await writeFile(this.#aboutPath, JSON.stringify(this.#about));
-  }
-}
-
-function toFeatures(
-  { series, origin, injected, slices, inputs, steps, target }: TrainingExample,
-  names: readonly string[],
-) {
-  const features = new Map<string, FeatureValue>();
-  const columns = names.length;
-  for (const [column, name] of names.entries())
-    features.set(
-      `x_${name}`,
-      Float32Array.from(steps, (step) => inputs.features[step * columns + column]!),
-    );
-  features.set("sequence", inputs.sequence);
-  features.set("context", inputs.context);
-  features.set("target", target);
-  features.set(
-    "seasonal_naive",
-    Float32Array.from(steps, (step) => inputs.seasonalNaive[step]!),
-  );
-  features.set("origin", [BigInt(origin)]);
-  features.set("injected", [injected ? 1n : 0n]);
-  features.set("series", [series]);
-  for (const [name, value] of Object.entries(slices)) features.set(name, [value]);
-  return features;
 }
 
 /** Of the pipeline's own code, what it takes of `trees/`, and its packages: what other code trained is not taken for what this one would train. */

@@ -1,5 +1,5 @@
 import { FEATURES } from "../../control/features/schema.ts";
-import type { Manifest } from "../../control/forecast/manifest.ts";
+import type { Manifest } from "../../control/forecast/demand-manifest.ts";
 
 const SHOWN_FEATURES = 12;
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { FEATURE_STEP_MS } from "../../control/features/schema.ts";
 import { syntheticLoad } from "../../control/features/synthetic-load.ts";
-import { manifestSchema } from "../../control/forecast/manifest.ts";
+import { manifestSchema } from "../../control/forecast/demand-manifest.ts";
 import { LoadHistory } from "../../control/ingest/load-history.ts";
 import { runLines } from "./environment.ts";
 import { modelCard } from "./model-card.ts";

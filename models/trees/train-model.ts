@@ -14,8 +14,8 @@ import {
 } from "../../control/features/schema.ts";
 import { buildTrainingRows, inputStatistics } from "../../control/features/training-rows.ts";
 import { type BacktestResult, backtest } from "../../control/forecast/backtest.ts";
+import { baselinesBeaten, type Manifest, whyRefused } from "../../control/forecast/demand-manifest.ts";
 import { DEFAULT_LEVELS, openForecaster } from "../../control/forecast/forecaster.ts";
-import { baselinesBeaten, type Manifest, whyRefused } from "../../control/forecast/manifest.ts";
 import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import type { LoadHistory } from "../../control/ingest/load-history.ts";
 import { codeVersion } from "../lib/source-digest.ts";
@@ -128,12 +128,6 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
   };
   await writeFile(join(workDir, MANIFEST_FILE), JSON.stringify(draft));
   const result = await score(workDir, history, trainToMs, span.endMs, progress);
-  const scores = {
-    model: result.model,
-    seasonal_naive_weekly: result.seasonalNaiveWeekly,
-    seasonal_naive_daily: result.seasonalNaiveDaily,
-    last: result.last,
-  };
   const manifest: Manifest = {
     ...draft,
     backtest: {
@@ -141,9 +135,9 @@ export async function trainModel(options: TrainOptions): Promise<TrainResult> {
       to: new Date(span.endMs).toISOString(),
       every_steps: result.everySteps,
       season_steps: result.seasonSteps,
-      scores: rounded(scores),
+      scores: rounded(result.scores),
     },
-    baselines_beaten: baselinesBeaten(scores),
+    baselines_beaten: baselinesBeaten(result.scores),
   };
 
   await rm(join(outDir, MANIFEST_FILE), { force: true });

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BallastError } from "../../../common/errors.ts";
-import type { Judged } from "../../../control/forecast/risk-metrics.ts";
+import type { Judged } from "../../../control/forecast/scores/risk-metrics.ts";
 import { askFile } from "../../../models/risk/ask-file.ts";
 import { fitRisk } from "../../../models/risk/fit-risk.ts";
 import { ROOT } from "../../lib/native-build.ts";

@@ -1,7 +1,7 @@
 import type { FeatureStatistics } from "../../features/feature-statistics.ts";
 import { FEATURE_HISTORY_STEPS, HORIZON_STEPS } from "../../features/schema.ts";
 import { minPastSteps, reachOf } from "../../features/series/shape.ts";
-import { type Manifest, readModel } from "../manifest.ts";
+import { type Manifest, readModel } from "../demand-manifest.ts";
 import { readManifestJson } from "../model-file.ts";
 import { FallbackError } from "../reasons.ts";
 import { beatsSeasonalNaive, readSeriesModel, type SeriesManifest } from "../series/series-manifest.ts";

@@ -1,6 +1,6 @@
 import { gapsFilled } from "../../features/series/past.ts";
-import { ScoreBoard, type Scores, seasonalScale } from "../metrics.ts";
-import { provisionAreas } from "../provision.ts";
+import { ScoreBoard, type Scores, seasonalScale } from "../scores/metrics.ts";
+import { provisionAreas } from "../scores/provision.ts";
 import { bootstrapInterval } from "./bootstrap.ts";
 
 /**

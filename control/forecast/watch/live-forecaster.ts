@@ -1,6 +1,6 @@
 import { signReach, signsAt } from "../../features/series/load-signs.ts";
 import type { LoadHistory } from "../../ingest/load-history.ts";
-import { seasonalNaive } from "../baselines.ts";
+import { seasonalNaive } from "../fallback-baselines.ts";
 import type { DemandForecast } from "../forecast.ts";
 import {
   ChainForecaster,
@@ -11,9 +11,9 @@ import {
   type ModelAnswers,
   openEngine,
 } from "../forecaster.ts";
-import { seasonalScale } from "../metrics.ts";
 import type { EngineOptions, ModelEngine } from "../model/model-engine.ts";
 import type { FallbackReason } from "../reasons.ts";
+import { seasonalScale } from "../scores/metrics.ts";
 import { DriftMonitor, type DriftState } from "./drift-monitor.ts";
 import { type NotedService, OutcomeBook } from "./outcomes.ts";
 import { type BoardState, type Comparison, FORECASTER, type PromotionRules, ShadowBoard } from "./shadow-board.ts";

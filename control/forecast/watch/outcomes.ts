@@ -1,4 +1,4 @@
-import { pinball } from "../metrics.ts";
+import { pinball } from "../scores/metrics.ts";
 
 /** What one forecaster lost over one window of time, summed over the services of the window and the steps that were observed. */
 export interface WindowLoss {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ChangeOutcome } from "../../features/risk/known-changes.ts";
-import { brierScore, type Judged, prAuc } from "../risk-metrics.ts";
+import { brierScore, type Judged, prAuc } from "../scores/risk-metrics.ts";
 
 /** What was said of one change and target before the change began, and what became of it. */
 const caseSchema = z.object({

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SeededRandom } from "../features/seeded-random.ts";
-import { lastObserved, lastValue, seasonalNaive } from "./baselines.ts";
+import { lastObserved, lastValue, seasonalNaive } from "./fallback-baselines.ts";
 
 const levels = [0.1, 0.5, 0.9, 0.99];
 
