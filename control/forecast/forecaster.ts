@@ -1,3 +1,4 @@
+import { LoopTurns } from "../../common/loop-turns.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
 import type { LoadHistory } from "../ingest/load-history.ts";
 import { type FallThroughInput, fallThrough } from "./fallback-chain.ts";
@@ -189,16 +190,13 @@ export class ChainForecaster implements Forecaster {
       withheld = this.#watch?.seen({ history, issuedAtMs, engine, ...asked }) ?? null;
     }
     const result = new Map<string, DemandForecast>();
-    let turnStartedAt = performance.now();
+    const turns = new LoopTurns();
     for (const service of services) {
       const answer = withheld ?? answers.get(service);
       if (answer === undefined) throw new Error(`no answer for ${service}`);
       result.set(service, fallThrough({ service, history, issuedAtMs, levels, horizonSteps, answer }));
       // A baseline takes milliseconds where a model's answer takes none: other work of the process gets its turn in between.
-      if (performance.now() - turnStartedAt > MAX_TURN_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        turnStartedAt = performance.now();
-      }
+      if (turns.isOver) await turns.next();
     }
     return result;
   }
@@ -251,6 +249,3 @@ export interface ModelWatch {
   /** @returns why the model's answers may not be used; null when they may */
   seen(answers: ModelAnswers): FallbackReason | null;
 }
-
-/** Time after which the event loop is let go between two services. */
-const MAX_TURN_MS = 5;

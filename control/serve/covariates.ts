@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Clock } from "../../common/clock.ts";
+import { LoopTurns } from "../../common/loop-turns.ts";
 import { freezeSpans } from "../change/freeze-spans.ts";
 import type { BallastConfig } from "../config/config.ts";
 import { coupledServices } from "../estate/service-coupling.ts";
@@ -47,7 +48,6 @@ const PART_OF = { holidays: "holidays", signals: "signals", accessLog: "visits",
 /** A model that was not asked for so long is none of this server any more. */
 const USED_MS = 2 * 3_600_000;
 const NO_VISITS = columnsOf([]);
-const MAX_TURN_MS = 5;
 const DAY_MS = 86_400_000;
 
 /**
@@ -306,16 +306,14 @@ export class Covariates implements WorldSource {
       services.flatMap((name) => strongest(this.#neighbours.get(name)).map(({ service }) => service)),
     );
     const moves = new Map<string, LoadMoves>();
-    let turnStartedAt = performance.now();
+    const turns = new LoopTurns();
     for (const name of names) {
       if (history.span(name) === null) continue;
       moves.set(
         name,
         new ScaledLoad(loadOf(history, name)).movesAt({ originMs, season, horizon, stepMs: history.stepMs }),
       );
-      if (performance.now() - turnStartedAt < MAX_TURN_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
-      turnStartedAt = performance.now();
+      if (turns.isOver) await turns.next();
     }
     return moves;
   }
@@ -325,12 +323,10 @@ export class Covariates implements WorldSource {
     const { start, end } = behaviourSpans(history.stepMs);
     const names = new Set(services.flatMap((name) => visitedServices({ neighbours: this.#neighbours }, name)));
     const visits = new Map<string, VisitColumns>();
-    let turnStartedAt = performance.now();
+    const turns = new LoopTurns();
     for (const name of names) {
       visits.set(name, this.#logs!.between(name, originMs - start, originMs - end));
-      if (performance.now() - turnStartedAt < MAX_TURN_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
-      turnStartedAt = performance.now();
+      if (turns.isOver) await turns.next();
     }
     return visits;
   }

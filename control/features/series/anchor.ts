@@ -12,7 +12,7 @@ export interface Continuation {
 
 /**
  * Computes continuations of one array (values or logarithms) at an origin. It reads nothing at or behind the origin: `lagOf` is never
- * shorter than the horizon. `CycleForecasts` says what all variants forecast at once; here is what each of them is.
+ * shorter than the horizon. `CycleForecasts` says what the bank's variants forecast, all at once.
  */
 export class AnchorBuilder {
   readonly #shape: SeriesShape;
@@ -59,19 +59,6 @@ export class AnchorBuilder {
     return this.#continuation;
   }
 
-  /** `horizon` steps: the profile and the smoothed residual, which fades. */
-  forecast(values: Float64Array, origin: number, scale: number, variant: AnchorVariant): Float64Array {
-    const { profile, residual } = this.continuation(values, origin, scale, variant);
-    const { back, stretch } = this.#spans;
-    const level = smoothed(residual, variant.alpha);
-    const fade = variant.fade ** (1 / stretch);
-    let factor = 1;
-    return Float64Array.from({ length: this.#shape.horizon }, (_, h) => {
-      factor *= fade;
-      return profile[back + h]! + level * factor;
-    });
-  }
-
   /** Into #weights, what each cycle counts for; they sum to 1. @returns how many there are */
   #weigh(values: Float64Array, origin: number, scale: number, variant: AnchorVariant): number {
     const { back, near } = this.#spans;
@@ -104,17 +91,4 @@ function distance(values: Float64Array, origin: number, at: number, span: number
   let sum = 0;
   for (let j = 1; j <= span; j++) sum += Math.abs(values[origin - j]! - values[at - j]!);
   return sum;
-}
-
-/** Exponentially smoothed end of a series, with weights that sum to 1 over its length. */
-export function smoothed(series: ArrayLike<number>, alpha: number): number {
-  let sum = 0;
-  let total = 0;
-  let weight = 1;
-  for (let i = series.length - 1; i >= 0; i--) {
-    sum += weight * series[i]!;
-    total += weight;
-    weight *= 1 - alpha;
-  }
-  return sum / total;
 }

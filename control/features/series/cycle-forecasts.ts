@@ -27,7 +27,7 @@ export interface CycleState {
 const REBASE_STEPS = 64;
 
 /**
- * What `AnchorBuilder` forecasts, for many variants at one origin. A smoothed residual is linear in the values, so that its level is the
+ * Forecasts of many variants at one origin: each the profile of an `AnchorBuilder` and the smoothed residual, which fades. A smoothed residual is linear in the values, so that its level is the
  * smoothed end of the series minus the weighted smoothed ends of the cycles: nothing is computed per variant but those few products.
  * The memory is reused from call to call; one instance serves one array at a time.
  */

@@ -1,3 +1,4 @@
+import { LoopTurns } from "../../../common/loop-turns.ts";
 import { signReach, signsAt } from "../../features/series/load-signs.ts";
 import type { LoadHistory } from "../../ingest/load-history.ts";
 import { seasonalNaive } from "../fallback-baselines.ts";
@@ -30,7 +31,6 @@ export interface LiveForecasterOptions extends ForecasterOptions {
 /** Services whose outcomes are scored: each costs two baselines a window, and more of them say little more about a model. */
 const MAX_SCORED_SERVICES = 64;
 const SCALE_DAYS = 14;
-const MAX_TURN_MS = 5;
 
 export interface LiveStatus extends ForecasterStatus {
   drift: DriftState & { policy: DriftPolicy };
@@ -203,14 +203,11 @@ export class LiveForecaster implements Forecaster {
     const drift = this.#drift;
     if (signs === null || drift === null || history.stepMs !== this.#chain.model?.stepMs) return;
     const rows: number[] = [];
-    let turnStartedAt = performance.now();
+    const turns = new LoopTurns();
     for (const service of sample) {
       const past = history.tail(service, issuedAtMs, signReach(signs.season));
       rows.push(...signsAt(past, past.length, signs.season));
-      if (performance.now() - turnStartedAt > MAX_TURN_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        turnStartedAt = performance.now();
-      }
+      if (turns.isOver) await turns.next();
     }
     drift.observeSigns(Float32Array.from(rows));
   }
@@ -239,7 +236,7 @@ export class LiveForecaster implements Forecaster {
     const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answers;
     const noted: NotedService[] = [];
     const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
-    let turnStartedAt = performance.now();
+    const turns = new LoopTurns();
     for (const service of sample) {
       const tail = history.tail(service, issuedAtMs, SCALE_DAYS * stepsPerDay);
       const scale = seasonalScale(tail, stepsPerDay);
@@ -261,10 +258,7 @@ export class LiveForecaster implements Forecaster {
               : { [FORECASTER.candidate]: other }),
           },
         });
-      if (performance.now() - turnStartedAt > MAX_TURN_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        turnStartedAt = performance.now();
-      }
+      if (turns.isOver) await turns.next();
     }
     // The model or the candidate may have been exchanged meanwhile: what it said is nobody's.
     if (board !== this.#board || noted.length === 0) return;
