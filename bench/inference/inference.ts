@@ -200,9 +200,9 @@ class Fleet {
 function difference(one: ReadonlyMap<string, DemandForecast>, other: ReadonlyMap<string, DemandForecast>): number {
   let most = 0;
   for (const [service, { values }] of one)
-    for (const [level, steps] of values.entries())
+    for (const [level, steps] of values.rows().entries())
       for (const [h, value] of steps.entries()) {
-        const said = other.get(service)!.values[level]![h]!;
+        const said = other.get(service)!.values.at(level, h);
         most = Math.max(most, Math.abs(value - said) / Math.max(1e-9, Math.abs(value)));
       }
   return most;

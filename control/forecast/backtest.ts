@@ -58,7 +58,7 @@ export async function backtest(
       sources.set(forecast.source, (sources.get(forecast.source) ?? 0) + 1);
       const tail = history.tail(service, at, Math.min(history.maxSteps, 35 * stepsPerDay));
       const answers = {
-        model: forecast.values,
+        model: forecast.values.rows(),
         seasonal_naive_weekly: seasonalNaive(tail, 7 * stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
         seasonal_naive_daily: seasonalNaive(tail, stepsPerDay, HORIZON_STEPS, levels, stepsPerDay),
         last: lastValue(tail, HORIZON_STEPS, levels, stepsPerDay),

@@ -3,6 +3,7 @@ import { baselineQuantiles } from "./baselines/quantiles.ts";
 import { theta } from "./baselines/theta.ts";
 import { lastValue, seasonalNaive } from "./fallback-baselines.ts";
 import type { DemandForecast, ForecastSource } from "./forecast.ts";
+import { Quantiles } from "./quantiles.ts";
 import { type FallbackReason, reasonText } from "./reasons.ts";
 
 /** Days of history that the seasonal baseline looks at: residuals of four weeks against the week before each. */
@@ -19,8 +20,8 @@ export interface FallThroughInput {
   issuedAtMs: number;
   levels: readonly number[];
   horizonSteps: number;
-  /** The model's values[level][step], or why there are none. */
-  answer: readonly Float64Array[] | FallbackReason;
+  /** What the model says, or why it says nothing. */
+  answer: Quantiles | FallbackReason;
 }
 
 /**
@@ -35,12 +36,13 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
   const hour = Math.max(1, Math.round(stepsPerDay / 24));
   const observed = history.newest(service, issuedAtMs, hour);
   const lastRps = Number.isNaN(observed) ? null : observed;
-  if (!("code" in answer)) {
+  if (answer instanceof Quantiles) {
     const source = "model";
-    return { service, source, fallbackReasons: [], issuedAtMs, stepMs, levels, values: answer, lastRps };
+    return { service, source, fallbackReasons: NO_REASONS, issuedAtMs, stepMs, levels, values: answer, lastRps };
   }
   const reasons = [reasonText(answer)];
-  const make = (source: ForecastSource, values: readonly Float64Array[]): DemandForecast => {
+  const make = (source: ForecastSource, rows: readonly ArrayLike<number>[]): DemandForecast => {
+    const values = Quantiles.of(rows);
     return { service, source, fallbackReasons: reasons, issuedAtMs, stepMs, levels, values, lastRps };
   };
   const tail = tailOf(history, service, issuedAtMs, SEASONAL_DAYS * stepsPerDay);
@@ -71,6 +73,9 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
     levels.map(() => new Float64Array(horizonSteps)),
   );
 }
+
+/** One for all services that the model answers for. */
+const NO_REASONS: readonly string[] = [];
 
 let tailMemory = new Float64Array(0);
 

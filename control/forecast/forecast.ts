@@ -1,3 +1,5 @@
+import type { Quantiles } from "./quantiles.ts";
+
 /**
  * Which link of the chain answered, the best first: model → seasonal naive over a week → theta (or seasonal naive over a day) → last value
  * → none (base weights).
@@ -10,14 +12,14 @@ export interface DemandForecast {
   service: string;
   source: ForecastSource;
   /** Why an earlier link of the chain did not answer; empty for the model. One sentence each. */
-  fallbackReasons: string[];
+  fallbackReasons: readonly string[];
   /** Planning time at which it was made; step h covers [issuedAtMs + h·stepMs, issuedAtMs + (h+1)·stepMs). */
   issuedAtMs: number;
   stepMs: number;
   /** Ascending levels, for example 0.1, 0.5, 0.9, 0.99. */
   levels: readonly number[];
-  /** values[level index][step], requests per second; never crossing, finite, ≥ 0. */
-  values: readonly Float64Array[];
+  /** By index of the level and step, requests per second; never crossing, finite, ≥ 0. */
+  values: Quantiles;
   /**
    * Requests per second observed over the last complete step of the past hour: what a plan without any forecast would use.
    * Null when there is none: the load is then not known, which is not the same as no load.
@@ -29,9 +31,10 @@ export interface DemandForecast {
 export function peakDemand(forecast: DemandForecast, level: number, steps = Number.POSITIVE_INFINITY): number {
   let index = forecast.levels.findIndex((l) => l >= level - 1e-9);
   if (index < 0) index = forecast.levels.length - 1;
-  const row = forecast.values[index];
-  if (row === undefined) throw new Error(`forecast of ${forecast.service} has no values at level ${level}`);
+  const { values } = forecast;
+  if (index < 0 || index >= values.levels)
+    throw new Error(`forecast of ${forecast.service} has no values at level ${level}`);
   let peak = 0;
-  for (let h = 0; h < Math.min(steps, row.length); h++) peak = Math.max(peak, row[h]!);
+  for (let h = 0; h < Math.min(steps, values.steps); h++) peak = Math.max(peak, values.at(index, h));
   return peak;
 }

@@ -70,10 +70,10 @@ async function one(
 ): Promise<DemandForecast> {
   const forecast = (await forecaster.forecast(history, [service], nowMs)).get(service);
   assert.ok(forecast !== undefined);
-  for (const [level, row] of forecast.values.entries()) {
+  for (const [level, row] of forecast.values.rows().entries()) {
     row.forEach((value, h) => {
       assert.ok(Number.isFinite(value) && value >= 0);
-      if (level > 0) assert.ok(value >= forecast.values[level - 1]![h]!);
+      if (level > 0) assert.ok(value >= forecast.values.at(level - 1, h));
     });
   }
   return forecast;
@@ -93,7 +93,7 @@ test("the committed model answers for every service asked, aligned to the step",
     assert.equal(forecast.source, "model");
     assert.deepEqual(forecast.fallbackReasons, []);
     assert.equal(forecast.issuedAtMs, endMs);
-    assert.equal(forecast.values.length, forecast.levels.length);
+    assert.deepEqual([forecast.values.levels, forecast.values.steps], [forecast.levels.length, 12]);
     assert.equal(forecast.lastRps, history.tail(service, endMs, 1)[0]);
     assert.ok(forecast.lastRps! > 0 && peakDemand(forecast, 0.9) > 0.3 * forecast.lastRps!);
   }
@@ -103,7 +103,9 @@ test("the committed model answers for every service asked, aligned to the step",
 test("the same history gives the same forecast", async () => {
   const { history, endMs } = historyOf({ seed: 4, days: 16 });
   const forecaster = await open();
-  assert.deepEqual(await one(forecaster, history, endMs), await one(forecaster, history, endMs));
+  const [first, second] = [await one(forecaster, history, endMs), await one(forecaster, history, endMs)];
+  assert.deepEqual(first, second);
+  assert.deepEqual(first.values.rows(), second.values.rows());
 });
 
 test("on Linux the threads of inference give way to the event loop", {
@@ -233,7 +235,7 @@ for (const [what, code, spoil] of refusals) {
     assert.equal(forecast.source, "seasonal_naive");
     assert.match(forecast.fallbackReasons[0] ?? "", new RegExp(`^${code}: `));
     const weekAgo = history.tail("s0", endMs - 7 * 86_400_000 + 12 * FEATURE_STEP_MS, 12);
-    assert.deepEqual([...forecast.values[forecast.levels.indexOf(0.5)]!], [...weekAgo]);
+    assert.deepEqual([...forecast.values.rows()[forecast.levels.indexOf(0.5)]!], [...weekAgo]);
   });
 }
 
@@ -256,7 +258,7 @@ test("with less and less history the chain falls from model to last to none, and
   assert.match(daily.fallbackReasons.join("; "), /theta: two days of load are needed/);
   const last = await at(3);
   assert.equal(last.source, "last");
-  assert.equal(last.values[1]![0], last.lastRps);
+  assert.equal(last.values.at(1, 0), last.lastRps);
   const none = await at(0);
   assert.equal(none.source, "none");
   assert.equal(none.lastRps, null);
@@ -269,7 +271,7 @@ test("without a model and without a week to look back to, theta answers with lev
   const forecast = await one(await open({ modelDir: "" }), history, endMs);
   assert.equal(forecast.source, "theta");
   assert.match(forecast.fallbackReasons.join("; "), /^MODEL_MISSING: .*seasonal naive over a week: no load was seen/);
-  const [low, median, high] = forecast.values;
+  const [low, median, high] = forecast.values.rows();
   assert.ok(low![11]! < median![11]! && median![11]! < high![11]!);
 });
 
@@ -298,7 +300,7 @@ test("after a gap of four hours two new readings bring the model back, and it is
       const forecast = (await forecaster.forecast(cut, ["s0"], at, { chain })).get("s0")!;
       assert.equal(forecast.source, chain === "model" ? "model" : "seasonal_naive");
       observed.forEach((rps, h) => {
-        errors[chain] += Math.abs(rps - forecast.values[1]![h]!);
+        errors[chain] += Math.abs(rps - forecast.values.at(1, h));
       });
     }
   }

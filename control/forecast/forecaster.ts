@@ -5,6 +5,7 @@ import { type FallThroughInput, fallThrough } from "./fallback-chain.ts";
 import type { DemandForecast } from "./forecast.ts";
 import { type EngineAnswer, type EngineOptions, ModelEngine } from "./model/model-engine.ts";
 import { readServedModel, type ServedModel } from "./model/served-model.ts";
+import type { Quantiles } from "./quantiles.ts";
 import { FallbackError, type FallbackReason } from "./reasons.ts";
 
 /** The part of a pino logger that is used here. */
@@ -180,7 +181,7 @@ export class ChainForecaster implements Forecaster {
     const horizonSteps = this.#model?.horizonSteps ?? HORIZON_STEPS;
     let withheld: FallbackReason | null =
       chain === "baseline" ? { code: "MODEL_NOT_ASKED", text: "the baseline was asked for" } : this.#refusal;
-    let answers: ReadonlyMap<string, readonly Float64Array[] | FallbackReason> = new Map();
+    let answers: ReadonlyMap<string, Quantiles | FallbackReason> = new Map();
     if (withheld === null) {
       if (engine === null) throw new Error("neither a model nor a refusal");
       const asking = engine.answer(history, services, nowMs);
@@ -241,7 +242,7 @@ export interface ModelAnswers {
   history: LoadHistory;
   issuedAtMs: number;
   engine: ModelEngine;
-  answers: ReadonlyMap<string, readonly Float64Array[] | FallbackReason>;
+  answers: ReadonlyMap<string, Quantiles | FallbackReason>;
   histogram: Uint32Array | null;
 }
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GUARD_FACTOR, guardOutput } from "./guard.ts";
+import { Quantiles } from "./quantiles.ts";
 
-const rows = (...values: number[][]): Float64Array[] => values.map((row) => Float64Array.from(row));
+const rows = (...values: number[][]): Quantiles => Quantiles.of(values);
 
 test("ordered finite values within the bound pass", () => {
   assert.equal(guardOutput(rows([1, 2], [3, 4]), 10), null);

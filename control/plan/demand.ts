@@ -20,7 +20,7 @@ export interface Demand {
 export function demandOf(forecast: DemandForecast | undefined, level: number, liveRps: number | null): Demand {
   const lastRps = forecast === undefined ? null : usable(forecast.lastRps);
   const hasValues =
-    forecast !== undefined && forecast.source !== "none" && forecast.values.some((row) => row.length > 0);
+    forecast !== undefined && forecast.source !== "none" && forecast.values.levels > 0 && forecast.values.steps > 0;
   const peakRps = hasValues ? usable(peakDemand(forecast, level)) : null;
   const presentRps = lastRps ?? usable(liveRps);
   const known = [presentRps, peakRps].filter((v) => v !== null);
@@ -31,7 +31,7 @@ export function demandOf(forecast: DemandForecast | undefined, level: number, li
     plannedRps: known.length === 0 ? null : Math.max(...known),
     source: peakRps === null ? "none" : forecast!.source,
     level: forecast?.levels.find((l) => l >= level - 1e-9) ?? forecast?.levels.at(-1) ?? level,
-    horizonMs: hasValues ? forecast.stepMs * Math.max(...forecast.values.map((row) => row.length)) : 0,
+    horizonMs: hasValues ? forecast.stepMs * forecast.values.steps : 0,
     fallbackReasons: forecast?.fallbackReasons ?? ["no forecast was made for this service"],
   };
 }

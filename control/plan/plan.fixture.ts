@@ -1,6 +1,7 @@
 /** Small estates and a calendar runner for the planner's tests. Times are minutes after 2026-03-02 00:00 UTC. */
 import type { EstateService, TargetWindow } from "../estate/estate.ts";
 import type { DemandForecast } from "../forecast/forecast.ts";
+import { Quantiles } from "../forecast/quantiles.ts";
 import type { TargetTelemetry } from "../telemetry/telemetry.ts";
 import type { FleetPlan, PlanInput, PlanMemory, PlannedService, ServicePolicy } from "./plan.ts";
 import { planFleet } from "./plan-fleet.ts";
@@ -77,7 +78,10 @@ export function forecast(name: string, peak: number, now = peak, more: Partial<D
     issuedAtMs: dayMs,
     stepMs: 5 * MIN,
     levels: [0.5, 0.9],
-    values: [new Float64Array([now, peak * 0.9]), new Float64Array([now, peak])],
+    values: Quantiles.of([
+      [now, peak * 0.9],
+      [now, peak],
+    ]),
     lastRps: now,
     ...more,
   };

@@ -6,7 +6,7 @@ export function stillAhead(
   nowMs: number,
 ): ReadonlyMap<string, DemandForecast> {
   const isAhead = ({ issuedAtMs, stepMs, values }: DemandForecast): boolean =>
-    issuedAtMs + stepMs * (values[0]?.length ?? 0) > nowMs;
+    issuedAtMs + stepMs * values.steps > nowMs;
   if ([...forecasts.values()].every(isAhead)) return forecasts;
   return new Map([...forecasts].filter(([, forecast]) => isAhead(forecast)));
 }

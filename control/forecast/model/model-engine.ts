@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { groupNeeds } from "../../features/groups/grouped-inputs.ts";
 import type { LoadHistory } from "../../ingest/load-history.ts";
 import { guardOutput } from "../guard.ts";
+import { Quantiles } from "../quantiles.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
 import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";
 import { BatchGatherer, MAX_BATCH_SERVICES } from "./batch-gatherer.ts";
@@ -50,8 +51,8 @@ export const ENGINE_DEFAULTS: EngineOptions = {
 };
 
 export interface EngineAnswer {
-  /** Per service the model's values[level][step], requests per second, or why there are none. */
-  answers: Map<string, readonly Float64Array[] | FallbackReason>;
+  /** Per service what the model says, requests per second, or why it says nothing. */
+  answers: Map<string, Quantiles | FallbackReason>;
   /** Inputs counted in the bins of the training statistics; null without statistics, or when nothing was answered. */
   histogram: Uint32Array | null;
 }
@@ -232,13 +233,11 @@ export class ModelEngine {
       } else if (at + size > values.length) {
         answers.set(service, { code: "INFERENCE_FAILED", text: "the worker gave fewer values than it answered" });
       } else {
-        const rows = levels.map((_, level) =>
-          values.subarray(at + level * horizonSteps, at + (level + 1) * horizonSteps),
-        );
-        const fault = guardOutput(rows, history.highest(service));
+        const said = new Quantiles(values, at, levels.length, horizonSteps);
+        const fault = guardOutput(said, history.highest(service));
         answers.set(
           service,
-          fault === null ? rows : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` },
+          fault === null ? said : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` },
         );
         at += size;
       }

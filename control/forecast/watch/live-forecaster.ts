@@ -13,6 +13,7 @@ import {
   openEngine,
 } from "../forecaster.ts";
 import type { EngineOptions, ModelEngine } from "../model/model-engine.ts";
+import { Quantiles } from "../quantiles.ts";
 import type { FallbackReason } from "../reasons.ts";
 import { seasonalScale } from "../scores/metrics.ts";
 import { DriftMonitor, type DriftState } from "./drift-monitor.ts";
@@ -227,7 +228,7 @@ export class LiveForecaster implements Forecaster {
       this.#options.onScored?.(board.state());
     }
     const first = forecasts.values().next().value;
-    const horizonSteps = first?.values[0]?.length ?? 0;
+    const horizonSteps = first?.values.steps ?? 0;
     if (first === undefined || horizonSteps === 0 || !this.#book.wants(first.issuedAtMs)) return;
     const { issuedAtMs, stepMs, levels } = first;
     const sample = sampleOf(services);
@@ -250,12 +251,12 @@ export class LiveForecaster implements Forecaster {
           service,
           scale,
           said: {
-            [FORECASTER.active]: forecasts.get(service)!.values,
+            [FORECASTER.active]: forecasts.get(service)!.values.rows(),
             [FORECASTER.seasonalNaive]: naive,
-            ...(own === undefined || "code" in own ? {} : { [FORECASTER.model]: own }),
-            ...(other === undefined || "code" in other || other[0]?.length !== horizonSteps
-              ? {}
-              : { [FORECASTER.candidate]: other }),
+            ...(own instanceof Quantiles ? { [FORECASTER.model]: own.rows() } : {}),
+            ...(other instanceof Quantiles && other.steps === horizonSteps
+              ? { [FORECASTER.candidate]: other.rows() }
+              : {}),
           },
         });
       if (turns.isOver) await turns.next();

@@ -66,7 +66,7 @@ describe("a weekly premiere season as signals", () => {
     const forecaster = await openForecaster({ modelDir: config.model!, world, log });
     opened.push({ forecaster, world });
     const forecast = (await forecaster.forecast(inputs.history, ["video"], nowMs, { chain })).get("video")!;
-    return { source: forecast.source, values: forecast.values.map((row) => row[NINE]!) };
+    return { source: forecast.source, values: forecast.values.rows().map((row) => row[NINE]!) };
   }
   const observed = (nowMs: number) => inputs.history.tail("video", nowMs + (NINE + 1) * 300_000, 1)[0]!;
 
