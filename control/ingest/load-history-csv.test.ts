@@ -20,6 +20,11 @@ test("columns become series of requests per second", () => {
   assert.deepEqual(history.upTo("b", START_MS + 2 * STEP_MS).values, [2, 40]);
 });
 
+test("a load may have as many digits as a double is written with", () => {
+  const history = parse(["time,a", "2026-03-02T06:00:00Z,49.30127018922193", "2026-03-02T06:05:00Z,nan"]);
+  assert.deepEqual(history.upTo("a", START_MS + 2 * STEP_MS).values, [49.30127018922193]);
+});
+
 test("an offset is taken into account, and missing rows and cells are steps without a reading", () => {
   const history = parse([
     "time,a,b",

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { BallastError, type Position } from "../../common/errors.ts";
 import { LoadHistory } from "./load-history.ts";
+import { loadNumber } from "./load-number.ts";
 
 export interface LoadHistoryCsvOptions {
   /** Length of a step, milliseconds; rows must lie on multiples of it. */
@@ -93,12 +94,11 @@ export class LoadHistoryParser {
     this.#lastMs = ms;
     this.#rows++;
     for (const [i, service] of services.entries()) {
-      const cell = cells[i + 1]!.trim();
-      if (cell === "") continue;
-      if (!/^\d{1,12}(\.\d{1,12})?([eE][+-]?\d{1,2})?$/.test(cell)) {
-        this.#fail(cells, i + 1, "expected requests per second, a number of at least 0, or nothing");
-      }
-      this.#history.append(service, ms, Number(cell));
+      const rps = loadNumber(cells[i + 1]!);
+      if (rps === null) continue;
+      if (Number.isNaN(rps))
+        this.#fail(cells, i + 1, "expected requests per second, a number from 0 to below 1e12, or nothing");
+      this.#history.append(service, ms, rps);
     }
   }
 

@@ -77,6 +77,24 @@ describe("files of past load", () => {
     assert.deepEqual(await loads("bank", saved, await file(`time,api\n${time(0)},1\n`)), [4, 5, 6]);
   });
 
+  test("are read whole, also where one reaches further back than a server keeps and the other is short", async () => {
+    const steps = 21_000;
+    const year = await file(`time,shop\n${Array.from({ length: steps }, (_, i) => `${time(i)},${i}`).join("\n")}\n`);
+    const brief = await file(`time,api\n${time(steps - 1)},1\n`);
+    assert.equal((await loads("shop", year)).length, steps);
+    assert.equal((await loads("shop", brief, year))[0], 0);
+    assert.deepEqual(await loads("api", brief, year), [1]);
+  });
+
+  test("hold times and numbers as programs write them", async () => {
+    const cells = ["49.30127018922193", "NaN", "9.7e-05", "1", "2"];
+    const pandas = cells.map((cell, i) => `${time(i).replace("T", " ").replace(".000Z", "+00:00")},${cell}\n`);
+    const written = await file(`time,shop\n${pandas.join("")}`);
+    assert.deepEqual(await loads("shop", written), [49.30127018922193, Number.NaN, 9.7e-5, 1, 2]);
+    const seconds = `time,"shop"\n${startMs / 1000},"1.5"\n${startMs / 1000 + 300},2\n`;
+    assert.deepEqual(await loads("shop", await file(seconds)), [1.5, 2]);
+  });
+
   test("are refused where they hold no load, or a service twice", async () => {
     const wide = await file(`time,shop\n${time(0)},1\n${time(1)},1\n`);
     await assert.rejects(

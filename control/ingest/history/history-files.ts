@@ -1,8 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { csvCells } from "../csv-cells.ts";
-import type { LoadHistory } from "../load-history.ts";
-import { readLoadHistoryCsv } from "../load-history-csv.ts";
+import { LoadHistory } from "../load-history.ts";
 import { mostFrequent } from "../most-frequent.ts";
 import { readAccessLogs } from "./access-log.ts";
 import { readHistoryCsv } from "./csv.ts";
@@ -28,8 +27,8 @@ export async function readHistoryFiles(
   const of = (wanted: HistoryForm): string[] => files.filter((_, i) => forms[i] === wanted);
   const notes: string[] = [];
   const parts: { name: string; history: LoadHistory }[] = [];
-  for (const file of of("wide")) parts.push({ name: file, history: await readLoadHistoryCsv(file, { stepMs }) });
-  for (const file of of("long")) parts.push({ name: file, history: (await readHistoryCsv(file, { stepMs })).history });
+  for (const file of [...of("wide"), ...of("long")])
+    parts.push({ name: file, history: (await readHistoryCsv(file, { stepMs })).history });
   for (const file of of("parquet"))
     parts.push({ name: file, history: (await readHistoryParquet(file, { stepMs })).history });
   const [answers, logs] = [of("prometheus"), of("access-log")];
@@ -43,16 +42,24 @@ export async function readHistoryFiles(
     if (read.rejected.count > 0)
       notes.push(`${read.rejected.count} lines of ${read.source} were left out as malformed`);
   }
-  const [first, ...rest] = parts;
-  for (const { name, history } of rest)
+  const history = together(parts, stepMs);
+  for (const service of history.services) refuseSparse(history, service, stepMs);
+  return { history, notes };
+}
+
+/** All services in one history that keeps every step of each, however far apart they lie. */
+function together(parts: readonly { name: string; history: LoadHistory }[], stepMs: number): LoadHistory {
+  const [only, ...more] = parts;
+  if (more.length === 0) return only!.history;
+  const whole = new LoadHistory({ stepMs, maxSteps: Math.max(...parts.map(({ history }) => history.maxSteps)) });
+  for (const { name, history } of parts)
     for (const service of history.services) {
-      if (first!.history.services.includes(service))
+      if (whole.services.includes(service))
         throw invalid({ file: name }, `has service ${service}, which an earlier file has too`);
       const { startMs, values } = history.upTo(service, Number.MAX_SAFE_INTEGER);
-      for (const [step, value] of values.entries()) first!.history.append(service, startMs + step * stepMs, value);
+      for (const [step, value] of values.entries()) whole.append(service, startMs + step * stepMs, value);
     }
-  for (const service of first!.history.services) refuseSparse(first!.history, service, stepMs);
-  return { history: first!.history, notes };
+  return whole;
 }
 
 /** What a file holds, by its name or its first line. */

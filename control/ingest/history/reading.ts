@@ -1,3 +1,4 @@
+import { loadNumber, MOST_RPS } from "../load-number.ts";
 import { type HistoryBuilder, invalid } from "./imported-history.ts";
 import { timeMs } from "./time.ts";
 
@@ -26,15 +27,14 @@ export function noteReading(
   place: Place,
 ): void {
   if (builder.has(service, startMs)) throw invalid(place, `a second reading of ${shown(service)} at this time`);
-  const cell = typeof value === "string" ? value.trim() : value;
-  if (cell === null || cell === undefined || cell === "" || (typeof cell === "number" && Number.isNaN(cell))) {
+  const cell = typeof value === "string" ? loadNumber(value) : value;
+  if (cell === null || cell === undefined || (typeof value === "number" && Number.isNaN(value))) {
     builder.missing(service, startMs, "an empty cell");
     return;
   }
-  const rps =
-    typeof cell === "string" && !/^\d{1,12}(\.\d{1,20})?([eE][+-]?\d{1,2})?$/.test(cell) ? Number.NaN : Number(cell);
-  if (!(rps >= 0 && rps < 1e12))
-    throw invalid(place, `found ${shown(value)}, expected requests per second, at least 0`);
+  const rps = Number(cell);
+  if (!(rps >= 0 && rps < MOST_RPS))
+    throw invalid(place, `found ${shown(value)}, expected requests per second, from 0 to below 1e12`);
   builder.set(service, startMs, rps);
 }
 
