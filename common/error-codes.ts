@@ -257,14 +257,23 @@ export const ERROR_CODES = {
     hint: "Emergencies never wait for it; tickets.whenDown says what normal changes do.",
   },
   TOKEN_FILE_UNSAFE: { exit: 2, hint: "chmod 600 the file; it must belong to the user that runs the server." },
+  TRAIN_BUSY: { exit: 3, hint: "Wait for it, or give this training a folder of its own by --work." },
   TRAIN_ENVIRONMENT_FAILED: {
     exit: 4,
     hint: "Check the network and pip's index settings; the packages are pinned in models/trees/requirements.txt.",
   },
   TRAIN_FAILED: { exit: 5, hint: "Nothing was replaced; the model in use is as before. The last lines above say why." },
+  TRAIN_FOLDER_UNFIT: {
+    exit: 2,
+    hint: "Name a folder that is empty, is not there yet, or was written by a training of this kind; nothing was written.",
+  },
   TRAIN_HISTORY_TOO_SHORT: {
     exit: 2,
     hint: "A load model needs four weeks of five-minute steps for at least one service; change risk needs 20 degraded targets (incidents with caused_by) in each span.",
+  },
+  TRAIN_INTERRUPTED: {
+    exit: 130,
+    hint: "Nothing was replaced. The same command goes on from the last component that ended.",
   },
   TRAIN_LEAK: {
     exit: 5,

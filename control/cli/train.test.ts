@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -36,6 +36,39 @@ describe("ballast train", () => {
     await refused([join(scratch, "absent.parquet")], /HISTORY_INVALID/);
     await refused([scratch], /HISTORY_INVALID: .*: is no file/);
     await refused(["--estate", join(scratch, "none")], /ESTATE_UNREADABLE: .*none/);
+  });
+
+  test("refuses a folder of results or of intermediate files that is not one of a training, before it trains", async () => {
+    const web = join(scratch, "web");
+    await mkdir(web);
+    await writeFile(join(web, "manifest.json"), '{"name":"a web page"}');
+    for (const pipeline of ["tfx", "trees", "demand"])
+      await refused(
+        ["--pipeline", pipeline, "--out", web],
+        /TRAIN_FOLDER_UNFIT: .*web: its manifest\.json is of no model/,
+      );
+    const out = join(scratch, "out");
+    await mkdir(join(web, "files"));
+    await refused(["--out", out, "--work", web], /TRAIN_FOLDER_UNFIT: .*web: holds files\/, which no training left/);
+    assert.deepEqual(await readdir(out), []);
+  });
+
+  test("leaves an estate out that does not fit the demo's configuration, says what to do, and refuses one that does not fit a named one", async () => {
+    const estate = join(scratch, "estate");
+    await cp("demo/estate", estate, { recursive: true });
+    await rm(join(estate, "cmdb_ci_service.json"));
+    const lines: string[] = [];
+    const io = { out: (line: string) => void lines.push(line), err: (line: string) => void lines.push(line) };
+    const flags = ["--pipeline", "trees", "--history", load, "--estate", estate, "--work", join(scratch, "work")];
+    await assert.rejects(
+      run([...flags, "--out", join(scratch, "o")], io as Parameters<typeof run>[1]),
+      /TRAIN_HISTORY_TOO_SHORT/,
+    );
+    assert.match(
+      lines.join("\n"),
+      /WITHOUT the estate's coupling, changes and tiers: .*\n.* does not fit demo\/ballast\.yaml; name the ballast\.yaml of its services by --config/,
+    );
+    await refused(["--estate", estate, "--config", "demo/ballast.yaml"], /ESTATE|CONFIG/);
   });
 
   test("takes several files behind one --history, and refuses a service that two of them have", async () => {

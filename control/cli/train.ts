@@ -2,6 +2,8 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../common/clock.ts";
 import { BallastError } from "../../common/errors.ts";
+import { ModelFolder } from "../../models/lib/model-folder.ts";
+import { takeWorkFolder } from "../../models/lib/work-folder.ts";
 import { chooseSeason, type SeasonChoice } from "../../models/series/choose-season.ts";
 import { demandSeries } from "../../models/series/demand-series.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
@@ -36,8 +38,11 @@ const HELP = `usage: ballast train [--estate DIR] [--history FILE…] [--out DIR
 Trains a demand model on a load history and judges it on the end of the history, which it has not seen.
 --history FILE  load histories in steps of five minutes: CSV (\`time,SERVICE,…\` or \`time,service,rps\`), .parquet, saved answers of
                 Prometheus, Envoy access logs in JSON; several files hold several services (default: history.csv of the configuration)
---estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it (tfx, trees)
---out DIR       where the model, its manifest and its card go (default .ballast/model/series, or .ballast/model/demand)
+--estate DIR    a ServiceNow export; its load_history.csv where no --history is given. Coupling, changes and tiers come from it, for the
+                services and targets of --config (tfx, trees)
+--out DIR       where the model, its manifest and its card go when it passed (default .ballast/model/series, or .ballast/model/demand).
+                A series model that lies there is the one in use, which has to be beaten
+--beat DIR      the model in use lies in DIR instead (tfx, trees)
 --pipeline P    tfx (default): LSTM and trees by the whole pipeline (see docs/reference/train.md); trees: its tree half, without
                 TFX; demand: the demand model, small trees that the demo runs, at least four weeks of five-minute steps
 --season WHICH  day, week, or auto (default): a week where the history has four of them and its loads are much nearer to the week before
@@ -53,7 +58,7 @@ Feature groups beside the series' own past (tfx, trees; docs/reference/features.
 --quick         one trial and few rounds: shows in two minutes that all of it runs here; not a model to use (tfx, trees)
 --config FILE, --json
 The first run makes its Python environment in .ballast (400 MB; tfx 3 GB).
-Exit 0 when the model beats the seasonal forecasts, 1 when it does not (the server would refuse it).`;
+Exit 0 when the model passed, 1 when it does not beat the seasonal forecasts and the model in use: DIR is then as it was.`;
 
 /** Of --quick, per series. */
 const QUICK_EXAMPLES = { copies: 1, originsPerCopy: 400, originsPerHeldOut: 200 };
@@ -78,15 +83,34 @@ export async function run(args: string[], io: Io): Promise<number> {
   const progress = (text: string): void =>
     io.err(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
   if (values.pipeline !== "demand") return await runPipeline(values, history, seed, progress, io);
+  return await runDemand(values, history, seed, progress, io);
+}
+
+async function runDemand(
+  values: Flags,
+  history: LoadHistory,
+  seed: number,
+  progress: (text: string) => void,
+  io: Io,
+): Promise<number> {
   const outDir = values.out ?? join(repo, ".ballast/model/demand");
+  const out = await ModelFolder.open(outDir, "demand");
+  const work = join(repo, ".ballast/train");
+  await using _taken = await takeWorkFolder(work);
   const python = await makePythonEnvironment(join(repo, ".ballast/venv"), progress);
-  const workDir = join(repo, ".ballast/train");
-  const trained = await trainModel({ history, outDir, workDir, python, seed, progress });
-  const better = trained.refusal === null;
-  if (values.json) io.out(JSON.stringify({ out: outDir, better, manifest: trained.manifest }));
-  else report(trained, outDir, io);
-  if (!better) io.err(`the server would refuse this model: ${trained.refusal}`);
-  return better ? 0 : 1;
+  const made = join(work, "made");
+  const trained = await trainModel({ history, outDir: made, workDir: join(work, "files"), python, seed, progress });
+  if (!values.json) report(trained, io);
+  if (trained.refusal !== null) throw new BallastError("TRAIN_NOT_BETTER", `${trained.refusal}; nothing was replaced`);
+  await out.place(made);
+  if (values.json) io.out(JSON.stringify({ out: outDir, better: true, manifest: trained.manifest }));
+  else io.out(written(outDir));
+  return 0;
+}
+
+/** What a person does next. */
+function written(outDir: string): string {
+  return `written to ${outDir}; to try it beside what steers: \`ballast model shadow ${outDir} --reason TEXT\`; to start with it: \`model: ${outDir}\` in ballast.yaml`;
 }
 
 async function runPipeline(
@@ -111,6 +135,8 @@ async function runPipeline(
     series,
     groups: { chosen: groups, world },
     outDir,
+    toServe: true,
+    ...(values.beat === undefined ? {} : { beat: values.beat }),
     workDir: values.work ?? join(repo, ".ballast/train-series"),
     venvDir: join(repo, ".ballast/venv"),
     pipeline: values.pipeline as PipelineChoice,
@@ -120,7 +146,9 @@ async function runPipeline(
     progress,
   });
   const { gate, levels } = trained.manifest;
-  if (values.json) io.out(JSON.stringify({ out: outDir, better: trained.better, manifest: trained.manifest }));
+  const left = estate === null && values.estate !== undefined;
+  if (values.json)
+    io.out(JSON.stringify({ out: outDir, better: true, withoutEstate: left, manifest: trained.manifest }));
   else {
     io.out(
       `${"".padEnd(16)}${["MASE", "pinball", ...levels.map((level) => `cover ${level}`)].map((head) => head.padStart(12)).join("")}`,
@@ -133,12 +161,13 @@ async function runPipeline(
       ];
       io.out(`${name.padEnd(16)}${cells.map((cell) => cell.padStart(12)).join("")}`);
     }
-    io.out(`written to ${outDir}`);
+    io.out(written(outDir));
+    if (left) io.out(`trained WITHOUT the estate ${values.estate}, which does not fit the configuration (see above)`);
   }
-  return trained.better ? 0 : 1;
+  return 0;
 }
 
-/** null, with the reason, where the configuration does not fit the export. */
+/** null, with the reason, where the configuration that nobody named does not fit the export. */
 async function readEstate(values: Flags, progress: (text: string) => void): Promise<ReadEstate | null> {
   if (values.estate === undefined) return null;
   try {
@@ -147,9 +176,13 @@ async function readEstate(values: Flags, progress: (text: string) => void): Prom
     const estate = buildEstate({ records, config, nowMs: config.clock?.startMs ?? systemClock.nowMs() });
     return { records, estate, freezes: freezeWindows(config, records).windows };
   } catch (error) {
-    // A folder that is none was meant to be one; an export that this configuration does not fit is still a history's.
-    if (!(error instanceof BallastError) || error.code === "ESTATE_UNREADABLE") throw error;
-    progress(`without the estate's coupling and changes: ${error.message.split("\n", 1)[0]}`);
+    // A folder that is none was meant to be one; an export that the demo's configuration does not fit is still a history's.
+    if (!(error instanceof BallastError) || error.code === "ESTATE_UNREADABLE" || values.config !== undefined)
+      throw error;
+    progress(`WITHOUT the estate's coupling, changes and tiers: ${error.message.split("\n", 1)[0]}`);
+    progress(
+      `  ${values.estate} does not fit ${DEFAULT_CONFIG}; name the ballast.yaml of its services by --config to have them`,
+    );
     return null;
   }
 }
@@ -255,6 +288,7 @@ interface Flags {
   work?: string | undefined;
   quick: boolean;
   out?: string | undefined;
+  beat?: string | undefined;
   seed: string;
   json: boolean;
   help: boolean;
@@ -280,6 +314,7 @@ function parse(args: string[]): Flags {
         work: { type: "string" },
         quick: { type: "boolean", default: false },
         out: { type: "string" },
+        beat: { type: "string" },
         seed: { type: "string", default: "1" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -308,7 +343,7 @@ async function readHistory(values: Flags, io: Io): Promise<LoadHistory> {
   return readConfiguredHistory(config.history);
 }
 
-function report({ manifest }: TrainResult, outDir: string, io: Io): void {
+function report({ manifest }: TrainResult, io: Io): void {
   const { backtest, training } = manifest;
   io.out(
     `held-out week ${backtest.from.slice(0, 10)} to ${backtest.to.slice(0, 10)}, ${backtest.scores.model.count} steps`,
@@ -323,5 +358,4 @@ function report({ manifest }: TrainResult, outDir: string, io: Io): void {
   io.out(
     `export differs from the booster by at most ${training.parity_max_abs_diff.toExponential(1)} over ${training.parity_rows} rows`,
   );
-  io.out(`written to ${outDir}; to use it: \`model: ${outDir}\` in ballast.yaml`);
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -26,6 +27,7 @@ import { ModelEngine } from "../../control/forecast/model/model-engine.ts";
 import { readServedModel } from "../../control/forecast/model/served-model.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { LoadHistory } from "../../control/ingest/load-history.ts";
+import { ModelFolder } from "../../models/lib/model-folder.ts";
 import { runProgress } from "../../models/series/run-progress.ts";
 import { type Chosen, chooseEnvironment, trainOnFiles, trainSeries } from "../../models/series/train-series.ts";
 import { TINY_EFFORT, writeTrainingFiles } from "../../models/series/training-spec.ts";
@@ -194,13 +196,13 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     await assert.rejects(writeTrainingFiles(files, { ...input, options: all }), /TRAIN_LEAK: feature move of api/);
     await writeTrainingFiles(files, { ...input, options: all, checked: false });
     lines.length = 0;
-    const out = join(scratch, "leak/out");
+    const out = await ModelFolder.open(join(scratch, "leak/out"), "series");
     await assert.rejects(
-      trainOnFiles(environment, { files, workDir: join(scratch, "leak"), outDir: out, progress }),
+      trainOnFiles(environment, { files, workDir: join(scratch, "leak"), out, progress }),
       (error: unknown) => error instanceof BallastError && /TRAIN_LEAK: move is another/.test(error.message),
     );
     assert.ok(!lines.some((line) => line.startsWith("Trainer")), lines.join("\n"));
-    assert.deepEqual(await readdir(out), []);
+    assert.deepEqual(await readdir(out.path), []);
   });
 
   test("the Python side refuses what became known late and an embedding of the whole span, too", async () => {
@@ -342,12 +344,12 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     assert.ok(!said.some((line) => line.startsWith("recurrent: epoch")), "trained again");
   });
 
-  test("a model that is worse than the last blessed one is not pushed", async () => {
+  test("a model that is worse than the one in use is not pushed, and leaves that one as it is", async () => {
     // An exact rhythm, whose anchor is right: a model that always says the anchor makes no error, so nothing can be better.
     const values = Float64Array.from({ length: 700 }, (_, t) => 100 + 30 * Math.sin((2 * Math.PI * (t % 24)) / 24));
     const workDir = join(scratch, "worse");
-    const pushed = join(workDir, "tfx/pushed/1");
-    await mkdir(pushed, { recursive: true });
+    const out = join(scratch, "worse/out");
+    await mkdir(out, { recursive: true });
     const perfect = [
       "from onnx import TensorProto as T, helper as h, numpy_helper as n; import numpy as np, sys",
       "i = [n.from_array(np.arange(4), 'four'), n.from_array(np.float32(0), 'nought')]",
@@ -357,10 +359,13 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
       "open(sys.argv[1], 'wb').write(h.make_model(m, opset_imports=[h.make_opsetid('', 17)], ir_version=8).SerializeToString())",
     ].join("\n");
     const environment = await makeTrainingEnvironment({ progress });
-    const script = [environment.python, "-c", perfect, join(pushed, "forecast.onnx")];
+    const script = [environment.python, "-c", perfect, join(out, "forecast.onnx")];
     assert.equal(await runTraining(environment, script, { binds: [scratch] }), 0);
-    await writeFile(join(pushed, "manifest.json"), JSON.stringify({ training: { files_key: "of other files" } }));
-    const out = join(scratch, "worse/out");
+    const sha256 = createHash("sha256")
+      .update(await readFile(join(out, "forecast.onnx")))
+      .digest("hex");
+    const inUse = JSON.stringify({ kind: "series", model: "forecast.onnx", sha256 });
+    await writeFile(join(out, "manifest.json"), inUse);
     const { groups: _, ...withoutGroups } = full;
     const said: string[] = [];
     const training = trainSeries({
@@ -377,6 +382,7 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
       said.join("\n"),
     );
     assert.ok(missed.some((line) => line.includes(" than the model in use where series is exact, ")));
-    assert.deepEqual(await readdir(out), []);
+    assert.deepEqual((await readdir(out)).sort(), ["forecast.onnx", "manifest.json"]);
+    assert.equal(await readFile(join(out, "manifest.json"), "utf8"), inUse);
   });
 });

@@ -14,7 +14,7 @@ from tfx.utils import io_utils
 from pipeline import drift, ensemble, leak_guard, package, parity, scores
 from pipeline.ensemble import Ensemble
 from pipeline.progress import progress
-from pipeline.records import as_seen_by, from_tfrecords
+from pipeline.records import from_tfrecords
 from pipeline.spec import Spec
 
 SERVING = "Format-Serving"
@@ -116,7 +116,7 @@ def OnnxScorer(
     naive = scores.naive_quantiles(gate.seasonal_naive, calibration, spec)
     naive_loss = ensemble.pinball(naive, gate.target, spec.levels).mean(axis=1)
     judged = package.judged(forecast, gate, calibration, spec)
-    said = _said_by(blessed, gate, spec) if blessed else None
+    said = package.said_by(blessed, gate, spec) if blessed else None
     before = naive_loss if said is None else ensemble.pinball(said, gate.target, spec.levels).mean(axis=1)
     judged["blessed_pinball"] = None if said is None else float(before.mean())
     (Path(scored.uri)).mkdir(parents=True, exist_ok=True)
@@ -138,18 +138,6 @@ def OnnxScorer(
             writer.write(tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString())
     own = judged["model"]
     progress(f"gate: MASE {own['mase']:.4f}, seasonal naive {judged['seasonal_naive']['mase']:.4f}")
-
-
-def _said_by(blessed: str, gate, spec: Spec):
-    """What the model in use says on the same origins; None where it was made for other inputs, levels or another shape."""
-    manifest = Path(blessed) / package.MANIFEST_FILE
-    about = json.loads(manifest.read_text()) if manifest.exists() else {}
-    same = all(about.get(name, getattr(spec, name)) == getattr(spec, name) for name in ("season", "horizon", "levels"))
-    seen = as_seen_by(gate, about, spec) if same else None
-    if seen is None:
-        progress("the model in use was made for other inputs; the seasonal naive forecast alone is the bar")
-        return None
-    return parity.run(parity.session_of((Path(blessed) / package.MODEL_FILE).read_bytes()), seen)
 
 
 @component

@@ -11,7 +11,8 @@ import xgboost
 from pipeline import onnx_graph, parity, scores
 from pipeline.ensemble import Ensemble
 from pipeline.onnx_graph import MODEL_FILE
-from pipeline.records import Examples
+from pipeline.progress import progress
+from pipeline.records import Examples, as_seen_by
 from pipeline.spec import Spec
 
 MANIFEST_FILE = "manifest.json"
@@ -104,6 +105,18 @@ def judged(forecast: np.ndarray, examples: Examples, calibration: Examples, spec
         "seasonal_naive": scores.of(naive, examples, spec),
         "slices": scores.by_slice(forecast, naive, examples, spec),
     }
+
+
+def said_by(blessed: str, gate: Examples, spec: Spec) -> np.ndarray | None:
+    """What the model of a folder says on the same origins; None where it was made for other inputs, levels or another shape."""
+    manifest = Path(blessed) / MANIFEST_FILE
+    about = json.loads(manifest.read_text()) if manifest.exists() else {}
+    same = all(about.get(name, getattr(spec, name)) == getattr(spec, name) for name in ("season", "horizon", "levels"))
+    seen = as_seen_by(gate, about, spec) if same else None
+    if seen is None:
+        progress("the model in use was made for other inputs; the seasonal naive forecast alone is the bar")
+        return None
+    return parity.run(parity.session_of((Path(blessed) / MODEL_FILE).read_bytes()), seen)
 
 
 def card(about: dict, spec: Spec) -> str:

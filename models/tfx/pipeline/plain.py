@@ -1,8 +1,8 @@
 """The tree half alone, without TensorFlow and TFX: same features, same exporter, same calibration, same parity check.
 
-Run as `python -m pipeline.plain --files DIR --out DIR [--forecasts FILE]`; the file gets the forecasts of the judged span, float32
-[origins, steps, levels]. Ends with 0 when the model beats the seasonal naive forecast on the span that
-is judged, 3 when it does not; the files are written either way and say so.
+Run as `python -m pipeline.plain --files DIR --out DIR [--blessed DIR] [--forecasts FILE]`; the file gets the forecasts of the judged
+span, float32 [origins, steps, levels]. Ends with 0 when the model beats the seasonal naive forecast, on error and on loss, and is no worse
+than the model in use, on the span that is judged; with 3 when it is not; the files are written either way and say so.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pipeline import ensemble, leak_guard, package, parity, trees
 from pipeline.progress import progress
 from pipeline.records import Examples, from_rows
 from pipeline.spec import Spec
+from pipeline.starter import end_with_starter
 
 
 def rows_of(splits: dict[str, Examples], spec: Spec) -> Examples:
@@ -27,8 +28,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("files", "out"):
         parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--blessed", default="", help="folder of the model in use")
     parser.add_argument("--forecasts", type=Path)
+    parser.add_argument("--with-starter", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
+    if arguments.with_starter:
+        end_with_starter()
     spec = Spec.load(arguments.files / "spec.json")
     splits = {split: from_rows(arguments.files / "rows" / f"{split}.bin", spec) for split in ("train", "eval", "gate")}
     try:
@@ -48,9 +53,19 @@ def main() -> int:
     if arguments.forecasts:
         forecast.astype("<f4").tofile(arguments.forecasts)
     gate = package.judged(forecast, splits["gate"], splits["eval"], spec)
+    said = package.said_by(arguments.blessed, splits["gate"], spec) if arguments.blessed else None
+    gate["blessed_pinball"] = None if said is None else float(ensemble.pinball(said, splits["gate"].target, spec.levels).mean())
     package.write(arguments.out, package.manifest(exported, fitted, gate, spec, "trees"), spec)
     progress(f"gate: MASE {gate['model']['mase']:.4f}, seasonal naive {gate['seasonal_naive']['mase']:.4f}")
-    return 0 if gate["model"]["pinball"] < gate["seasonal_naive"]["pinball"] else 3
+    own, naive, before = gate["model"], gate["seasonal_naive"], gate["blessed_pinball"]
+    misses = [
+        f"{name} {own[name]:.4g}, not below that of the seasonal naive forecast, {naive[name]:.4g}" for name in ("mase", "pinball") if not own[name] < naive[name]
+    ]
+    if before is not None and own["pinball"] > before:
+        misses.append(f"pinball {own['pinball']:.4g}, more than that of the model in use, {before:.4g}")
+    for miss in misses:
+        progress(f"gate: {miss}")
+    return 3 if misses else 0
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from pipeline import components as own  # noqa: E402
 from pipeline.leak_guard import LeakFound  # noqa: E402
 from pipeline.progress import progress  # noqa: E402
 from pipeline.spec import Spec  # noqa: E402
+from pipeline.starter import end_with_starter  # noqa: E402
 
 #: Beam's default runner would try to fetch a runner of its own from the network.
 BEAM = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -144,6 +145,10 @@ def last_pushed(work: Path) -> Path | None:
     return versions[-1] if versions else None
 
 
+def manifest_of(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
 def misses(work: Path) -> Iterator[str]:
     """What the last evaluation held against the model, a line for each threshold that was missed."""
     last = max((work / "artifacts/Evaluator/evaluation").iterdir(), key=lambda version: int(version.name))
@@ -160,10 +165,13 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("files", "work", "out"):
         parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--blessed", default="", help="folder of the model in use; default: the last one pushed from this work folder")
+    parser.add_argument("--blessed", default="", help="folder of the model in use, which has to be beaten")
     parser.add_argument("--served", default="", help="folder of the inputs that a server asked its model with")
     parser.add_argument("--anew", action="store_true", help="run although the same files were blessed before: what changed, runs")
+    parser.add_argument("--with-starter", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
+    if arguments.with_starter:
+        end_with_starter()
     absl_logging.set_verbosity(absl_logging.INFO)
     root = absl_logging.get_absl_logger()
     root.propagate = False
@@ -174,10 +182,12 @@ def main() -> int:
     spec = Spec.load(arguments.files / "spec.json")
     arguments.work.mkdir(parents=True, exist_ok=True)
     before = last_pushed(arguments.work)
-    if before and not arguments.anew and json.loads((before / "manifest.json").read_text())["training"]["files_key"] == spec.key:
+    blessed = arguments.blessed
+    # It was judged before; against another model in use it has to be judged again.
+    same = before and manifest_of(before)["training"]["files_key"] == spec.key
+    if same and not arguments.anew and (not blessed or manifest_of(Path(blessed))["sha256"] == manifest_of(before)["sha256"]):
         progress("the same files were trained on and blessed before")
         return deliver(before, arguments.out)
-    blessed = arguments.blessed or (str(before) if before else "")
     try:
         orchestration.LocalDagRunner().run(pipeline_of(spec, arguments.files, arguments.work, blessed, arguments.served))
     except Exception as error:
