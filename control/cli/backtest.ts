@@ -75,6 +75,8 @@ export async function run(args: string[], io: Io): Promise<number> {
   const note = [
     series.missing === 0 ? "" : `, ${series.missing} without a reading`,
     series.repeated === 0 ? "" : `, ${series.repeated} rows of a repeated hour of local time averaged`,
+    series.unsorted === 0 ? "" : `, rows sorted by time (${series.unsorted} were not in order)`,
+    series.doubled === 0 ? "" : `, ${series.doubled} that were there twice left out`,
   ].join("");
   // Rows that are numbered, or years, are read as seconds: their distance is none.
   const distance = series.startMs + steps * series.stepMs < NUMBERED_MS ? "" : ` of ${durationText(series.stepMs)}`;

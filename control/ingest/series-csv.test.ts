@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { readSeriesCsv } from "./series-csv.ts";
 
@@ -66,6 +67,8 @@ describe("a series in a CSV file", () => {
       assert.deepEqual([...(await read(`${header}0,9,1\n60,9,2\n120,9,3\n`, "1", "3")).values], [1, 2, 3]);
     assert.deepEqual([...(await read("2,1\n1,0\n2,60\n3,120\n", "1", "2")).values], [1, 2, 3], "a name goes first");
     await assert.rejects(read("t,v\n0,1\n", "1", "3"), /no column 3; there are t, v/);
+    assert.deepEqual([...(await read("Time,RPS\n0,1\n60,2\n120,3\n", "time", "rps")).values], [1, 2, 3]);
+    await assert.rejects(read("T,V,v\n0,1,2\n", "t", "x"), /no column x/);
   });
 
   test("may begin with its newest row", async () => {
@@ -74,7 +77,38 @@ describe("a series in a CSV file", () => {
     assert.deepEqual([startMs, missing], [0, 2]);
     const hours = ["03:00", "02:30", "02:00", "02:30", "02:00", "01:30"].map((one, i) => `2026-10-25 ${one},${i}`);
     assert.deepEqual([...(await read(`t,v\n${hours.join("\n")}\n`)).values], [5, (2 + 4) / 2, (1 + 3) / 2, 0]);
-    await assert.rejects(read("t,v\n180,1\n120,1\n240,1\n0,1\n"), /csv:4: 240 lies after the row above it/);
+  });
+
+  test("is sorted where its rows are not, and says how many; what is there twice counts once unless it contradicts itself", async () => {
+    const shuffled = await read("t,v\n180,4\n60,2\n240,\n0,1\n120,3\n60,2\n");
+    assert.deepEqual([...shuffled.values], [1, 2, 3, 4, Number.NaN]);
+    assert.deepEqual([shuffled.unsorted, shuffled.doubled], [2, 1]);
+    const twice = await read("t,v\n0,1\n60,2\n60,2\n120,3\n");
+    assert.deepEqual([...twice.values, twice.doubled], [1, 2, 3, 1]);
+    await assert.rejects(
+      read("t,v\n0,1\n60,2\n120,3\n60,9\n"),
+      /csv:5: the time of line 3 is there twice, with another/,
+    );
+    await assert.rejects(read("t,v\n0,1\n0,1\n60,2\n60,2\n"), /2 times; a series needs more/);
+    const days = (order: number[]) =>
+      `t,v\n${order.map((day) => `01/${String(day).padStart(2, "0")}/2026,${day}`).join("\n")}\n`;
+    assert.equal((await read(days([...Array(28).keys()].map((i) => 1 + ((5 * i) % 28))))).stepMs, 86_400_000);
+  });
+
+  test("may be packed by gzip, and other packages are named", async () => {
+    const file = join(scratch, "packed.csv.gz");
+    const options = { time: "t", value: "v" };
+    const text = `t,v\n${Array.from({ length: 5_000 }, (_, i) => `${60 * i},${i}`).join("\n")}\n`;
+    await writeFile(file, gzipSync(text));
+    assert.deepEqual([...(await readSeriesCsv(file, options)).values].slice(0, 3), [0, 1, 2]);
+    await assert.rejects(
+      readSeriesCsv(file, { ...options, maxFileBytes: 50_000 }),
+      /SERIES_INVALID.*more than 50000 bytes/,
+    );
+    await writeFile(file, gzipSync(text).subarray(0, 9_000));
+    await assert.rejects(readSeriesCsv(file, options), /SERIES_INVALID.*unexpected end/);
+    await writeFile(file, "PK\x03\x04\x14\x00", "latin1");
+    await assert.rejects(readSeriesCsv(file, options), /SERIES_INVALID.*a spreadsheet or an archive: save it as CSV/);
   });
 
   test("has the middle distance as its step where clocks jitter so that none is frequent", async () => {
@@ -124,7 +158,7 @@ describe("a series in a CSV file", () => {
     await assert.rejects(read("a,b\n1,2\n"), /SERIES_INVALID: .*no column t; there are a, b/);
     await assert.rejects(read("t,v\n0,1\nyesterday,2\n9,2"), /csv:3.*yesterday is not a time/);
     await assert.rejects(read("t,v\n0,1\n60,many\n"), /csv:3.*many is not a number/);
-    await assert.rejects(read("t,v\n60,1\n60,1\n"), /csv:3.*ascend/);
+    await assert.rejects(read("t,v\n60,1\n60,2\n120,3\n"), /csv:3.*the time of line 2 is there twice/);
     await assert.rejects(read("t,v\n60,1\n"), /1 rows/);
     await assert.rejects(read(`t,v\n${[1, 2, 3, 1e6, 2e6, 3e6].map((t) => `${t},1`).join("\n")}`), /not regular/);
     await assert.rejects(readSeriesCsv(scratch, { time: "t", value: "v" }), /SERIES_INVALID: .* is no file/);

@@ -1,6 +1,8 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { Transform } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { durationText } from "../../common/duration-text.ts";
 import { BallastError } from "../../common/errors.ts";
 import { csvCells } from "./csv-cells.ts";
@@ -18,6 +20,10 @@ export interface CsvSeries {
   missing: number;
   /** Rows of an hour that local time repeated in autumn, averaged with the first ones. */
   repeated: number;
+  /** Rows that were not in the order of their times, before all were sorted. */
+  unsorted: number;
+  /** Rows left out that said the same of the same time as another. */
+  doubled: number;
 }
 
 export interface SeriesCsvOptions {
@@ -43,10 +49,10 @@ const SEPARATORS = [",", ";", "\t", "|"];
 const MODE_SHARE = 0.25;
 
 /**
- * Reads one column of a CSV file (RFC 4180; comma, semicolon, tab or bar; UTF-8, or UTF-16 with its mark; numbers as `number-column.ts` has
- * them) as a regular series, oldest or newest row first. Times are those of `series-time.ts`. The step is the most frequent distance of
- * neighbours; steps without a row are gaps; the hour that local times without a zone repeat in autumn is averaged into one, so that hours
- * of the day stay where they were. Throws SERIES_INVALID with file, line and what was expected.
+ * Reads one column of a CSV file (RFC 4180; comma, semicolon, tab or bar; UTF-8, or UTF-16 with its mark; as it is or by gzip; numbers as
+ * `number-column.ts` has them) as a regular series, oldest or newest row first, else sorted. Times are those of `series-time.ts`. The step
+ * is the most frequent distance of neighbours; steps without a row are gaps; the hour that local times without a zone repeat in autumn is
+ * averaged into one, so that hours of the day stay where they were. Throws SERIES_INVALID with file, line and what was expected.
  */
 export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Promise<CsvSeries> {
   const [dayFirst, monthFirst] = [new TimeReader(false), new TimeReader(true)];
@@ -54,10 +60,14 @@ export async function readSeriesCsv(file: string, options: SeriesCsvOptions): Pr
   if (!dayFirst.metSlashes) return orThrow(read);
   // The file decides which of two readings is meant; where it cannot, nobody can.
   const other = await readWith(monthFirst, file, options).catch((error: unknown) => error as Error);
-  if (!(read instanceof Error) && !(other instanceof Error))
+  if (!(read instanceof Error) && !(other instanceof Error)) {
+    // Rows that only one of them puts in order were written by it.
+    const inOrder = [read, other].filter(({ unsorted }) => unsorted === 0);
+    if (inOrder.length === 1) return inOrder[0]!;
     throw new BallastError("SERIES_INVALID", "the times may begin with the day or with the month: write YYYY-MM-DD", {
       position: { file },
     });
+  }
   return orThrow(read instanceof Error ? other : read);
 }
 
@@ -78,8 +88,11 @@ async function readWith(reader: TimeReader, file: string, options: SeriesCsvOpti
   const column = new NumberColumn();
   /** Per row of the file the step that it belongs to: its own, or the first one of an hour that a local clock repeats. */
   const places: number[] = [];
+  /** Per place the line of its first row. */
+  const lines: number[] = [];
   let direction = 0;
-  for await (const { row, line } of rowsOf(file, encoding, fail)) {
+  let unsorted = 0;
+  for await (const { row, line } of rowsOf(file, encoding, maxFileBytes, fail)) {
     if (columns === null) {
       const header = row.replace(/^\ufeff/, "");
       // The line by which spreadsheets are told the separator.
@@ -99,21 +112,53 @@ async function readWith(reader: TimeReader, file: string, options: SeriesCsvOpti
     const before = times.at(-1);
     if (before !== undefined && direction === 0) direction = Math.sign(at - before);
     if (before !== undefined && (at - before) * direction <= 0) {
-      const first = isSetBack(text, at, before) ? times.lastIndexOf(at) : -1;
-      if (first < 0 && at === before) fail(`${text} is there twice: times must ascend, each once`, line);
-      if (first < 0 && direction > 0) fail(`${text} lies before the row above it: times must ascend`, line);
-      if (first < 0) fail(`${text} lies after the row above it, and the rows before descend: sort them by time`, line);
-      places.push(first);
-      continue;
+      const first = unsorted === 0 && isSetBack(text, at, before) ? times.lastIndexOf(at) : -1;
+      if (first >= 0) {
+        places.push(first);
+        continue;
+      }
+      unsorted++;
     }
     if (times.length >= maxRows) fail(`more than ${maxRows} rows`, line);
     places.push(times.length);
     times.push(at);
+    lines.push(line);
   }
   if (times.length < 3) fail(`${times.length} rows; a series needs more`);
   const values = averaged(column.numbers(columns!.separator, fail), places, times.length);
+  const repeated = places.length - times.length;
+  if (unsorted > 0) {
+    const sorted = inOrder(times, values, lines, fail);
+    if (sorted.times.length < 3) fail(`${sorted.times.length} times; a series needs more`);
+    return { ...onGrid(sorted.times, sorted.values, fail), repeated, unsorted, doubled: sorted.doubled };
+  }
   if (direction < 0) for (const list of [times, values]) list.reverse();
-  return { ...onGrid(times, values, fail), repeated: places.length - times.length };
+  return { ...onGrid(times, values, fail), repeated, unsorted, doubled: 0 };
+}
+
+/** Rows sorted by time; those that say the same twice are there once, and two that contradict each other are refused. */
+function inOrder(
+  times: readonly number[],
+  values: readonly number[],
+  lines: readonly number[],
+  fail: (what: string, line: number) => never,
+): { times: number[]; values: number[]; doubled: number } {
+  const order = times.map((_, row) => row).sort((a, b) => times[a]! - times[b]! || a - b);
+  const kept: number[] = [];
+  for (const row of order) {
+    const before = kept.at(-1);
+    if (before === undefined || times[before] !== times[row]) kept.push(row);
+    else if (!Object.is(values[before], values[row]))
+      fail(
+        `the time of line ${lines[before]} is there twice, with another value: of several series in one file, keep one`,
+        lines[row]!,
+      );
+  }
+  return {
+    times: kept.map((row) => times[row]!),
+    values: kept.map((row) => values[row]!),
+    doubled: order.length - kept.length,
+  };
 }
 
 /** The numbers of the rows of each place, averaged where there are two. */
@@ -126,29 +171,80 @@ function averaged(numbers: readonly number[], places: readonly number[], count: 
   return values;
 }
 
+/** How a file begins that is something else than text. */
+const BINARY: readonly (readonly [string, string])[] = [
+  ["PK\x03\x04", "a spreadsheet or an archive"],
+  ["PAR1\x15", "a Parquet file"],
+  ["\xd0\xcf\x11\xe0", "an old spreadsheet"],
+  ["BZh91AY", "packed by bzip2"],
+  ["\xfd7zX", "packed by xz"],
+  ["(\xb5/\xfd", "packed by zstd"],
+];
+const GZIP = "\x1f\x8b";
+
+type Encoding = "utf8" | "utf16le" | "gzip";
+
 /** Of a file that is not too large; what Windows calls Unicode begins with a mark. */
-async function encodingOf(file: string, maxFileBytes: number, fail: (what: string) => never): Promise<BufferEncoding> {
+async function encodingOf(file: string, maxFileBytes: number, fail: (what: string) => never): Promise<Encoding> {
   const handle = await open(file).catch((cause: Error) => fail(cause.message));
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) fail("is no file");
     if (stats.size > maxFileBytes) fail(`${stats.size} bytes; at most ${maxFileBytes} are read`);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
-    return bytesRead === 2 && buffer.readUInt16BE() === 0xfffe ? "utf16le" : "utf8";
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(8), 0, 8, 0);
+    const start = buffer.toString("latin1", 0, bytesRead);
+    const other = BINARY.find(([mark]) => start.startsWith(mark));
+    if (other !== undefined) fail(`is ${other[1]}: save it as CSV`);
+    if (start.startsWith(GZIP)) return "gzip";
+    return start.startsWith("\xff\xfe") ? "utf16le" : "utf8";
   } finally {
     await handle.close();
   }
 }
 
+/** Lines of text; a packed file is refused as soon as it has grown too large. */
+function linesOf(
+  file: string,
+  encoding: Encoding,
+  maxFileBytes: number,
+  fail: (what: string) => never,
+): AsyncIterable<string> {
+  const options = { crlfDelay: Number.POSITIVE_INFINITY };
+  if (encoding !== "gzip") return createInterface({ input: createReadStream(file, encoding), ...options });
+  let bytes = 0;
+  const bounded = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      done(bytes > maxFileBytes ? new Error(`more than ${maxFileBytes} bytes when unpacked`) : null, chunk);
+    },
+  });
+  const packed = createReadStream(file);
+  const unpacked = packed.pipe(createGunzip());
+  packed.on("error", (error) => unpacked.destroy(error));
+  unpacked.on("error", (error) => bounded.destroy(error));
+  return unbroken(createInterface({ input: unpacked.pipe(bounded), ...options }), fail);
+}
+
+/** The same lines; a package that breaks off or grows too large is said like all else that is wrong with a file. */
+async function* unbroken(lines: AsyncIterable<string>, fail: (what: string) => never) {
+  try {
+    yield* lines;
+  } catch (cause) {
+    fail((cause as Error).message);
+  }
+}
+
 /** Records with the line that they end at; a quoted field may span lines. */
-async function* rowsOf(file: string, encoding: BufferEncoding, fail: (what: string, line?: number) => never) {
+async function* rowsOf(
+  file: string,
+  encoding: Encoding,
+  maxFileBytes: number,
+  fail: (what: string, line?: number) => never,
+) {
   let line = 0;
   let open = "";
   let openLines = 0;
-  for await (const text of createInterface({
-    input: createReadStream(file, encoding),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
+  for await (const text of linesOf(file, encoding, maxFileBytes, fail)) {
     line++;
     const row = openLines > 0 ? `${open}\n${text}` : text;
     if (row.includes('"') && row.split('"').length % 2 === 0) {
@@ -196,7 +292,9 @@ function columnsOf(
   const isNumber = (name: string): boolean => /^[1-9]\d{0,3}$/.test(name) && Number(name) <= names.length;
   // In a file without a header the first numbers may look like the names.
   const byNumber = isNumber(time) && isNumber(value) && !(names.includes(time) && names.includes(value));
-  const placeOf = (name: string): number => {
+  const placeOf = (wantedName: string): number => {
+    const alike = names.filter((one) => one.toLowerCase() === wantedName.toLowerCase());
+    const name = !names.includes(wantedName) && alike.length === 1 ? alike[0]! : wantedName;
     const place = names.indexOf(name);
     if (byNumber || (place < 0 && isNumber(name))) return Number(name) - 1;
     if (place < 0) fail(`no column ${name}; there are ${names.slice(0, 20).join(", ")}`);
@@ -232,7 +330,7 @@ function onGrid(
   times: readonly number[],
   values: readonly number[],
   fail: (what: string) => never,
-): Omit<CsvSeries, "repeated"> {
+): Pick<CsvSeries, "values" | "startMs" | "stepMs" | "missing"> {
   const stepMs = stepOf(times);
   // Step by step, so that neither a jittering clock nor months of unequal length add up to a step too many.
   const places = [0];
