@@ -2,11 +2,10 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
 import { groupNamed } from "../../control/features/groups/grouped-inputs.ts";
-import { groupedSource } from "../../control/features/groups/grouped-source.ts";
+import { trainingSource } from "../../control/features/groups/grouped-source.ts";
 import {
   DEFAULT_EXAMPLES,
   type ExampleOptions,
-  splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
 import { pinball } from "../../control/forecast/scores/metrics.ts";
@@ -76,12 +75,7 @@ async function judge(
 ): Promise<Judged> {
   const { shape, world } = one;
   const series = one.services.map((name): TrainingSeries => ({ name, values: world.loads!.get(name)!.values }));
-  const starts = new Map(one.services.map((name) => [name, world.loads!.get(name)!.startMs]));
-  const ends = series.flatMap(({ name, values }) => {
-    const spans = splitSpans(shape, values.length);
-    return spans === null ? [] : [starts.get(name)! + spans.train[1] * world.stepMs];
-  });
-  const source = group === null ? null : groupedSource(shape, [groupNamed(group)!], world, starts, Math.min(...ends));
+  const source = group === null ? null : trainingSource(shape, [groupNamed(group)!], world, series);
   const examples = { ...DEFAULT_EXAMPLES, ...effort.examples };
   // Several series share the origins that one would have alone.
   const share = Math.max(1, series.length);

@@ -8,7 +8,7 @@
  *
  *     npm run train -- --estate demo/estate --groups velocity --season week --out FOLDER
  *
- * likewise with `--season day`, and with `--groups velocity,calendar --season day`; six to nine minutes each on two cores.
+ * likewise with `--season day`, and with `--groups velocity,calendar --season day`; six to ten minutes each on two shared cores.
  */
 import { join } from "node:path";
 import { FEATURE_STEP_MS } from "../../control/features/schema.ts";

@@ -3,14 +3,13 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BallastError } from "../../common/errors.ts";
 import type { FeatureGroup } from "../../control/features/groups/group.ts";
-import { type GroupedSource, groupedSource } from "../../control/features/groups/grouped-source.ts";
+import { trainingSource } from "../../control/features/groups/grouped-source.ts";
 import type { World } from "../../control/features/groups/world.ts";
 import type { SeriesShape } from "../../control/features/series/shape.ts";
 import type { InputSource } from "../../control/features/series/training-examples.ts";
 import {
   DEFAULT_EXAMPLES,
   type ExampleOptions,
-  splitSpans,
   type TrainingSeries,
 } from "../../control/features/series/training-examples.ts";
 import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
@@ -84,7 +83,10 @@ export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedS
   await using _taken = await takeWorkFolder(workDir);
   const environment = await chooseEnvironment(options);
   const { groups } = options;
-  const grouped = groups === undefined || groups.chosen.length === 0 ? null : sourceOf(shape, groups, series);
+  const grouped =
+    groups === undefined || groups.chosen.length === 0
+      ? null
+      : trainingSource(shape, groups.chosen, groups.world, series);
   const source = options.source ?? grouped;
   const files = join(workDir, "files");
   const spec = await writeTrainingFiles(files, {
@@ -102,21 +104,6 @@ export async function trainSeries(options: TrainSeriesOptions): Promise<TrainedS
   );
   const { beat, served, toServe } = options;
   return await trainOnFiles(environment, { files, workDir, out, beat, served, toServe, progress });
-}
-
-/** Groups are fitted on what was known when the first training span ends, which is before every held-out span. */
-function sourceOf(
-  shape: SeriesShape,
-  { chosen, world }: { chosen: readonly FeatureGroup[]; world: World },
-  series: readonly TrainingSeries[],
-): GroupedSource {
-  const starts = new Map([...(world.loads ?? [])].map(([name, { startMs }]) => [name, startMs]));
-  const ends = series.flatMap(({ name, values }) => {
-    const spans = splitSpans(shape, values.length);
-    const startMs = starts.get(name);
-    return spans === null || startMs === undefined ? [] : [startMs + spans.train[1] * world.stepMs];
-  });
-  return groupedSource(shape, chosen, world, starts, Math.min(...ends));
 }
 
 /** The second half of `trainSeries`: trains on files that `writeTrainingFiles` wrote into `files`. */

@@ -1,7 +1,7 @@
 import { Past } from "../series/past.ts";
 import type { OriginInputs } from "../series/series-features.ts";
 import type { SeriesShape } from "../series/shape.ts";
-import type { InputSource } from "../series/training-examples.ts";
+import { type InputSource, splitSpans, type TrainingSeries } from "../series/training-examples.ts";
 import type { FeatureGroup } from "./group.ts";
 import { type FittedGroup, fitGroups, GroupedInputs, groupedSchemaHash } from "./grouped-inputs.ts";
 import { hideAfter, type World, worldDigest } from "./world.ts";
@@ -55,6 +55,25 @@ export function groupedSource(
       return { at: (origin) => withoutGroups(prepared.at(origin), shape.horizon, inputs.columns.length) };
     },
   };
+}
+
+/**
+ * The same for a training: its series begin with the loads of the world that they are named like, and groups are fitted on what was known when
+ * the first training span ends.
+ */
+export function trainingSource(
+  shape: SeriesShape,
+  groups: readonly FeatureGroup[],
+  world: World,
+  series: readonly TrainingSeries[],
+): GroupedSource {
+  const starts = new Map([...(world.loads ?? [])].map(([name, { startMs }]) => [name, startMs]));
+  const ends = series.flatMap(({ name, values }) => {
+    const spans = splitSpans(shape, values.length);
+    const startMs = starts.get(name);
+    return spans === null || startMs === undefined ? [] : [startMs + spans.train[1] * world.stepMs];
+  });
+  return groupedSource(shape, groups, world, starts, Math.min(...ends));
 }
 
 /** The inputs with the groups' columns, the last ones of every row, as NaN. */

@@ -3,7 +3,7 @@
     features [N, K, F] ─ Reshape ─ TreeEnsembleRegressor ─ Reshape ─ sort ─────── [N, K, Q] ─┐
              └ column 0 (the step) ─ Cast ─ Sub 1 ──────────────┐                            Mix ─ sort ─ + width · offsets ─ sort ─ forecast
     sequence [N, T, C] ─ LSTM ─┬ Concat ─ Dense ─ Relu ─ Dense ─ GatherND ─────── [N, K, Q] ─┘
-    context  [N, H, 3] ────────┘
+    context  [N, H, D] ────────┘
 
 Without a recurrent half the lower branch and its two inputs are absent. Dropout is nothing at inference. Keras keeps the gates of
 an LSTM as i, f, c, o and ONNX as i, o, f, c; Keras multiplies from the right, ONNX by the transpose; both cells are otherwise the same.

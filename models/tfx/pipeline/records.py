@@ -18,7 +18,7 @@ class Examples:
     target: np.ndarray  # [N, K]
     seasonal_naive: np.ndarray  # [N, K]
     sequence: np.ndarray | None = None  # [N, T, C]
-    context: np.ndarray | None = None  # [N, H, 3]
+    context: np.ndarray | None = None  # [N, H, D]
     target_all: np.ndarray | None = None  # [N, H]
     origin: np.ndarray | None = None  # [N]
     slices: dict[str, np.ndarray] = field(default_factory=dict)
