@@ -25,6 +25,7 @@ import {
 } from "../../control/features/series/training-examples.ts";
 import { ModelEngine } from "../../control/forecast/model/model-engine.ts";
 import { readServedModel } from "../../control/forecast/model/served-model.ts";
+import { Quantiles } from "../../control/forecast/quantiles.ts";
 import { SeriesModel } from "../../control/forecast/series/series-model.ts";
 import { LoadHistory } from "../../control/ingest/load-history.ts";
 import { ModelFolder } from "../../models/lib/model-folder.ts";
@@ -302,7 +303,9 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
       const past = values.subarray(-engine.model.historySteps);
       const startMs = (values.length - past.length) * stepMs;
       const [expected] = await model.forecast([{ values: past, within: { world: own, service: "api", startMs } }]);
-      assert.deepEqual(answers.get("api"), expected);
+      const answer = answers.get("api");
+      assert.ok(answer instanceof Quantiles, JSON.stringify(answer));
+      assert.deepEqual(answer.rows(), expected);
       // What it was asked is on disk under the schema of the files it was trained on.
       while (!existsSync(join(servedDir, "served.json"))) await sleep(10);
       const [asked, spec] = await Promise.all(
