@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { TargetMemory } from "./capacity-book.ts";
+import { MAX_BINS } from "./estimator.ts";
 
 /** Of the text; a change of its meaning takes the next number, and older texts are forgotten. */
 const LAYOUT = 1;
@@ -19,7 +20,7 @@ const memorySchema = z.strictObject({
       quantile: z.enum(["p50", "p99"]),
       agedMs: number,
       lastMs: number,
-      bins: z.array(z.tuple([number, number, number, number, number])).max(100),
+      bins: z.array(z.tuple([number, number, number, number, number])).max(MAX_BINS),
     }),
   ),
 });

@@ -73,7 +73,7 @@ const READING_S = 10;
 const MAX_READINGS = 6;
 const BIN_RATIO = 1.05;
 /** A factor of over 100 between the lowest and the highest load kept; the lowest bins go first. */
-const MAX_BINS = 100;
+export const MAX_BINS = 100;
 /** A bin remembers so many readings or so, four minutes of the default: what it saw before is outweighed. */
 const MAX_BIN_WEIGHT = 24;
 /** Each reading takes this part off what contradicts it: older successes at higher loads, older failures at lower ones. */
@@ -88,6 +88,10 @@ const VISIBLE = 1.5;
 /** Never drawn out further than this many times the highest load seen. */
 const MAX_REACH = 1.5;
 const Z = 1.96;
+/** One latency counts as so many times the promised one at most and at least: a single stuck or empty answer must not bend the curve. */
+const LATENCY_RANGE = { least: 1 / 1024, most: 16 };
+/** The bins fade in steps of this part of the half-life, not at every reading. */
+const AGING_PART = 1 / 256;
 
 export class CapacityEstimator {
   readonly #objective: Objective;
@@ -116,7 +120,7 @@ export class CapacityEstimator {
     const bin = this.#bins.get(index) ?? { weight: 0, broken: 0, load: 0, inverse: 0 };
     this.#bins.set(index, bin);
     const { latencyMs: limit } = this.#objective;
-    const latency = Math.min(limit * 16, Math.max(limit / 1024, latencyMs ?? limit));
+    const latency = Math.min(limit * LATENCY_RANGE.most, Math.max(limit * LATENCY_RANGE.least, latencyMs ?? limit));
     bin.weight += weight;
     bin.broken += broken ? weight : 0;
     bin.load += weight * rps;
@@ -228,7 +232,7 @@ export class CapacityEstimator {
   #age(nowMs: number): void {
     const before = this.#agedMs;
     if (before === null) this.#agedMs = nowMs;
-    if (before === null || nowMs - before < this.#halfLifeMs / 256) return;
+    if (before === null || nowMs - before < this.#halfLifeMs * AGING_PART) return;
     this.#agedMs = nowMs;
     const keep = 0.5 ** ((nowMs - before) / this.#halfLifeMs);
     for (const [index, bin] of this.#bins) {

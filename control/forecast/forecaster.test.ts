@@ -1,82 +1,19 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { InferenceSession, Tensor } from "onnxruntime-node";
-import { FEATURE_STEP_MS, RISING_FEATURES, STEPS_PER_DAY } from "../features/schema.ts";
-import { type SyntheticLoadOptions, syntheticLoad } from "../features/synthetic-load.ts";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { FEATURE_STEP_MS, STEPS_PER_DAY } from "../features/schema.ts";
 import { LoadHistory } from "../ingest/load-history.ts";
-import { backtest } from "./backtest.ts";
-import { type Manifest, manifestSchema } from "./demand-manifest.ts";
 import { type DemandForecast, peakDemand } from "./forecast.ts";
-import { type Forecaster, type ForecasterOptions, openForecaster } from "./forecaster.ts";
-
-const committed = fileURLToPath(new URL("../../models/committed/demand", import.meta.url));
-const log = { info: () => undefined, warn: () => undefined };
-const scratch = await mkdtemp(join(tmpdir(), "ballast-forecast-"));
-const opened: Forecaster[] = [];
-
-after(async () => {
-  for (const forecaster of opened) forecaster.close();
-  await rm(scratch, { recursive: true, force: true });
-});
-
-async function open(options: Partial<ForecasterOptions> = {}): Promise<Forecaster> {
-  const forecaster = await openForecaster({ modelDir: committed, log, ...options });
-  opened.push(forecaster);
-  return forecaster;
-}
+import { historyOf, one, open, scratch } from "./forecaster.fixture.ts";
+import type { Forecaster } from "./forecaster.ts";
 
 let sharedForecaster: Promise<Forecaster> | undefined;
 /** One forecaster for tests that ask often. */
 function shared(): Promise<Forecaster> {
   sharedForecaster ??= open();
   return sharedForecaster;
-}
-
-function historyOf(...all: SyntheticLoadOptions[]): { history: LoadHistory; endMs: number } {
-  const history = new LoadHistory({ stepMs: FEATURE_STEP_MS });
-  let endMs = 0;
-  all.forEach((options, n) => {
-    const { startMs, values } = syntheticLoad(options);
-    values.forEach((value, i) => {
-      history.append(`s${n}`, startMs + i * FEATURE_STEP_MS, value);
-    });
-    endMs = startMs + values.length * FEATURE_STEP_MS;
-  });
-  return { history, endMs };
-}
-
-/** A copy of the committed model with something wrong about it. */
-async function spoiled(name: string, spoil: (dir: string, manifest: Manifest) => Promise<void>): Promise<string> {
-  const dir = join(scratch, name);
-  await cp(committed, dir, { recursive: true });
-  await spoil(dir, JSON.parse(await readFile(join(dir, "manifest.json"), "utf8")) as Manifest);
-  return dir;
-}
-
-async function writeManifest(dir: string, manifest: object): Promise<void> {
-  await writeFile(join(dir, "manifest.json"), JSON.stringify(manifest));
-}
-
-async function one(
-  forecaster: Forecaster,
-  history: LoadHistory,
-  nowMs: number,
-  service = "s0",
-): Promise<DemandForecast> {
-  const forecast = (await forecaster.forecast(history, [service], nowMs)).get(service);
-  assert.ok(forecast !== undefined);
-  for (const [level, row] of forecast.values.rows().entries()) {
-    row.forEach((value, h) => {
-      assert.ok(Number.isFinite(value) && value >= 0);
-      if (level > 0) assert.ok(value >= forecast.values.at(level - 1, h));
-    });
-  }
-  return forecast;
 }
 
 test("the committed model answers for every service asked, aligned to the step", async () => {
@@ -126,118 +63,12 @@ test("calls that overlap are answered one after the other, each for its own time
   const forecaster = await open();
   const times = [0, 3, 9].map((steps) => endMs - steps * FEATURE_STEP_MS);
   const together = await Promise.all(times.map((at) => one(forecaster, history, at)));
-  for (const [i, at] of times.entries()) assert.deepEqual(together[i], await one(forecaster, history, at));
-});
-
-test("exported rows give the outputs that the trained booster gave", async () => {
-  const parity = JSON.parse(await readFile(join(committed, "parity.json"), "utf8")) as {
-    rows: (number | null)[][];
-    log_ratio: number[][];
-  };
-  const session = await InferenceSession.create(join(committed, "demand.onnx"));
-  const rows = Float32Array.from(parity.rows.flat(), (value) => value ?? Number.NaN);
-  assert.ok(rows.some(Number.isNaN), "golden rows with missing values");
-  const fed = new Tensor("float32", rows, [parity.rows.length, parity.rows[0]!.length]);
-  const actual = (await session.run({ features: fed })).log_ratio!.data as Float32Array;
-  parity.log_ratio.flat().forEach((expected, i) => {
-    assert.ok(Math.abs(actual[i]! - expected) < 1e-5, `output ${i}: ${actual[i]} instead of ${expected}`);
-  });
-});
-
-test("more in an input that the manifest calls rising never gives less, at any level", async () => {
-  const read = async (name: string) => JSON.parse(await readFile(join(committed, name), "utf8"));
-  const { training, features, levels } = manifestSchema.parse(await read("manifest.json"));
-  const { rows } = (await read("parity.json")) as { rows: (number | null)[][] };
-  assert.deepEqual(training.rising, [...RISING_FEATURES]);
-  const session = await InferenceSession.create(join(committed, "demand.onnx"));
-  // Log ratios are cut off at ±5.
-  const steps = Array.from({ length: 101 }, (_, step) => (step - 50) / 10);
-  for (const name of training.rising) {
-    const column = features.indexOf(name);
-    const asked = rows.flatMap((row) => steps.flatMap((value) => row.with(column, value)));
-    const fed = Float32Array.from(asked, (value) => value ?? Number.NaN);
-    const said = await session.run({
-      features: new Tensor("float32", fed, [rows.length * steps.length, features.length]),
-    });
-    const told = said.log_ratio!.data as Float32Array;
-    let rises = 0;
-    told.forEach((z, i) => {
-      if (Math.floor(i / levels.length) % steps.length === 0) return;
-      const before = told[i - levels.length]!;
-      assert.ok(z >= before - 1e-6, `${name}: ${before}, then ${z}`);
-      if (z > before + 1e-6) rises++;
-    });
-    assert.ok(rises > 0, `${name} moves nothing`);
+  for (const [i, at] of times.entries()) {
+    const alone = await one(forecaster, history, at);
+    assert.equal(together[i]!.issuedAtMs, alone.issuedAtMs);
+    assert.deepEqual(together[i]!.values.rows(), alone.values.rows());
   }
 });
-
-const refusals: [string, string, (dir: string, manifest: Manifest) => Promise<void>][] = [
-  ["a deleted folder", "MODEL_MISSING", (dir) => rm(dir, { recursive: true })],
-  ["a deleted model file", "MODEL_MISSING", (dir) => rm(join(dir, "demand.onnx"))],
-  ["a manifest that is not JSON", "MANIFEST_INVALID", (dir) => writeFile(join(dir, "manifest.json"), "{")],
-  ["a manifest without a field", "MANIFEST_INVALID", (dir, { levels: _, ...rest }) => writeManifest(dir, rest)],
-  [
-    "a manifest that names a file outside its folder",
-    "MANIFEST_INVALID",
-    (dir, manifest) => writeManifest(dir, { ...manifest, model: "../demand.onnx" }),
-  ],
-  [
-    "levels that do not ascend",
-    "MANIFEST_INVALID",
-    (dir, manifest) => writeManifest(dir, { ...manifest, levels: manifest.levels.toReversed() }),
-  ],
-  [
-    "a model with one byte changed",
-    "MODEL_HASH_MISMATCH",
-    async (dir) => {
-      const bytes = await readFile(join(dir, "demand.onnx"));
-      bytes[bytes.length >> 1]! ^= 1;
-      await writeFile(join(dir, "demand.onnx"), bytes);
-    },
-  ],
-  [
-    "another feature schema",
-    "SCHEMA_MISMATCH",
-    (dir, manifest) => writeManifest(dir, { ...manifest, schema_hash: "0000000000000000" }),
-  ],
-  ["another horizon", "SCHEMA_MISMATCH", (dir, manifest) => writeManifest(dir, { ...manifest, horizon_steps: 6 })],
-  [
-    "a model that does not beat seasonal naive",
-    "MODEL_NOT_BETTER",
-    (dir, manifest) => {
-      const { scores } = manifest.backtest;
-      return writeManifest(dir, {
-        ...manifest,
-        backtest: {
-          ...manifest.backtest,
-          scores: { ...scores, model: { ...scores.model, mase: scores.seasonal_naive_daily.mase + 1 } },
-        },
-      });
-    },
-  ],
-  [
-    "a file that is no model under a manifest that fits it",
-    "MODEL_LOAD_FAILED",
-    async (dir, manifest) => {
-      await writeFile(join(dir, "demand.onnx"), "not a model");
-      await writeManifest(dir, { ...manifest, sha256: createHash("sha256").update("not a model").digest("hex") });
-    },
-  ],
-];
-for (const [what, code, spoil] of refusals) {
-  test(`${what} is refused as ${code} and seasonal naive answers with the reason`, async () => {
-    const { history, endMs } = historyOf({ seed: 5, days: 16 });
-    const forecaster = await open({ modelDir: await spoiled(`${code}-${what.replaceAll(" ", "-")}`, spoil) });
-    const status = forecaster.status();
-    assert.equal(status.model, "refused");
-    assert.equal(status.reason?.code, code);
-    const forecast = await one(forecaster, history, endMs);
-    assert.equal(forecast.source, "seasonal_naive");
-    assert.match(forecast.fallbackReasons[0] ?? "", new RegExp(`^${code}: `));
-    const weekAgo = history.tail("s0", endMs - 7 * 86_400_000 + 12 * FEATURE_STEP_MS, 12);
-    assert.deepEqual([...forecast.values.rows()[forecast.levels.indexOf(0.5)]!], [...weekAgo]);
-  });
-}
 
 test("the baseline chain is answered by seasonal naive although the model is ready", async () => {
   const { history, endMs } = historyOf({ seed: 5, days: 16 });
@@ -427,57 +258,3 @@ test("outputs that make no sense are refused by the guard", async () => {
     assert.match(forecast.fallbackReasons[0] ?? "", /^OUTPUT_GUARD: /);
   }
 });
-
-test("on load it has never seen the model beats weekly and daily seasonal naive, and its levels cover what they say", async () => {
-  const { history, endMs } = historyOf({ seed: 21, days: 35 }, { seed: 22, days: 35, noise: 0.1 });
-  const { source, scores } = await backtest(await open(), history, {
-    services: history.services,
-    fromMs: endMs - 5 * 86_400_000,
-    toMs: endMs,
-  });
-  assert.equal(source, "model");
-  const { model, seasonal_naive_weekly: weekly, seasonal_naive_daily: daily } = scores;
-  assert.ok(model.mase < 0.85 * Math.min(weekly.mase, daily.mase), `${model.mase}, ${weekly.mase}, ${daily.mase}`);
-  assert.ok(model.wql < weekly.wql);
-  assert.ok(model.coverage[2]! > 0.8 && model.coverage[2]! < 0.97, `${model.coverage}`);
-});
-
-for (const [shiftSteps, shiftedDays] of [
-  [-12, 3],
-  [-24, 2],
-  [-36, 3],
-  [24, 3],
-] as const) {
-  test(`when the daily rhythm moved by ${shiftSteps / 12} h ${shiftedDays} days ago, the model foresees the morning edge and weekly seasonal naive does not`, async () => {
-    const days = 28 + 4;
-    const { history } = historyOf({
-      seed: 31,
-      days,
-      peakShiftFromDay: days - 1 - shiftedDays,
-      peakShiftSteps: shiftSteps,
-      startMs: Date.UTC(2026, 0, 19),
-    });
-    const dayMs = Date.UTC(2026, 0, 19) + (days - 1) * 86_400_000;
-    const forecaster = await open();
-    const today = history.tail("s0", dayMs + 86_400_000, STEPS_PER_DAY);
-    const morning = today.subarray(0, 13 * 12);
-    const threshold = (Math.min(...morning) + Math.max(...morning)) / 2;
-    const actual = morning.findIndex((rps) => rps > threshold);
-    // First step of the day at which the median of the coming hour exceeds the threshold.
-    const foreseen = async (chain: "model" | "baseline"): Promise<number> => {
-      for (let step = 3 * 12; step < 20 * 12; step++) {
-        const forecast = (await forecaster.forecast(history, ["s0"], dayMs + step * FEATURE_STEP_MS, { chain })).get(
-          "s0",
-        )!;
-        if (peakDemand(forecast, 0.5) > threshold) return step;
-      }
-      return Number.POSITIVE_INFINITY;
-    };
-    const model = await foreseen("model");
-    const baseline = await foreseen("baseline");
-    assert.ok(model < actual && model >= actual - 15, `model at step ${model}, load rose at ${actual}`);
-    if (shiftSteps < 0)
-      assert.ok(model <= baseline + shiftSteps / 2, `model at step ${model}, baseline at ${baseline}`);
-    else assert.ok(baseline < actual - 15, `baseline cries wolf at step ${baseline}, load rose at ${actual}`);
-  });
-}
