@@ -2,7 +2,8 @@ import { readlinkSync } from "node:fs";
 import { constants, getPriority, setPriority } from "node:os";
 import { basename } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
-import type { WorkerMessage, WorkerRequest } from "./worker-session.ts";
+import { Ended, NativeGate } from "./native-gate.ts";
+import type { WorkerMessage, WorkerRequest, WorkerStart } from "./worker-session.ts";
 
 /** A named input of the graph. */
 export interface Feed {
@@ -23,7 +24,7 @@ export interface Answer<Result> {
 }
 
 /**
- * The whole life of an inference worker: loads the runtime and the file in `workerData.bytes`, lets `open` say how a request is answered,
+ * The whole life of an inference worker: loads the runtime and the file in `bytes` of its input, lets `open` say how a request is answered,
  * posts `ready`, and then answers one request after the other. `open` should try the model once, so that a file of the wrong shape is
  * refused at the start and not in the first plan. `InferenceSession.run` blocks its thread, which is why it has one of its own.
  */
@@ -35,26 +36,30 @@ export async function serveOnnx<Input extends { bytes: Uint8Array }, Request, Re
   const post = (message: WorkerMessage<Result>, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer);
   giveWay();
+  const { gate: memory, input } = workerData as WorkerStart<Input>;
+  const gate = new NativeGate(memory);
   let ort: typeof import("onnxruntime-node");
   try {
-    ort = await import("onnxruntime-node");
+    ort = await gate.pass(() => import("onnxruntime-node"));
   } catch (cause) {
+    if (cause instanceof Ended) return;
     const text = `onnxruntime-node cannot be loaded: ${firstLine(cause)}`;
     post({ type: "failed", code: "RUNTIME_UNAVAILABLE", text });
     return;
   }
   try {
-    const input = workerData as Input;
-    const session = await ort.InferenceSession.create(input.bytes, {
-      intraOpNumThreads: 1,
-      interOpNumThreads: 1,
-      executionMode: "sequential",
-    });
+    const session = await gate.pass(() =>
+      ort.InferenceSession.create(input.bytes, {
+        intraOpNumThreads: 1,
+        interOpNumThreads: 1,
+        executionMode: "sequential",
+      }),
+    );
     const answer = await open(input, async (feeds, output) => {
       const tensors = Object.fromEntries(
         Object.entries(feeds).map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)]),
       );
-      const tensor = (await session.run(tensors, [output]))[output];
+      const tensor = (await gate.pass(() => session.run(tensors, [output])))[output];
       if (!(tensor?.data instanceof Float32Array)) throw new Error(`the model has no output ${output}`);
       return { data: tensor.data, dims: tensor.dims };
     });
@@ -66,13 +71,14 @@ export async function serveOnnx<Input extends { bytes: Uint8Array }, Request, Re
           const { result, transfer } = await answer(request);
           post({ type: "result", id, result }, transfer);
         } catch (cause) {
-          post({ type: "error", id, text: firstLine(cause) });
+          if (cause instanceof Ended) port.close();
+          else post({ type: "error", id, text: firstLine(cause) });
         }
       });
     });
     post({ type: "ready" });
   } catch (cause) {
-    post({ type: "failed", code: "MODEL_LOAD_FAILED", text: firstLine(cause) });
+    if (!(cause instanceof Ended)) post({ type: "failed", code: "MODEL_LOAD_FAILED", text: firstLine(cause) });
   }
 }
 

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { FallbackError } from "../reasons.ts";
+import { NativeGate } from "./native-gate.ts";
 
 /*
  * What a session and its worker say to each other:
@@ -17,6 +18,12 @@ export type WorkerMessage<Result> =
   | { type: "failed"; code: "RUNTIME_UNAVAILABLE" | "MODEL_LOAD_FAILED"; text: string }
   | { type: "result"; id: number; result: Result }
   | { type: "error"; id: number; text: string };
+
+/** What a worker is started with. */
+export interface WorkerStart<Input> {
+  input: Input;
+  gate: SharedArrayBuffer;
+}
 
 export interface WorkerSessionOptions<Input> {
   /** What the worker starts with. */
@@ -36,12 +43,19 @@ export const REQUESTS_IN_FLIGHT = 2;
 /** After the loss of a worker another takes over what both had. */
 const MAX_WAITING = 4 * REQUESTS_IN_FLIGHT;
 
+/** Threads of given-up workers that still run at most: each has a core. */
+const MAX_LEFT_BEHIND = 4;
+/** How long one of them keeps a process alive that would end. */
+const MAX_HOLD_MS = 10_000;
+let leftBehind = 0;
+
 /**
  * A model in a worker thread. `starting` until the worker has loaded it, `ready` then, `dead` after a failure, a time-out or `close`; a
  * dead session stays dead, all its requests with it, and its owner opens another.
  */
 export class WorkerSession<Input, Request, Result> {
   readonly #worker: Worker;
+  readonly #gate: NativeGate;
   readonly #timeoutMs: number;
   #state: "starting" | "ready" | "dead" = "starting";
   readonly #waiting = new Map<
@@ -54,8 +68,10 @@ export class WorkerSession<Input, Request, Result> {
 
   private constructor({ input, timeoutMs, workerUrl, workerMemoryMb }: WorkerSessionOptions<Input>) {
     this.#timeoutMs = timeoutMs;
+    const gate = new SharedArrayBuffer(NativeGate.BYTES);
+    this.#gate = new NativeGate(gate);
     this.#worker = new Worker(workerUrl, {
-      workerData: input,
+      workerData: { input, gate } satisfies WorkerStart<Input>,
       resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb },
       // Flags of the parent such as --test or --inspect are not for the worker.
       execArgv: [],
@@ -70,10 +86,12 @@ export class WorkerSession<Input, Request, Result> {
     this.#worker.unref();
   }
 
-  /** Loads the model and asks it once. Throws FallbackError. */
+  /** Loads the model and asks it once. Throws FallbackError, also while too many calls that took too long still run. */
   static async open<Input, Request, Result>(
     options: WorkerSessionOptions<Input>,
   ): Promise<WorkerSession<Input, Request, Result>> {
+    if (leftBehind >= MAX_LEFT_BEHIND)
+      throw new FallbackError("INFERENCE_TIMEOUT", `${leftBehind} calls that took too long have not returned yet`);
     const session = new WorkerSession<Input, Request, Result>(options);
     const message = await session.#ask(0, options.loadTimeoutMs);
     if (message.type === "failed") {
@@ -142,12 +160,22 @@ export class WorkerSession<Input, Request, Result> {
     this.#waiting.get(id)?.resolve(message);
   }
 
-  /** A worker inside a native call cannot be stopped; it is let go and ends when the call returns. */
+  /** A worker inside a native call is let go and ends when the call returns; the process waits for it, as its end would terminate it too. */
   #die(error: FallbackError): void {
     if (this.#state === "dead") return;
     this.#state = "dead";
     this.#death = error;
     for (const { reject } of [...this.#waiting.values()]) reject(error);
-    void this.#worker.terminate();
+    if (!this.#gate.end()) {
+      void this.#worker.terminate();
+      return;
+    }
+    leftBehind++;
+    this.#worker.ref();
+    const hold = setTimeout(() => this.#worker.unref(), MAX_HOLD_MS).unref();
+    this.#worker.once("exit", () => {
+      clearTimeout(hold);
+      leftBehind--;
+    });
   }
 }
