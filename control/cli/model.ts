@@ -78,6 +78,8 @@ function print({ active, champion, former, candidate, comparison, rules, alarms 
   else io.out(`candidate  ${candidate.sha256.slice(0, 12)}  ${candidate.kind}  ${candidate.folder}`);
   if (comparison !== null) {
     io.out(`           ${comparison.windows} windows scored, ${rules.minWindows} needed; better in ${comparison.won}`);
+    const { asked, unanswered, reason } = comparison.asked;
+    if (unanswered > 0) io.out(`           no answer ${unanswered} of ${asked} times, the last one for ${reason}`);
     if (comparison.windows > 0) {
       io.out(`           ${"".padEnd(16)}${"MASE".padStart(8)}${"wQL".padStart(10)}   coverage`);
       for (const [name, key] of [

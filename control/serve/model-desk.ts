@@ -31,7 +31,7 @@ export interface ScoresView {
   coverage: (number | null)[];
 }
 
-export interface ComparisonView extends Pick<Comparison, "windows" | "won" | "missing"> {
+export interface ComparisonView extends Pick<Comparison, "windows" | "asked" | "won" | "missing"> {
   active: ScoresView;
   candidate: ScoresView;
   seasonalNaive: ScoresView;
@@ -79,7 +79,7 @@ export class ModelDesk {
 
 function comparisonView(comparison: Comparison | null): ComparisonView | null {
   if (comparison === null) return null;
-  const { windows, won, missing } = comparison;
+  const { windows, asked, won, missing } = comparison;
   const of = ({ mase, wql, coverage, ...counts }: WindowScores): ScoresView => ({
     ...counts,
     mase: finite(mase),
@@ -88,6 +88,7 @@ function comparisonView(comparison: Comparison | null): ComparisonView | null {
   });
   return {
     windows,
+    asked,
     won,
     missing,
     active: of(comparison.active),

@@ -92,6 +92,12 @@ function demandMetrics(models: OpenModels["demand"]): Metric[] {
       type: "gauge",
       samples: [{ value: comparison?.windows ?? 0 }],
     },
+    {
+      name: "ballast_model_shadow_failed",
+      help: "Times that a candidate failed to answer for a service, by its own fault.",
+      type: "gauge",
+      samples: [{ value: comparison?.asked.failed ?? 0 }],
+    },
     scores("ballast_model_shadow_mase", "MASE over those windows.", "mase"),
     scores("ballast_model_shadow_wql", "Weighted quantile loss over those windows.", "wql"),
   ];

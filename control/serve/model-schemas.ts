@@ -69,6 +69,16 @@ export const ModelAnswer = z.strictObject({
   comparison: z
     .strictObject({
       windows: z.int(),
+      asked: z
+        .strictObject({
+          asked: z.int(),
+          failed: z
+            .int()
+            .describe("no answer by the model's own fault: refused by the output guard, too late, an error"),
+          unanswered: z.int().describe("those, and services of which it cannot know enough"),
+          reason: z.string().nullable().describe("of the newest one without an answer"),
+        })
+        .describe("how often the candidate was asked for a service's forecast"),
       won: z.int(),
       active: Scores,
       candidate: Scores,

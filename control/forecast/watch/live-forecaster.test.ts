@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { FEATURE_STEP_MS } from "../../features/schema.ts";
 import { SeededRandom } from "../../features/seeded-random.ts";
 import { signStatistics } from "../../features/series/load-signs.ts";
@@ -72,7 +72,8 @@ test("a candidate beside the baselines is scored hour by hour on what then happe
   // A server that starts again goes on with the windows it has.
   const again = await open("");
   await again.shadow(committed, JSON.parse(JSON.stringify(kept.at(-1))));
-  assert.deepEqual(again.comparison(RULES), comparison);
+  // What was asked since the last window was scored is not written down yet.
+  assert.deepEqual({ ...again.comparison(RULES), asked: comparison.asked }, comparison);
   // Windows of other models say nothing of this one.
   const other = await open(committed);
   await other.shadow(committed, kept.at(-1));
@@ -87,6 +88,46 @@ test("a candidate that is no better than what steers by the margin may not be pr
   const { missing, windows } = live.comparison(RULES)!;
   assert.ok(windows >= 24);
   assert.match(missing.join("; "), /its wQL of [\d.]+ is not 2 % below [\d.]+, that of what steers/);
+});
+
+test("a candidate whose answers are refused is not scored where it fails: it is told why, and may not be proposed", async () => {
+  const { history, endMs } = loads(20);
+  /** Answers with nonsense every other time. */
+  const worker = `
+    const { parentPort } = require("node:worker_threads");
+    let asked = 0;
+    parentPort.on("message", ({ id, request: { batch } }) => {
+      const values = new Float64Array(batch.count * 4 * 12).fill(asked++ % 2 === 0 ? NaN : 50);
+      parentPort.postMessage({ type: "result", id, result: { values, states: new Uint8Array(batch.count), histogram: null } });
+    });
+    parentPort.postMessage({ type: "ready" });`;
+  const workerUrl = join(scratch, "every-other.cjs");
+  await writeFile(workerUrl, worker);
+  const kept: BoardState[] = [];
+  const onScored = (state: BoardState): void => void kept.push(state);
+  const live = await LiveForecaster.open({
+    modelDir: "",
+    log,
+    drift: "off",
+    workerUrl: pathToFileURL(workerUrl),
+    onScored,
+  });
+  opened.push(live);
+  assert.equal(await live.shadow(committed), null);
+  await serveSpan(live, history, endMs - 10 * 12 * FEATURE_STEP_MS, 8 * 12 + 1);
+  const rules = { minWindows: 1, margin: 0 };
+  const { windows, asked, missing } = live.comparison(rules)!;
+  assert.deepEqual([windows, asked.asked, asked.failed, asked.unanswered], [4, 27, 15, 15]);
+  const why = "OUTPUT_GUARD: the model's output was refused: a value at step 1 is NaN";
+  assert.equal(asked.reason, why);
+  assert.ok(
+    missing.includes(`it failed to answer 15 of 27 times, at most 5 % are allowed (${why})`),
+    missing.join("\n"),
+  );
+  // A server that starts again has not forgotten it.
+  const again = await open("");
+  await again.shadow(committed, JSON.parse(JSON.stringify(kept.at(-1))));
+  assert.ok(again.comparison(rules)!.asked.failed >= 12);
 });
 
 test("an activated candidate answers from the next forecast on; one that may not answer leaves the former in place", async () => {

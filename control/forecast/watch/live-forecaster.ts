@@ -235,6 +235,8 @@ export class LiveForecaster implements Forecaster {
     await this.#lookAtLoads(history, sample, issuedAtMs);
     const candidate = this.#candidate;
     const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answers;
+    if (said !== null && board === this.#board)
+      board?.heard(Array.from(said.values(), (answer) => ("code" in answer ? answer : null)));
     const noted: NotedService[] = [];
     const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
     const turns = new LoopTurns();

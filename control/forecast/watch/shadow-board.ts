@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { FallbackReason } from "../reasons.ts";
 import { type ScoredWindow, summarise, type WindowScores } from "./outcomes.ts";
 
 /** Names of the forecasters in a scored window. */
@@ -21,9 +22,23 @@ export interface PromotionRules {
 
 /** Two weeks of windows of an hour. */
 const MAX_WINDOWS = 336;
+/** Share of the questions that a candidate may fail to answer: where it fails it is not scored, and those may be the hard ones. */
+const MAX_FAILED = 0.05;
+/** Faults of the model; what a service lacks (a history, a covariate) is none. */
+const FAULTS: ReadonlySet<string> = new Set(["OUTPUT_GUARD", "INFERENCE_TIMEOUT", "INFERENCE_FAILED", "MODEL_PAUSED"]);
+
+/** How often a candidate was asked for a service's forecast, and how often it gave none, by its own fault or not. */
+export interface Asked {
+  asked: number;
+  failed: number;
+  unanswered: number;
+  /** Of the newest one that was not answered; null when each was. */
+  reason: string | null;
+}
 
 export interface Comparison {
   windows: number;
+  asked: Asked;
   active: WindowScores;
   candidate: WindowScores;
   seasonalNaive: WindowScores;
@@ -54,6 +69,14 @@ const boardSchema = z.object({
       }),
     )
     .max(MAX_WINDOWS),
+  asked: z
+    .object({
+      asked: z.number().int().nonnegative(),
+      failed: z.number().int().nonnegative(),
+      unanswered: z.number().int().nonnegative(),
+      reason: z.string().nullable(),
+    })
+    .optional(),
 });
 export type BoardState = z.infer<typeof boardSchema>;
 
@@ -65,6 +88,7 @@ export class ShadowBoard {
   readonly active: string | null;
   readonly #levels: Record<string, readonly number[]>;
   #windows: ScoredWindow[] = [];
+  #asked: Asked = { asked: 0, failed: 0, unanswered: 0, reason: null };
 
   /** @param candidate, active sha256 of the models @param levels per FORECASTER */
   constructor(candidate: string, active: string | null, levels: Record<string, readonly number[]>) {
@@ -77,7 +101,7 @@ export class ShadowBoard {
   static restore(state: unknown, like: ShadowBoard): ShadowBoard | null {
     const parsed = boardSchema.safeParse(state);
     if (!parsed.success) return null;
-    const { candidate, active, levels, windows } = parsed.data;
+    const { candidate, active, levels, windows, asked } = parsed.data;
     const fits =
       candidate === like.candidate && active === like.active && JSON.stringify(levels) === JSON.stringify(like.#levels);
     const sized = windows.every(({ losses }) =>
@@ -88,12 +112,33 @@ export class ShadowBoard {
     if (!fits || !sized) return null;
     const board = new ShadowBoard(candidate, active, levels);
     board.#windows = windows;
+    if (asked !== undefined) board.#asked = asked;
     return board;
   }
 
   state(): BoardState {
     const levels = Object.fromEntries(Object.entries(this.#levels).map(([name, own]) => [name, [...own]]));
-    return { version: 1, candidate: this.candidate, active: this.active, levels, windows: this.#windows };
+    return {
+      version: 1,
+      candidate: this.candidate,
+      active: this.active,
+      levels,
+      windows: this.#windows,
+      asked: this.#asked,
+    };
+  }
+
+  /** Counts what the candidate said at one origin: an answer or why there is none, per service. */
+  heard(answers: Iterable<FallbackReason | null>): void {
+    const all = { ...this.#asked };
+    for (const answer of answers) {
+      all.asked++;
+      if (answer === null) continue;
+      all.unanswered++;
+      if (FAULTS.has(answer.code)) all.failed++;
+      all.reason = `${answer.code}: ${answer.text}`;
+    }
+    this.#asked = all;
   }
 
   add(window: ScoredWindow): void {
@@ -129,7 +174,12 @@ export class ShadowBoard {
       missing.push(
         `it does not beat seasonal naive (MASE ${round(candidate.mase)} to ${round(seasonalNaive.mase)}, wQL ${round(candidate.wql)} to ${round(seasonalNaive.wql)})`,
       );
-    return { windows, active, candidate, seasonalNaive, won, missing };
+    const { asked, failed, reason } = this.#asked;
+    if (failed > MAX_FAILED * asked)
+      missing.push(
+        `it failed to answer ${failed} of ${asked} times, at most ${percent(MAX_FAILED)} are allowed (${reason})`,
+      );
+    return { windows, asked: this.#asked, active, candidate, seasonalNaive, won, missing };
   }
 
   /** Levels that all of them have. */
