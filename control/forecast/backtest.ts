@@ -21,7 +21,6 @@ const ROWS = ["model", "seasonal_naive_weekly", "seasonal_naive_daily", "last"] 
 type Row = (typeof ROWS)[number];
 
 export interface BacktestResult {
-  origins: number;
   everySteps: number;
   /** Season of the MASE denominator, in steps: one day, whatever season a baseline uses. */
   seasonSteps: number;
@@ -76,7 +75,6 @@ export async function backtest(
   }
   const scored = boards ?? ofRows(() => new ScoreBoard(DEFAULT_LEVELS));
   return {
-    origins: origins.length,
     everySteps,
     seasonSteps: stepsPerDay,
     source: [...sources].sort((a, b) => b[1] - a[1])[0]?.[0] ?? "none",

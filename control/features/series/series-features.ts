@@ -1,7 +1,7 @@
 import { Aligner } from "./alignment.ts";
-import { AnchorBuilder } from "./anchor.ts";
-import { type BankAnswer, BankTools, ForecastBank } from "./forecast-bank.ts";
-import { Medians } from "./medians.ts";
+import { AnchorBuilder } from "./bank/anchor.ts";
+import { type BankAnswer, BankTools, ForecastBank } from "./bank/forecast-bank.ts";
+import { Medians } from "./bank/medians.ts";
 import type { Past } from "./past.ts";
 import {
   BASE_ANCHOR,

@@ -1,6 +1,6 @@
 import { GROUPS, GroupedInputs } from "../../features/groups/grouped-inputs.ts";
 import type { World } from "../../features/groups/world.ts";
-import { bankMemorySteps } from "../../features/series/forecast-bank.ts";
+import { bankMemorySteps } from "../../features/series/bank/forecast-bank.ts";
 import { Past } from "../../features/series/past.ts";
 import type { InputRows } from "../../features/series/series-features.ts";
 import {

@@ -1,4 +1,4 @@
-import { ForecastBank } from "../../features/series/forecast-bank.ts";
+import { ForecastBank } from "../../features/series/bank/forecast-bank.ts";
 import { Past } from "../../features/series/past.ts";
 import { minPastSteps, type SeriesShape } from "../../features/series/shape.ts";
 import { empiricalOffset } from "../baselines/quantiles.ts";

@@ -1,6 +1,6 @@
+import type { Past } from "../past.ts";
+import { CYCLE_FAMILIES, FAMILIES, MEMORY_HORIZONS, minPastSteps, type SeriesShape, spansOf } from "../shape.ts";
 import { FamilyForecasts, type FamilyState } from "./family-forecasts.ts";
-import type { Past } from "./past.ts";
-import { CYCLE_FAMILIES, FAMILIES, MEMORY_HORIZONS, minPastSteps, type SeriesShape, spansOf } from "./shape.ts";
 
 /** Forecasts per span whose errors are kept at most, one per horizon where that is fewer. */
 const MAX_ORIGINS = 12;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { SeededRandom } from "../seeded-random.ts";
+import { SeededRandom } from "../../seeded-random.ts";
+import { Past } from "../past.ts";
+import { type AnchorVariant, CYCLE_FAMILIES, minPastSteps, type SeriesShape, spansOf } from "../shape.ts";
 import { AnchorBuilder } from "./anchor.ts";
 import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
-import { Past } from "./past.ts";
-import { type AnchorVariant, CYCLE_FAMILIES, minPastSteps, type SeriesShape, spansOf } from "./shape.ts";
 
 const VARIANTS = [...new Set(CYCLE_FAMILIES.flatMap(({ plain, log }) => [...plain, ...log]))];
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { SeededRandom } from "../seeded-random.ts";
+import { SeededRandom } from "../../seeded-random.ts";
+import { Past } from "../past.ts";
+import { FAMILIES, minPastSteps } from "../shape.ts";
 import { ForecastBank } from "./forecast-bank.ts";
-import { Past } from "./past.ts";
-import { FAMILIES, minPastSteps } from "./shape.ts";
 
 const shape = { season: 24, horizon: 12 };
 const random = new SeededRandom(11);

@@ -1,4 +1,4 @@
-import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "./shape.ts";
+import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "../shape.ts";
 import { paddedKeeps, smoothSpan, weightTotals } from "./smoothing.ts";
 
 /** Variants that weigh the past cycles alike: they differ in what becomes of the residual. */

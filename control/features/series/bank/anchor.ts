@@ -1,4 +1,4 @@
-import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "./shape.ts";
+import { type AnchorVariant, lagOf, type SeriesShape, type Spans, spansOf } from "../shape.ts";
 
 /** How a series goes on at an origin, but for its residual's part. */
 export interface Continuation {

@@ -1,6 +1,4 @@
-import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
-import { Medians } from "./medians.ts";
-import type { Past } from "./past.ts";
+import type { Past } from "../past.ts";
 import {
   CYCLE_FAMILIES,
   FLAT_FAMILIES,
@@ -10,7 +8,9 @@ import {
   type Spans,
   spansOf,
   TREND,
-} from "./shape.ts";
+} from "../shape.ts";
+import { CycleForecasts, type CycleState } from "./cycle-forecasts.ts";
+import { Medians } from "./medians.ts";
 import { paddedKeeps, smoothSpan, weightTotals } from "./smoothing.ts";
 
 export interface FamilyState {
