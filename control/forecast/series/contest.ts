@@ -2,22 +2,28 @@ import { HELD_OUT_SHARE } from "../../features/series/training-examples.ts";
 import type { ForecastShape } from "../baselines/quantiles.ts";
 import { FallbackError } from "../reasons.ts";
 import { choiceWindows } from "./choose-forecaster.ts";
-import { type LossRecord, lossRecord, sharesOf, upTo } from "./loss-record.ts";
-import { COMBINATION, type Member, membersOf, REFERENCE } from "./members.ts";
-import { heldValue, mixed } from "./mixture.ts";
+import { CLASSICAL_MEDIAN, medianOf, partsOfMedian } from "./classical-median.ts";
+import { type LossRecord, lossRecord, upTo } from "./loss-record.ts";
+import { type Member, membersOf, REFERENCE } from "./members.ts";
+import { around, heldValue, mixed } from "./mixture.ts";
 import type { SeriesModel } from "./series-model.ts";
+import {
+  MIN_WINDOWS,
+  MIXTURE,
+  type MixtureShares,
+  MODEL,
+  meanShares,
+  type Shares,
+  sharesOfMembers,
+  withModel,
+} from "./shares.ts";
 import { lastWindows, scoreForecasts, type Window, type WindowScores } from "./window-backtest.ts";
 
 export { COMBINATION } from "./members.ts";
-export const MODEL = "model";
-/** What answers: members and model, each by its share. */
-export const MIXTURE = "mixture";
+export { MIXTURE, MODEL } from "./shares.ts";
+
 /** Horizons before the test that the shares may look at. */
 const CHOICE_HORIZONS = 24;
-/** With fewer windows to choose on, a member that needs a long past is left out instead. */
-const MIN_WINDOWS = 6;
-/** Windows of the test that must be over before they alone say shares: one or two are luck. */
-const MIN_OVER = 3;
 
 export interface ContestOptions {
   season: number;
@@ -37,7 +43,7 @@ export interface Contest {
   rows: WindowScores[];
   /** Name of the row that answers: the mixture. */
   answered: string;
-  /** What the mixture consists of, mean over the windows; each window's were fixed before it began. */
+  /** What the mixture's median consists of, mean over the windows; each window's were fixed before it began. */
   shares: Map<string, number>;
   /** Answers of the model that its guard refused. */
   refused: number;
@@ -51,27 +57,27 @@ export async function holdContest(values: Float64Array, options: ContestOptions)
   const { season, horizon, windows: count, levels, model, learns = true } = options;
   const firstTest = values.length - count * horizon;
   const shape = { season, horizon, levels };
-  const members = membersOf(shape).filter(({ least }) => firstTest >= least);
   const history = values.subarray(0, firstTest);
+  const members = membersOf(shape, history).filter(({ least }) => firstTest >= least);
   const windows = lastWindows(values, horizon, count);
-  const forecasts = await forecastAll(members, windows);
+  const forecasts = await forecastAll(members, windows, season);
   const before = await recordBefore(members, history, shape);
   const during = lossRecord(forecasts, windows, shape);
-  const over = (record: LossRecord, i: number): LossRecord => upTo(record, learns ? i : 0);
-  let shares = windows.map((_, i) => sharesOfMembers(before, over(during, i)));
+  const over = (window: number): number => (learns ? window : 0);
+  let shares = windows.map((_, i) => sharesOfMembers(before, during, over(i), season));
   let refused = 0;
   if (model !== null) {
     const mixture = mixtures(shares, forecasts, windows, shape);
     const said = await modelForecasts(model, windows, mixture);
     refused = said.refused;
     forecasts.set(MODEL, said.forecasts);
-    const unseen = await recordOfModel(model, members, sharesOfMembers(before, upTo(during, 0)), history, shape);
+    const unseen = await recordOfModel(model, members, sharesOfMembers(before, during, 0, season), history, shape);
     const pair = recordOfPair(forecasts.get(REFERENCE)!, mixture, said.forecasts, windows, shape);
-    shares = shares.map((one, i) => withModel(one, unseen, over(pair, i)));
+    shares = shares.map((one, i) => withModel(one, unseen, upTo(pair, over(i))));
   }
   forecasts.set(MIXTURE, mixtures(shares, forecasts, windows, shape));
   const rows = [...forecasts].map(([name, said]) => scoreForecasts(name, windows, said, shape));
-  return { windows, rows, answered: MIXTURE, shares: meanOf(shares), refused };
+  return { windows, rows, answered: MIXTURE, shares: meanShares(shares), refused };
 }
 
 /** What the members got wrong on windows at the end of the history; those that it is too short for are not in it. */
@@ -86,38 +92,27 @@ async function recordBefore(
     const least = Math.max(...able.map((one) => one.least));
     const windows = choiceWindows(history, horizon, CHOICE_HORIZONS * horizon, least);
     if (windows.length >= MIN_WINDOWS || least <= season + 1)
-      return lossRecord(await forecastAll(able, windows), windows, shape);
+      return lossRecord(await forecastAll(able, windows, season), windows, shape);
     able = able.filter((one) => one.least < least);
   }
-}
-
-/** Shares of the members when some windows of the test are over; without anything to go by, seasonal naive alone. */
-function sharesOfMembers(before: LossRecord, over: LossRecord): Map<string, number> {
-  const names = { reference: REFERENCE, preferred: COMBINATION };
-  const windows = over.observed.length;
-  // Where the history was too short for some, all can be held against each other only on the windows that are over.
-  if (windows >= MIN_WINDOWS && before.singles.size < over.singles.size)
-    return sharesOf([over], [...over.singles.keys()], names);
-  const shares =
-    before.observed.length > 0 || windows >= MIN_OVER
-      ? sharesOf([before, over], [...before.singles.keys()], names)
-      : new Map<string, number>();
-  return shares.size > 0 ? shares : new Map([[REFERENCE, 1]]);
 }
 
 /** The model and the mixture of the others on the span that the model was neither fitted nor calibrated on. */
 async function recordOfModel(
   model: SeriesModel,
   members: readonly Member[],
-  shares: ReadonlyMap<string, number>,
+  shares: MixtureShares,
   history: Float64Array,
   shape: ForecastShape,
 ): Promise<LossRecord> {
   const unseen = Math.round(HELD_OUT_SHARE * history.length);
-  const asked = members.filter(({ name }) => shares.has(name) || name === REFERENCE);
+  const wanted = new Set([REFERENCE, ...shares.middle.keys(), ...shares.width.keys()]);
+  if (wanted.has(CLASSICAL_MEDIAN))
+    for (const name of partsOfMedian(members, shape.season, history.length)) wanted.add(name);
+  const asked = members.filter(({ name }) => wanted.has(name));
   const least = Math.max(model.minPastSteps, ...asked.map((one) => one.least));
   const windows = choiceWindows(history, shape.horizon, unseen, least);
-  const forecasts = await forecastAll(asked, windows);
+  const forecasts = await forecastAll(asked, windows, shape.season);
   const mixture = mixtures(
     windows.map(() => shares),
     forecasts,
@@ -143,31 +138,19 @@ function recordOfPair(
   return lossRecord(forecasts, windows, shape);
 }
 
-/** The model's share against the mixture's, by what both got wrong; none where nothing tells. */
-function withModel(shares: ReadonlyMap<string, number>, unseen: LossRecord, over: LossRecord): Map<string, number> {
-  const tells = unseen.observed.length > 0 || over.observed.length >= MIN_OVER;
-  const names = { reference: REFERENCE, preferred: MIXTURE };
-  const both = tells ? sharesOf([unseen, over], [MIXTURE, MODEL], names) : new Map<string, number>();
-  const rest = both.size === 0 ? 1 : (both.get(MIXTURE) ?? 0);
-  const out = new Map([...shares].map(([name, share]) => [name, share * rest]));
-  if (rest < 1) out.set(MODEL, 1 - rest);
-  return out;
-}
-
-function meanOf(shares: readonly ReadonlyMap<string, number>[]): Map<string, number> {
-  const mean = new Map<string, number>();
-  for (const one of shares)
-    for (const [name, share] of one) mean.set(name, (mean.get(name) ?? 0) + share / shares.length);
-  return mean;
-}
-
-async function forecastAll(members: readonly Member[], windows: readonly Window[]): Promise<Forecasts> {
+async function forecastAll(members: readonly Member[], windows: readonly Window[], season: number): Promise<Forecasts> {
   const out: Forecasts = new Map();
   for (const { name, forecaster } of members) {
     const said: Float64Array[][] = [];
     for (const { past } of windows) said.push(await forecaster(past.slice()));
     out.set(name, said);
   }
+  const parts = windows.map(({ past }) => partsOfMedian(members, season, past.length));
+  if (parts.every((names) => names.length > 0))
+    out.set(
+      CLASSICAL_MEDIAN,
+      parts.map((names, i) => medianOf(names.map((name) => out.get(name)![i]!))),
+    );
   return out;
 }
 
@@ -189,7 +172,7 @@ async function modelForecasts(model: SeriesModel, windows: readonly Window[], ot
 
 /** @param shares per window */
 function mixtures(
-  shares: readonly ReadonlyMap<string, number>[],
+  shares: readonly MixtureShares[],
   forecasts: Forecasts,
   windows: readonly Window[],
   { season, horizon, levels }: ForecastShape,
@@ -197,8 +180,9 @@ function mixtures(
   return windows.map(({ past }, i) => {
     const held = heldValue(past, Math.max(season, 2 * horizon));
     if (held !== null) return levels.map(() => new Float64Array(horizon).fill(held));
-    const parts = [...shares[i]!].map(([name, share]) => ({ share, quantiles: forecasts.get(name)![i]! }));
-    const said = mixed(parts);
+    const mixedBy = (one: Shares) =>
+      mixed([...one].map(([name, share]) => ({ share, quantiles: forecasts.get(name)![i]! })));
+    const said = around(mixedBy(shares[i]!.middle), mixedBy(shares[i]!.width), levels);
     // A series that never fell below nought is a rate or a duration: it will not.
     if (past.every((value) => value >= 0))
       for (const row of said) for (let h = 0; h < horizon; h++) row[h] = Math.max(0, row[h]!);

@@ -1,4 +1,5 @@
-import { sharesByLoss } from "./mixture.ts";
+import type { ForecastShape } from "../baselines/quantiles.ts";
+import { type Drawn, sharesByLoss } from "./mixture.ts";
 import { scoreForecasts, type Window, type WindowScores } from "./window-backtest.ts";
 
 /** Windows that count at most, the newest ones. */
@@ -9,38 +10,59 @@ export interface LossRecord {
   singles: ReadonlyMap<string, WindowScores["single"]>;
   /** Per window whether anything was observed in it. */
   observed: readonly boolean[];
+  /** Per window the step that it begins at, and their length. */
+  starts: readonly number[];
+  horizon: number;
+}
+
+/** How many horizons its windows span: those before a test overlap. */
+export function horizonsOf({ starts, horizon }: LossRecord): number {
+  return starts.length === 0 ? 0 : (starts.at(-1)! - starts[0]! + horizon) / horizon;
 }
 
 /** @param forecasts per name one per window */
 export function lossRecord(
   forecasts: ReadonlyMap<string, Float64Array[][]>,
   windows: readonly Window[],
-  options: { season: number; levels: readonly number[] },
+  options: ForecastShape,
 ): LossRecord {
   return {
+    horizon: options.horizon,
+    starts: windows.map(({ past }) => past.length),
     observed: windows.map(({ actual }) => actual.some((value) => Number.isFinite(value))),
     singles: new Map([...forecasts].map(([name, said]) => [name, scoreForecasts(name, windows, said, options).single])),
   };
 }
 
 /** The first windows of a record: those that were over at some moment. */
-export function upTo({ singles, observed }: LossRecord, over: number): LossRecord {
+export function upTo({ singles, observed, starts, horizon }: LossRecord, over: number): LossRecord {
   return {
+    horizon,
+    starts: starts.slice(0, over),
     observed: observed.slice(0, over),
     singles: new Map([...singles].map(([name, values]) => [name, values.slice(0, over)])),
   };
 }
 
+export interface ShareOptions {
+  /** In whose mean losses are counted. */
+  reference: string;
+  preferred: string;
+  /** Of the MASE in a loss; the rest is pinball loss. */
+  maseWeight: number;
+  drawn?: Drawn | undefined;
+}
+
 /**
- * Shares of forecasters by records that follow each other; empty where no window counts. A loss is half of the MASE and half of the pinball
- * loss, each in units of the reference's mean. Windows in which nothing was observed are left out; one with an answer that is not finite
- * counts as infinitely bad.
+ * Shares of forecasters by records that follow each other; empty where no window counts. A loss is partly MASE, partly pinball loss, each in
+ * units of the reference's mean. Windows in which nothing was observed are left out; one with an answer that is not finite counts as
+ * infinitely bad.
  * @param names in all of the records, as the reference is
  */
 export function sharesOf(
   records: readonly LossRecord[],
   names: readonly string[],
-  { reference, preferred }: { reference: string; preferred: string },
+  { reference, preferred, maseWeight, drawn }: ShareOptions,
 ): Map<string, number> {
   const kept = (name: string) =>
     records.flatMap(({ singles, observed }) => singles.get(name)!.filter((_, i) => observed[i])).slice(-MAX_COUNTED);
@@ -50,9 +72,9 @@ export function sharesOf(
   const losses = names.map((name): [string, number[]] => [
     name,
     kept(name).map((one) => {
-      const both = (one.mase / mase + one.loss / loss) / 2;
+      const both = maseWeight * (one.mase / mase) + (1 - maseWeight) * (one.loss / loss);
       return Number.isFinite(both) ? both : Number.POSITIVE_INFINITY;
     }),
   ]);
-  return sharesByLoss(new Map(losses), preferred);
+  return sharesByLoss(new Map(losses), { preferred, drawn });
 }

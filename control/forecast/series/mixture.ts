@@ -1,5 +1,5 @@
-/** Weight of a forecaster: (least loss / its loss) to this power. One that is a tenth worse than the best has a fifth of its say. */
-const SHARPNESS = 16;
+/** Weight of a forecaster: (least loss / its loss) to this power. One that is a tenth worse than the best has a tenth of its say. */
+const SHARPNESS = 24;
 /** How many times its weight the preferred one gets: it adapts within a series, the others' parameters look back at all of it. */
 const PREFERENCE = 3;
 /** Weight of the oldest window's loss against the newest one's. */
@@ -16,12 +16,23 @@ const PLAIN_WEIGHT = 0.2;
 /** Of the reference's loss: keeps the ratio of losses finite where a forecaster makes no error. */
 const LEAST_LOSS = 1e-6;
 
+/** One that gets a share beside what its losses say, unless they are beyond this many times the least. */
+export interface Drawn {
+  name: string;
+  /** Of all, 0 … 1. */
+  share: number;
+}
+const DRAWN_LOSS = 2;
+
 /**
  * Shares of forecasters by what they got wrong on the same windows before (inverse loss: Bates & Granger 1969), newest windows counting
  * most; the names of those that have a share, which sum to 1. Empty without a window.
  * @param losses per name one loss per window, oldest first
  */
-export function sharesByLoss(losses: ReadonlyMap<string, readonly number[]>, preferred?: string): Map<string, number> {
+export function sharesByLoss(
+  losses: ReadonlyMap<string, readonly number[]>,
+  { preferred, drawn }: { preferred?: string; drawn?: Drawn | undefined } = {},
+): Map<string, number> {
   const known = [...losses].filter(([, values]) => values.length > 0);
   const difficulty = (known[0]?.[1] ?? []).map((_, i) => median(known.map(([, values]) => values[i]!)));
   const usual = DIFFICULTY_FLOOR * median(difficulty);
@@ -39,15 +50,31 @@ export function sharesByLoss(losses: ReadonlyMap<string, readonly number[]>, pre
     Math.min(...all),
   );
   const ratio = (least: number, mean: number): number => (least + LEAST_LOSS) / (mean + LEAST_LOSS);
-  const weights = means.map((one): [string, number] => [
-    one.name,
-    (one.name === preferred ? PREFERENCE : 1) *
-      (ratio(robust!, one.robust) ** (1 - PLAIN_WEIGHT) * ratio(plain!, one.plain) ** PLAIN_WEIGHT) ** SHARPNESS,
+  /** Least loss over its loss, ≤ 1. */
+  const goodness = new Map(
+    means.map((one) => [
+      one.name,
+      ratio(robust!, one.robust) ** (1 - PLAIN_WEIGHT) * ratio(plain!, one.plain) ** PLAIN_WEIGHT,
+    ]),
+  );
+  const weights = [...goodness].map(([name, good]): [string, number] => [
+    name,
+    (name === preferred ? PREFERENCE : 1) * good ** SHARPNESS,
   ]);
   const all = weights.reduce((sum, [, weight]) => sum + weight, 0);
   const kept = weights.filter(([, weight]) => weight / all > LEAST_SHARE);
   const total = kept.reduce((sum, [, weight]) => sum + weight, 0);
-  return new Map(kept.map(([name, weight]) => [name, weight / total]));
+  const shares = new Map(kept.map(([name, weight]) => [name, weight / total]));
+  if (drawn === undefined || shares.size === 0) return shares;
+  // One that no loss speaks of is as good as the best.
+  const good = losses.has(drawn.name) ? (goodness.get(drawn.name) ?? 0) : 1;
+  return drawnTo(shares, { ...drawn, share: drawn.share * Math.min(1, DRAWN_LOSS * good) ** 2 });
+}
+
+/** Gives one name its share and leaves the rest to the others. */
+export function drawnTo(shares: ReadonlyMap<string, number>, { name, share }: Drawn): Map<string, number> {
+  const out = new Map([...shares].map(([one, own]) => [one, own * (1 - share)]));
+  return out.set(name, (out.get(name) ?? 0) + share);
 }
 
 function median(values: readonly number[]): number {
@@ -88,6 +115,17 @@ export function mixed(parts: readonly { share: number; quantiles: readonly Float
     for (const [q, value] of said.sort((a, b) => a - b).entries()) rows[q]![h] = value;
   }
   return rows;
+}
+
+/** The levels of one forecast moved to where another has its median: `middle` says where, `width` how far around it. */
+export function around(
+  middle: readonly Float64Array[],
+  width: readonly Float64Array[],
+  levels: readonly number[],
+): Float64Array[] {
+  const median = levels.indexOf(0.5);
+  if (median < 0) return width.map((row) => row.slice());
+  return width.map((row) => row.map((value, h) => value - width[median]![h]! + middle[median]![h]!));
 }
 
 /** The value that several with more than half of the shares say to the last digit: a count or a setting, of which a mean would be no value. */
