@@ -90,6 +90,30 @@ test("bytes in the store that are another model than their name says are not use
   assert.match(reason!.text, /^what the store has is another model: demand\.onnx has sha256 /);
 });
 
+test("a model that is whole here is used at once, whatever the store says; what the store does not have of it is an alarm", async () => {
+  await files.bring(SHA256);
+  const answering = Promise.withResolvers<void>();
+  const away = async (): Promise<never> => {
+    await answering.promise;
+    throw new Error("the store is away");
+  };
+  const cut = new SharedModels({ store: { keep: away, kept: away }, term: lease.token, part: "demand", log });
+  const here = new ModelFiles(folder, never, cut);
+  const models = { champion: { sha256: SHA256, kind: "demand", folder: "/elsewhere" }, former: [], shadow: null };
+  const status = { model: "ready", sha256: SHA256, kind: "demand", modelDir: own };
+  const live: LiveModels = { status: () => status, activate: async () => null, shadow: never, retire: never };
+  const desk = { state: { ...EMPTY_LEDGER, models }, note: never };
+  const life = new ModelLife({ part: "demand", configured: "", live, files: here, desk, evidence: () => ({}), log });
+  await life.restore();
+  assert.deepEqual(life.alarms, []);
+  answering.resolve();
+  await here.shared();
+  const why = "the store is away";
+  assert.deepEqual(life.alarms, [
+    `MODEL_UNSHARED: ${SHA256.slice(0, 12)} lies on this server alone (${why}); one that takes over does without it`,
+  ]);
+});
+
 test("a promoted model that is not whole anywhere is looked for until it is; a return meanwhile names the one that answers", async () => {
   const piece = `model/demand/${SHA256}/demand.onnx/0`;
   const { text } = (await store.kept(piece))!;

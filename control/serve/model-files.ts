@@ -27,6 +27,7 @@ export class ModelFiles {
   readonly #read: ReadModel;
   readonly #shared: SharedModels | null;
   #writing: Promise<void> = Promise.resolve();
+  #sharing: Promise<void> = Promise.resolve();
 
   /**
    * @param folder made when the first model is kept
@@ -37,6 +38,11 @@ export class ModelFiles {
     this.#folder = folder;
     this.#read = read;
     this.#shared = shared;
+  }
+
+  /** Why other servers do not find a model in the store, in one sentence; null where they do. */
+  unshared(sha256: string): string | null {
+    return this.#shared?.unshared(sha256) ?? null;
   }
 
   folderOf(sha256: string): string {
@@ -52,8 +58,9 @@ export class ModelFiles {
     try {
       const own = await this.#own(sha256);
       if (own.files !== null) {
-        // Also of a model that was promoted while the store did not answer.
-        await this.#shared?.put(sha256, own.files);
+        // Also of a model that was promoted while the store did not answer. Whether the store has it whole is nothing to wait for: this server has.
+        const { files } = own;
+        this.#sharing = this.#sharing.then(() => this.#shared?.put(sha256, files));
         return null;
       }
       const fetched = (await this.#shared?.fetch(sha256)) ?? { files: null, why: "models are not shared" };
@@ -144,7 +151,12 @@ export class ModelFiles {
     return writing;
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when nothing is being put into the store. */
+  shared(): Promise<void> {
+    return this.#sharing;
+  }
+
+  /** Resolves when nothing is being written here. */
   settled(): Promise<void> {
     return this.#writing;
   }

@@ -59,7 +59,14 @@ export class ModelLife {
 
   get alarms(): string[] {
     const { active, shadow } = this.#alarms;
-    return [active, shadow].filter((alarm) => alarm !== null);
+    const { champion, shadow: candidate } = this.state;
+    const unshared = [champion, candidate].flatMap((model) => {
+      const why = model === null ? null : this.#options.files.unshared(model.sha256);
+      return why === null
+        ? []
+        : [`MODEL_UNSHARED: ${short(model!)} lies on this server alone (${why}); one that takes over does without it`];
+    });
+    return [active, shadow, ...unshared].filter((alarm) => alarm !== null);
   }
 
   /** Brings the forecaster to what the log says, at the start. */

@@ -82,14 +82,28 @@ test("a list of models that cannot be read is told, and begun anew by who has a 
   ]);
 });
 
-test("what is needed no more leaves the store, and a model that is too large never enters it", async () => {
+test("what is needed no more leaves the store; a model that is too large never enters it, and that is known", async () => {
   await here.prune(new Set([sha("b")]));
   const [dropped, kept] = [await there.fetch(sha("a")), await there.fetch(sha("b"))];
   assert.deepEqual([dropped.files === null, kept.files !== null], [true, true]);
   assert.equal((await store.kept(`model/demand/${sha("a")}/forecast.onnx/0`))?.text, "");
-  await here.put(sha("e"), files(MAX_SHARED_MODEL_BYTES, 3));
+  const [model, manifest] = files(1, 3);
+  await here.put(sha("e"), [{ ...model!, bytes: new Uint8Array(MAX_SHARED_MODEL_BYTES) }, manifest!]);
   assert.equal((await there.fetch(sha("e"))).files, null);
-  assert.deepEqual(warnings.splice(0), ["the model is too large to be shared with other servers"]);
+  assert.equal(here.unshared(sha("e")), "its files have 69206018 bytes, at most 69206016 are shared");
+  assert.equal(here.unshared(sha("b")), null);
+  await here.prune(new Set([sha("b")]));
+  assert.equal(here.unshared(sha("e")), null);
+  assert.deepEqual(warnings.splice(0), ["a model could not be shared with other servers"]);
+});
+
+test("a model of tens of MiB is shared whole", async () => {
+  const [model, manifest] = files(1, 3);
+  const bytes = Uint8Array.from(randomBytes(20 << 20));
+  await here.put(sha("e"), [{ ...model!, bytes }, manifest!]);
+  const fetched = (await there.fetch(sha("e"))).files;
+  assert.ok(fetched !== null && Buffer.from(bytes.buffer).equals(fetched[0]!.bytes));
+  await here.prune(new Set([sha("b")]));
 });
 
 test("a candidate's scores are those that the last leader kept; what cannot be read, or would be too much, is told and is none", async () => {
@@ -125,6 +139,7 @@ test("a store that is slow is not waited for beyond the limit, and that is the r
 test("a server that lost its lease shares nothing, and goes on", async () => {
   const old = new SharedModels({ store, term: term - 1, part: "demand", log });
   await old.put(sha("f"), files(10, 5));
+  assert.match(old.unshared(sha("f"))!, /^STORE_/);
   assert.equal((await there.fetch(sha("f"))).files, null);
   assert.deepEqual(warnings.splice(0), ["a model could not be shared with other servers"]);
 });

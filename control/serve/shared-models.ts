@@ -21,8 +21,8 @@ export interface SharedFile {
   bytes: Uint8Array;
 }
 
-/** All files of one model together; a larger one stays on the server that it was put in shadow on. */
-export const MAX_SHARED_MODEL_BYTES = 16 << 20;
+/** All files of one model together: the largest that a server reads (64 MiB), its manifest and its card. */
+export const MAX_SHARED_MODEL_BYTES = 66 << 20;
 /** In base64 it is as long as a keepsake may be. */
 const PIECE_BYTES = 393_216;
 /** A server that takes over waits no longer for a model: targets may be failing meanwhile. */
@@ -64,44 +64,52 @@ export type Fetched = { files: SharedFile[] } | { files: null; why: string };
 /**
  * Models that were put in shadow or promoted, beside the checkpoints in the store, so that a server that takes over on another machine
  * forecasts with the same, and the scores of the candidate. In pieces, by the hash of their file; an index that is written last names those
- * that are whole. A store that fails costs the copy, never the change: the alarm MODEL_MISSING of the server that lacks one says so.
+ * that are whole. A store that fails costs the copy, never the change: the alarm MODEL_UNSHARED of the server that has it says so, and MODEL_MISSING of one that lacks it.
  */
 export class SharedModels {
   readonly #options: SharedModelsOptions;
+  readonly #unshared = new Map<string, string>();
 
   constructor(options: SharedModelsOptions) {
     this.#options = options;
   }
 
-  /** Puts a model beside the checkpoints: once, and again where what lies there is not what was put. */
+  /** Why the store does not have a model that was to be put there, in one sentence; null where it has it, or was not asked to. */
+  unshared(sha256: string): string | null {
+    return this.#unshared.get(sha256) ?? null;
+  }
+
+  /** Puts a model beside the checkpoints: once, and again where what lies there is not what was put. Never throws: see `unshared`. */
   async put(sha256: string, files: readonly SharedFile[]): Promise<void> {
-    const { log } = this.#options;
-    const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0);
-    if (bytes > MAX_SHARED_MODEL_BYTES) {
-      log.warn(
-        { sha256, bytes, most: MAX_SHARED_MODEL_BYTES },
-        "the model is too large to be shared with other servers",
-      );
-      return;
+    try {
+      await this.#put(sha256, files);
+      this.#unshared.delete(sha256);
+    } catch (thrown) {
+      this.#unshared.set(sha256, thrown instanceof Error ? thrown.message : String(thrown));
+      this.#options.log.warn({ sha256, err: thrown }, "a model could not be shared with other servers");
     }
-    await this.#attempt("a model could not be shared with other servers", sha256, async () => {
-      const inTime = this.#timeLimit();
-      const index = await this.#index(true);
-      const one = {
-        sha256,
-        files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: sha256Hex(bytes) })),
-      };
-      const stands = index.models.find((model) => model.sha256 === sha256);
-      if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one, inTime))) return;
-      for (const file of files)
-        for (let i = 0; i < pieces(file.bytes.length); i++) {
-          inTime();
-          const piece = file.bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
-          await this.#keep(this.#pieceName(sha256, file.name, i), Buffer.from(piece).toString("base64"));
-        }
-      const others = index.models.filter((model) => model.sha256 !== sha256);
-      await this.#write({ ...index, models: [...others, one].slice(-MAX_SHARED_MODELS) });
-    });
+  }
+
+  async #put(sha256: string, files: readonly SharedFile[]): Promise<void> {
+    const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0);
+    if (bytes > MAX_SHARED_MODEL_BYTES)
+      throw new Error(`its files have ${bytes} bytes, at most ${MAX_SHARED_MODEL_BYTES} are shared`);
+    const inTime = this.#timeLimit();
+    const index = await this.#index(true);
+    const one = {
+      sha256,
+      files: files.map(({ name, bytes }) => ({ name, bytes: bytes.length, sha256: sha256Hex(bytes) })),
+    };
+    const stands = index.models.find((model) => model.sha256 === sha256);
+    if (stands !== undefined && isDeepStrictEqual(stands, one) && (await this.#isWhole(one, inTime))) return;
+    for (const file of files)
+      for (let i = 0; i < pieces(file.bytes.length); i++) {
+        inTime();
+        const piece = file.bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
+        await this.#keep(this.#pieceName(sha256, file.name, i), Buffer.from(piece).toString("base64"));
+      }
+    const others = index.models.filter((model) => model.sha256 !== sha256);
+    await this.#write({ ...index, models: [...others, one].slice(-MAX_SHARED_MODELS) });
   }
 
   /** The files of a model as they were put. Never throws: a store that fails is a reason. */
@@ -119,7 +127,8 @@ export class SharedModels {
 
   /** Empties the pieces of every model but these: a store has no way to take a keepsake back. */
   async prune(kept: ReadonlySet<string>): Promise<void> {
-    await this.#attempt("a model could not be dropped from the store", "", async () => {
+    for (const sha256 of this.#unshared.keys()) if (!kept.has(sha256)) this.#unshared.delete(sha256);
+    await this.#attempt("a model could not be dropped from the store", async () => {
       const index = await this.#index();
       const dropped = index.models.filter(({ sha256 }) => !kept.has(sha256));
       if (dropped.length === 0) return;
@@ -133,7 +142,7 @@ export class SharedModels {
 
   /** Keeps the candidate's scores in place of those before. */
   async keepScores(state: object): Promise<void> {
-    await this.#attempt("scores of a candidate could not be kept in the store", "", async () => {
+    await this.#attempt("scores of a candidate could not be kept in the store", async () => {
       const text = (await zipped(JSON.stringify(state))).toString("base64");
       if (text.length > MAX_KEEPSAKE_BYTES) throw new Error(`they have ${text.length} bytes`);
       await this.#keep(this.#scoresName(), text);
@@ -234,11 +243,11 @@ export class SharedModels {
     return `model/${this.#options.part}/${sha256}/${file}/${piece}`;
   }
 
-  async #attempt(what: string, sha256: string, work: () => Promise<void>): Promise<void> {
+  async #attempt(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (thrown) {
-      this.#options.log.warn({ ...(sha256 === "" ? {} : { sha256 }), err: thrown }, what);
+      this.#options.log.warn({ err: thrown }, what);
     }
   }
 }
