@@ -1,4 +1,5 @@
 import { HELD_OUT_SHARE, splitSpans, type TrainingSeries } from "../../control/features/series/training-examples.ts";
+import { seasonalScale } from "../../control/forecast/scores/metrics.ts";
 
 export type SeasonChoice = "day" | "week" | "auto";
 
@@ -34,7 +35,8 @@ export function chooseSeason(
     return day("too little remains to learn weeks from");
   const ratios = long.map(({ values }) => {
     const trained = values.subarray(0, Math.floor(values.length * (1 - 2 * HELD_OUT_SHARE)));
-    return meanDifference(trained, week, week) / meanDifference(trained, stepsPerDay, week);
+    // Both of the same steps: those of the first week have none before them.
+    return seasonalScale(trained, week) / seasonalScale(trained.subarray(week - stepsPerDay), stepsPerDay);
   });
   const ratio = ratios.reduce((sum, one) => sum + one, 0) / ratios.length;
   if (!(ratio <= MUCH_NEARER)) return day(`the week before is no nearer than the day before (${ratio.toFixed(2)})`);
@@ -42,17 +44,4 @@ export function chooseSeason(
     season: week,
     why: `loads differ from the week before by ${ratio.toFixed(2)} of what they do from the day before`,
   };
-}
-
-/** Mean |y_t − y_{t−lag}| of the steps from `from` on that were observed. */
-function meanDifference(values: Float64Array, lag: number, from: number): number {
-  let sum = 0;
-  let count = 0;
-  for (let t = from; t < values.length; t++) {
-    const difference = Math.abs(values[t]! - values[t - lag]!);
-    if (!Number.isFinite(difference)) continue;
-    sum += difference;
-    count++;
-  }
-  return sum / count;
 }
