@@ -116,7 +116,7 @@ async function measure(
       forecaster = await open(modelDir);
       cold.push((await timed(forecaster, fleet, SERVICES)).round);
     }
-    let last = new Map<string, DemandForecast>();
+    let last: ReadonlyMap<string, DemandForecast> = new Map();
     for (let i = 0; i < rounds; i++) {
       fleet.advance();
       const { round, forecasts } = await timed(forecaster!, fleet, SERVICES);

@@ -20,27 +20,32 @@ export interface FallThroughInput {
   issuedAtMs: number;
   levels: readonly number[];
   horizonSteps: number;
-  /** What the model says, or why it says nothing. */
-  answer: Quantiles | FallbackReason;
+  /** Why the model says nothing. */
+  reason: FallbackReason;
+}
+
+/** The newest reading of the hour before `issuedAtMs`, requests per second; NaN without any. */
+export function lastReading(history: LoadHistory, service: string, issuedAtMs: number): number {
+  const hour = Math.max(1, Math.round(stepsPerDayOf(history) / 24));
+  return history.newest(service, issuedAtMs, hour);
+}
+
+function stepsPerDayOf({ stepMs }: LoadHistory): number {
+  return Math.max(1, Math.round(86_400_000 / stepMs));
 }
 
 /**
- * The first link that can answer: model → seasonal naive over a week → theta → seasonal naive over a day → last → none. A link that is
+ * Where the model does not answer, the first link that can: seasonal naive over a week → theta → seasonal naive over a day → last → none. A link that is
  * skipped says why. Theta errs less at the median where the rhythm has moved, but its upper quantiles are so wide on such days that plans
  * made from it shift load for nothing; so it stands in where there is no week to look back to. Pure.
  */
 export function fallThrough(input: FallThroughInput): DemandForecast {
-  const { service, history, issuedAtMs, levels, horizonSteps, answer } = input;
+  const { service, history, issuedAtMs, levels, horizonSteps, reason } = input;
   const { stepMs } = history;
-  const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
-  const hour = Math.max(1, Math.round(stepsPerDay / 24));
-  const observed = history.newest(service, issuedAtMs, hour);
+  const stepsPerDay = stepsPerDayOf(history);
+  const observed = lastReading(history, service, issuedAtMs);
   const lastRps = Number.isNaN(observed) ? null : observed;
-  if (answer instanceof Quantiles) {
-    const source = "model";
-    return { service, source, fallbackReasons: NO_REASONS, issuedAtMs, stepMs, levels, values: answer, lastRps };
-  }
-  const reasons = [reasonText(answer)];
+  const reasons = [reasonText(reason)];
   const make = (source: ForecastSource, rows: readonly ArrayLike<number>[]): DemandForecast => {
     const values = Quantiles.of(rows);
     return { service, source, fallbackReasons: reasons, issuedAtMs, stepMs, levels, values, lastRps };
@@ -73,9 +78,6 @@ export function fallThrough(input: FallThroughInput): DemandForecast {
     levels.map(() => new Float64Array(horizonSteps)),
   );
 }
-
-/** One for all services that the model answers for. */
-const NO_REASONS: readonly string[] = [];
 
 let tailMemory = new Float64Array(0);
 

@@ -1,11 +1,12 @@
 import { LoopTurns } from "../../common/loop-turns.ts";
 import { HORIZON_STEPS } from "../features/schema.ts";
 import type { LoadHistory } from "../ingest/load-history.ts";
-import { type FallThroughInput, fallThrough } from "./fallback-chain.ts";
+import { type FallThroughInput, fallThrough, lastReading } from "./fallback-chain.ts";
+import { FleetForecast } from "./fleet-forecast.ts";
 import type { DemandForecast } from "./forecast.ts";
+import type { FleetAnswer } from "./model/fleet-answer.ts";
 import { type EngineAnswer, type EngineOptions, ModelEngine } from "./model/model-engine.ts";
 import { readServedModel, type ServedModel } from "./model/served-model.ts";
-import type { Quantiles } from "./quantiles.ts";
 import { FallbackError, type FallbackReason } from "./reasons.ts";
 
 /** The part of a pino logger that is used here. */
@@ -65,7 +66,7 @@ export interface Forecaster {
     services: readonly string[],
     nowMs: number,
     options?: ForecastCall,
-  ): Promise<Map<string, DemandForecast>>;
+  ): Promise<ReadonlyMap<string, DemandForecast>>;
   status(): ForecasterStatus;
   close(): void;
 }
@@ -145,7 +146,7 @@ export class ChainForecaster implements Forecaster {
     services: readonly string[],
     nowMs: number,
     options: ForecastCall = {},
-  ): Promise<Map<string, DemandForecast>> {
+  ): Promise<ReadonlyMap<string, DemandForecast>> {
     const turn = this.#turn.then(() => this.#forecast(history, services, nowMs, options));
     this.#turn = turn.catch(() => undefined);
     return turn;
@@ -174,35 +175,41 @@ export class ChainForecaster implements Forecaster {
     services: readonly string[],
     nowMs: number,
     { chain = "model", meanwhile }: ForecastCall,
-  ): Promise<Map<string, DemandForecast>> {
+  ): Promise<ReadonlyMap<string, DemandForecast>> {
     const issuedAtMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     const engine = this.#engine;
     const levels = this.#model?.levels ?? DEFAULT_LEVELS;
     const horizonSteps = this.#model?.horizonSteps ?? HORIZON_STEPS;
     let withheld: FallbackReason | null =
       chain === "baseline" ? { code: "MODEL_NOT_ASKED", text: "the baseline was asked for" } : this.#refusal;
-    let answers: ReadonlyMap<string, Quantiles | FallbackReason> = new Map();
+    let answer: FleetAnswer | null = null;
     if (withheld === null) {
       if (engine === null) throw new Error("neither a model nor a refusal");
       const asking = engine.answer(history, services, nowMs);
       if (meanwhile !== undefined) await standIn(asking, meanwhile, { history, issuedAtMs, levels, horizonSteps });
       const asked = await asking;
-      answers = asked.answers;
+      answer = asked.answer;
       withheld = this.#watch?.seen({ history, issuedAtMs, engine, ...asked }) ?? null;
     }
-    const result = new Map<string, DemandForecast>();
-    const turns = new LoopTurns();
-    for (const service of services) {
-      const answer = withheld ?? answers.get(service);
-      if (answer === undefined) throw new Error(`no answer for ${service}`);
-      result.set(service, fallThrough({ service, history, issuedAtMs, levels, horizonSteps, answer }));
+    const lastRps = new Float64Array(services.length);
+    const others = new Map<string, DemandForecast>();
+    const turns = new LoopTurns(ANSWER_TURN_MS);
+    const names = answer?.index.names ?? services;
+    for (let i = 0; i < names.length; i++) {
+      const service = names[i]!;
+      const reason = withheld ?? answer?.reasonAt(i) ?? null;
+      if (reason === null) lastRps[i] = lastReading(history, service, issuedAtMs);
+      else others.set(service, fallThrough({ service, history, issuedAtMs, levels, horizonSteps, reason }));
       // A baseline takes milliseconds where a model's answer takes none: other work of the process gets its turn in between.
       if (turns.isOver) await turns.next();
     }
-    return result;
+    if (answer === null) return others;
+    return new FleetForecast({ answer, issuedAtMs, stepMs: history.stepMs, levels, lastRps, others });
   }
 }
 
+/** A pause of the collector comes on top of a turn: short ones leave room for it. */
+const ANSWER_TURN_MS = 2;
 const WARMING: FallbackReason = {
   code: "MODEL_WARMING",
   text: "the model is being told what came before; its first answer is on its way",
@@ -214,7 +221,7 @@ const STAND_IN_TURN_MS = 1;
 async function standIn(
   asking: Promise<EngineAnswer>,
   { services, afterMs = PATIENCE_MS, tell }: Meanwhile,
-  about: Omit<FallThroughInput, "service" | "answer">,
+  about: Omit<FallThroughInput, "service" | "reason">,
 ): Promise<void> {
   let answered = false;
   let timer: NodeJS.Timeout | undefined;
@@ -229,7 +236,7 @@ async function standIn(
   let turnStartedAt = performance.now();
   for (const service of services) {
     if (answered) return;
-    tell(fallThrough({ ...about, service, answer: WARMING }));
+    tell(fallThrough({ ...about, service, reason: WARMING }));
     if (performance.now() - turnStartedAt < STAND_IN_TURN_MS) continue;
     // A rest and not a mere turn: workers have all cores busy, and a thread that never sleeps waits longest for one.
     await new Promise((resolve) => setTimeout(resolve, STAND_IN_TURN_MS));
@@ -242,7 +249,7 @@ export interface ModelAnswers {
   history: LoadHistory;
   issuedAtMs: number;
   engine: ModelEngine;
-  answers: ReadonlyMap<string, Quantiles | FallbackReason>;
+  answer: FleetAnswer;
   histogram: Uint32Array | null;
 }
 

@@ -1,6 +1,5 @@
 /**
- * Quantiles of the next steps: a value per level and step, in memory that they share with the services of the same batch. One small object:
- * a row of views per service was most of what the collector of the asking thread had to copy.
+ * Quantiles of the next steps: a value per level and step, in memory that they share with the other services of an answer.
  */
 export class Quantiles {
   readonly levels: number;
@@ -35,11 +34,11 @@ export class Quantiles {
     return this.#block[this.#from + level * this.steps + step]!;
   }
 
-  /** Per level its steps, as views: for what is looked at closely, not for every service of a fleet. */
+  /** Per level its steps, as copies: whoever keeps them does not keep the whole block. */
   rows(): Float64Array[] {
     return Array.from({ length: this.levels }, (_, level) => {
       const start = this.#from + level * this.steps;
-      return this.#block.subarray(start, start + this.steps);
+      return this.#block.slice(start, start + this.steps);
     });
   }
 }

@@ -96,21 +96,22 @@ export class LoadHistory {
     return out;
   }
 
-  /** The same, over all of `out`. */
-  tailInto(service: string, nowMs: number, out: Float64Array): void {
+  /** The same, over out[start … end). */
+  tailInto(service: string, nowMs: number, out: Float64Array, start = 0, end = out.length): void {
     const entry = this.#series.get(service);
     if (entry === undefined) {
-      out.fill(Number.NaN);
+      out.fill(Number.NaN, start, end);
       return;
     }
     const endIndex = Math.floor(nowMs / this.stepMs) - entry.startMs / this.stepMs;
-    const first = endIndex - out.length;
+    const first = endIndex - (end - start);
     const from = Math.min(Math.max(0, first), endIndex);
     const to = Math.max(from, Math.min(endIndex, entry.length));
-    out.fill(Number.NaN, 0, from - first);
-    if (to - from > FEW_STEPS) out.set(entry.room.subarray(entry.from + from, entry.from + to), from - first);
-    else for (let i = from; i < to; i++) out[i - first] = entry.room[entry.from + i]!;
-    out.fill(Number.NaN, to - first);
+    const shift = start - first;
+    out.fill(Number.NaN, start, from + shift);
+    if (to - from > FEW_STEPS) out.set(entry.room.subarray(entry.from + from, entry.from + to), from + shift);
+    else for (let i = from; i < to; i++) out[i + shift] = entry.room[entry.from + i]!;
+    out.fill(Number.NaN, to + shift, end);
   }
 
   /** Highest load ever appended for a service, also by steps that have fallen out since; 0 when there was none. */

@@ -7,6 +7,7 @@ export function stillAhead(
 ): ReadonlyMap<string, DemandForecast> {
   const isAhead = ({ issuedAtMs, stepMs, values }: DemandForecast): boolean =>
     issuedAtMs + stepMs * values.steps > nowMs;
-  if ([...forecasts.values()].every(isAhead)) return forecasts;
-  return new Map([...forecasts].filter(([, forecast]) => isAhead(forecast)));
+  for (const forecast of forecasts.values())
+    if (!isAhead(forecast)) return new Map([...forecasts].filter(([, one]) => isAhead(one)));
+  return forecasts;
 }

@@ -212,10 +212,12 @@ export class ControlLoop {
 
   /** For services of which nothing is said yet the rest of the chain stands in; what a model said of the step before is better than that. */
   #meanwhile(nowMs: number): Meanwhile {
-    const said = new Map(stillAhead(this.#forecasts, nowMs));
+    const before = stillAhead(this.#forecasts, nowMs);
+    let said: Map<string, DemandForecast> | null = null;
     return {
-      services: [...this.#options.services.keys()].filter((name) => !said.has(name)),
+      services: [...this.#options.services.keys()].filter((name) => !before.has(name)),
       tell: (forecast) => {
+        said ??= new Map(before);
         said.set(forecast.service, forecast);
         this.#forecasts = said;
       },

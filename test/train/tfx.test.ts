@@ -299,13 +299,13 @@ describe("the training pipeline", { skip, timeout: 540_000 }, () => {
     try {
       const history = new LoadHistory({ stepMs });
       for (const [t, value] of values.entries()) history.append("api", t * stepMs, value);
-      const { answers } = await engine.answer(history, ["api"], values.length * stepMs);
+      const { answer } = await engine.answer(history, ["api"], values.length * stepMs);
       const past = values.subarray(-engine.model.historySteps);
       const startMs = (values.length - past.length) * stepMs;
       const [expected] = await model.forecast([{ values: past, within: { world: own, service: "api", startMs } }]);
-      const answer = answers.get("api");
-      assert.ok(answer instanceof Quantiles, JSON.stringify(answer));
-      assert.deepEqual(answer.rows(), expected);
+      const said = answer.get("api");
+      assert.ok(said instanceof Quantiles, JSON.stringify(said));
+      assert.deepEqual(said.rows(), expected);
       // What it was asked is on disk under the schema of the files it was trained on.
       while (!existsSync(join(servedDir, "served.json"))) await sleep(10);
       const [asked, spec] = await Promise.all(

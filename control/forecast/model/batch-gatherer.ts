@@ -60,8 +60,8 @@ export class BatchGatherer {
     const steps = this.#model.historySteps;
     const services = queue.splice(0, servicesPerBatch(steps));
     const tails = this.#memory();
-    for (const [i, service] of services.entries())
-      history.tailInto(service, originMs, tails.subarray(i * steps, (i + 1) * steps));
+    for (let i = 0; i < services.length; i++)
+      history.tailInto(services[i]!, originMs, tails, i * steps, (i + 1) * steps);
     return { services, batch: { originMs, count: services.length, steps, tails } };
   }
 
@@ -77,19 +77,17 @@ export class BatchGatherer {
 
   #takeKept(pasts: KeptPasts, queue: string[], history: LoadHistory, originMs: number, holder: object): Gathered {
     const { stepMs, horizonSteps } = this.#model;
-    const services: string[] = [];
-    const spans: { fromMs: number; whole: boolean; length: number }[] = [];
+    const spans: { fromMs: number; whole: boolean }[] = [];
     let total = 0;
     for (const service of queue) {
       const span = pasts.toTell(service, holder, originMs);
       const length = (originMs - span.fromMs) / stepMs;
-      if (services.length === MAX_BATCH_SERVICES || (services.length > 0 && total + length > this.#roomSteps)) break;
-      services.push(service);
-      spans.push({ ...span, length });
+      if (spans.length === MAX_BATCH_SERVICES || (spans.length > 0 && total + length > this.#roomSteps)) break;
+      spans.push(span);
       total += length;
     }
-    queue.splice(0, services.length);
-    const count = services.length;
+    const count = spans.length;
+    const services = queue.splice(0, count);
     const kept: KeptSpans = {
       ids: new Int32Array(count).fill(NOT_KEPT),
       fromSteps: new Float64Array(count),
@@ -102,13 +100,14 @@ export class BatchGatherer {
     // A few new steps each are not worth the memory of whole pasts.
     const tails = total > this.#roomSteps / 8 ? this.#memory() : new Float64Array(total);
     let at = 0;
-    for (const [i, service] of services.entries()) {
-      const { fromMs, whole, length } = spans[i]!;
-      history.tailInto(service, originMs, tails.subarray(at, at + length));
+    for (let i = 0; i < count; i++) {
+      const service = services[i]!;
+      const { fromMs, whole } = spans[i]!;
+      const length = (originMs - fromMs) / stepMs;
+      history.tailInto(service, originMs, tails, at, at + length);
       at += length;
-      const { id, roomSteps } = pasts.told(service, holder, originMs, spans[i]!);
-      kept.ids[i] = id;
-      kept.rooms[i] = roomSteps;
+      kept.ids[i] = pasts.told(service, holder, originMs, whole);
+      if (whole) kept.rooms[i] = pasts.roomSteps(service, originMs);
       kept.fromSteps[i] = fromMs / stepMs;
       kept.lengths[i] = length;
       kept.whole[i] = whole ? 1 : 0;

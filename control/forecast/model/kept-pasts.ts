@@ -90,19 +90,14 @@ export class KeptPasts {
     return { fromMs, whole: false };
   }
 
-  /** What was decided goes to `holder`. @returns the number under which it keeps the past (or NOT_KEPT), and for how many steps more it needs room */
-  told(
-    service: string,
-    holder: object,
-    originMs: number,
-    told: { fromMs: number; whole: boolean },
-  ): { id: number; roomSteps: number } {
+  /** What was decided goes to `holder`. @returns the number under which it keeps the past, or NOT_KEPT */
+  told(service: string, holder: object, originMs: number, whole: boolean): number {
     const history = this.#history!;
     const { stepMs } = this.#options;
     const standing = history.standing(service);
-    if (standing === null) return { id: NOT_KEPT, roomSteps: 0 };
+    if (standing === null) return NOT_KEPT;
     let entry = this.#entries.get(service);
-    if (entry === undefined && this.#entries.size >= this.#maxServices) return { id: NOT_KEPT, roomSteps: 0 };
+    if (entry === undefined && this.#entries.size >= this.#maxServices) return NOT_KEPT;
     if (entry !== undefined && entry.holder !== holder) {
       this.forget([service]);
       entry = undefined;
@@ -120,8 +115,14 @@ export class KeptPasts {
       entry.lastValue = lastValue;
       entry.rewrites = rewrites;
     }
-    if (told.whole) entry.fullMs = originMs + (LEAST_ROOM_STEPS + ((entry.id * 61) % ROOM_SPREAD_STEPS)) * stepMs;
-    return { id: entry.id, roomSteps: Math.max(0, (entry.fullMs - originMs) / stepMs) };
+    if (whole) entry.fullMs = originMs + (LEAST_ROOM_STEPS + ((entry.id * 61) % ROOM_SPREAD_STEPS)) * stepMs;
+    return entry.id;
+  }
+
+  /** Steps for which whoever keeps the past of a service needs room after `originMs`. */
+  roomSteps(service: string, originMs: number): number {
+    const entry = this.#entries.get(service);
+    return entry === undefined ? 0 : Math.max(0, (entry.fullMs - originMs) / this.#options.stepMs);
   }
 
   /** Nobody knows what a worker has of these. */

@@ -24,11 +24,11 @@ class CountedHistory extends LoadHistory {
   #gathered = 0;
   #seenTurn = -1;
 
-  override tailInto(service: string, nowMs: number, out: Float64Array): void {
+  override tailInto(service: string, nowMs: number, out: Float64Array, start?: number, end?: number): void {
     if (this.#seenTurn !== this.turn) this.#gathered = 0;
     this.#seenTurn = this.turn;
     this.most = Math.max(this.most, ++this.#gathered);
-    super.tailInto(service, nowMs, out);
+    super.tailInto(service, nowMs, out, start, end);
   }
 }
 
@@ -56,10 +56,10 @@ test("no turn of the event loop gathers more than one batch, however many servic
     if (counting) setImmediate(count);
   };
   count();
-  const { answers } = await engine.answer(history, history.services, endMs);
+  const { answer } = await engine.answer(history, history.services, endMs);
   counting = false;
-  assert.equal(answers.size, 1_200);
-  assert.ok([...answers.values()].every((answer) => answer instanceof Quantiles));
+  assert.equal(answer.index.names.length, 1_200);
+  assert.ok(history.services.every((service) => answer.get(service) instanceof Quantiles));
   const bound = servicesPerBatch(model.historySteps);
   assert.ok(bound < 100, "a batch is a small part of a large fleet");
   assert.ok(history.most <= bound, `${history.most} services were gathered in one turn, ${bound} are the bound`);
@@ -70,22 +70,23 @@ test("answers do not depend on the batch that a service falls into, nor on the n
   const two = await ModelEngine.open(model, { maxWorkers: 2 });
   const one = await ModelEngine.open(model, { maxWorkers: 1 });
   engines.push(two, one);
-  const { answers } = await two.answer(history, history.services, endMs);
+  const { answer } = await two.answer(history, history.services, endMs);
   const backwards = await one.answer(history, history.services.toReversed(), endMs);
-  for (const [service, answer] of answers) assert.deepEqual(rowsOf(backwards.answers.get(service)), rowsOf(answer));
+  for (const service of history.services)
+    assert.deepEqual(rowsOf(backwards.answer.get(service)), rowsOf(answer.get(service)));
   const alone = await one.answer(history, ["s77"], endMs);
-  assert.deepEqual(rowsOf(alone.answers.get("s77")), rowsOf(answers.get("s77")));
+  assert.deepEqual(rowsOf(alone.answer.get("s77")), rowsOf(answer.get("s77")));
 });
 
 test("a service without load among thousands is told so, and the others keep their own answers", async () => {
   const { history, endMs } = fleet(60);
   const engine = await ModelEngine.open(model);
   engines.push(engine);
-  const { answers } = await engine.answer(history, ["nobody", ...history.services, "nothing"], endMs);
+  const { answer } = await engine.answer(history, ["nobody", ...history.services, "nothing"], endMs);
   for (const name of ["nobody", "nothing"]) {
-    const answer = answers.get(name);
-    assert.ok(answer !== undefined && "code" in answer && answer.code === "HISTORY_TOO_SHORT");
+    const reason = answer.get(name);
+    assert.ok(reason !== undefined && "code" in reason && reason.code === "HISTORY_TOO_SHORT");
   }
   const alone = await engine.answer(history, ["s59"], endMs);
-  assert.deepEqual(rowsOf(answers.get("s59")), rowsOf(alone.answers.get("s59")));
+  assert.deepEqual(rowsOf(answer.get("s59")), rowsOf(alone.answer.get("s59")));
 });

@@ -6,6 +6,7 @@ import { Quantiles } from "../quantiles.ts";
 import { FallbackError, type FallbackReason } from "../reasons.ts";
 import { REQUESTS_IN_FLIGHT, WorkerSession } from "../worker/worker-session.ts";
 import { BatchGatherer, MAX_BATCH_SERVICES } from "./batch-gatherer.ts";
+import { FleetAnswer, ServiceIndex } from "./fleet-answer.ts";
 import { STATE } from "./model-kind.ts";
 import type { BatchAnswer, BatchRequest, ModelWorkerInput } from "./model-worker.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -51,8 +52,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
 };
 
 export interface EngineAnswer {
-  /** Per service what the model says, requests per second, or why it says nothing. */
-  answers: Map<string, Quantiles | FallbackReason>;
+  answer: FleetAnswer;
   /** Inputs counted in the bins of the training statistics; null without statistics, or when nothing was answered. */
   histogram: Uint32Array | null;
 }
@@ -81,6 +81,7 @@ export class ModelEngine {
   #reopening: Promise<void> | null = null;
   #loopTurn: Promise<unknown> = Promise.resolve();
   readonly #gatherer: BatchGatherer;
+  #index: ServiceIndex | null = null;
 
   private constructor(model: ServedModel, options: EngineOptions) {
     this.model = model;
@@ -108,41 +109,38 @@ export class ModelEngine {
   /** One call at a time: the caller waits for the one before. */
   async answer(history: LoadHistory, services: readonly string[], nowMs: number): Promise<EngineAnswer> {
     const { model } = this;
-    const answers: EngineAnswer["answers"] = new Map();
+    this.#index = ServiceIndex.of(services, this.#index);
+    const answer = new FleetAnswer(this.#index, model.levels.length, model.horizonSteps);
     if (history.stepMs !== model.stepMs) {
       const text = `the history has steps of ${history.stepMs} ms, the model of ${model.stepMs} ms`;
-      for (const service of services) answers.set(service, { code: "STEP_MISMATCH", text });
-      return { answers, histogram: null };
+      return { answer: answer.refuseAll({ code: "STEP_MISMATCH", text }), histogram: null };
     }
     const originMs = Math.floor(nowMs / history.stepMs) * history.stepMs;
     const sampleEvery = model.statistics === null ? 0 : Math.max(1, Math.floor(services.length / SAMPLED_SERVICES));
     await this.#grow(services.length);
     const known = await this.#known(history, services, originMs);
-    if (known !== null && "reason" in known) {
-      for (const service of services) answers.set(service, known.reason);
-      return { answers, histogram: null };
-    }
+    if (known !== null && "reason" in known) return { answer: answer.refuseAll(known.reason), histogram: null };
     let histogram: Uint32Array | null = null;
     const lane = async (queue: string[], holder: ModelSession | null): Promise<void> => {
       while (queue.length > 0) {
         await this.#turnOfTheLoop();
         const asked = await this.#ask(history, queue, originMs, sampleEvery, holder, known);
         if ("reason" in asked) {
-          for (const service of asked.services) answers.set(service, asked.reason);
+          for (const service of asked.services) answer.refuse(placeOf(answer, service), asked.reason);
           continue;
         }
-        this.#unpack(history, asked.services, asked.answer, answers);
+        this.#unpack(history, asked.services, asked.answer, answer);
         const counted = asked.answer.histogram;
         if (counted !== null) histogram = added(histogram, counted);
       }
     };
     const lanes: Promise<void>[] = [];
-    for (const [holder, queue] of this.#gatherer.share(history, services, this.#sessions)) {
+    for (const [holder, queue] of this.#gatherer.share(history, this.#index.names, this.#sessions)) {
       const workers = holder === null ? Math.max(1, this.#sessions.length) : 1;
       for (let i = 0; i < workers * REQUESTS_IN_FLIGHT; i++) lanes.push(lane(queue, holder));
     }
     await Promise.all(lanes);
-    return { answers, histogram };
+    return { answer, histogram };
   }
 
   close(): void {
@@ -214,31 +212,26 @@ export class ModelEngine {
     }
   }
 
-  #unpack(
-    history: LoadHistory,
-    services: readonly string[],
-    { values, states }: BatchAnswer,
-    answers: EngineAnswer["answers"],
-  ): void {
+  #unpack(history: LoadHistory, services: readonly string[], { values, states }: BatchAnswer, into: FleetAnswer): void {
     const { levels, horizonSteps, minHistorySteps } = this.model;
     const size = levels.length * horizonSteps;
     let at = 0;
-    for (const [i, service] of services.entries()) {
+    for (let i = 0; i < services.length; i++) {
+      const service = services[i]!;
+      const place = placeOf(into, service);
       const state = states[i];
       if (state === STATE.short) {
         const text = `the model needs ${minHistorySteps} steps of history`;
-        answers.set(service, { code: "HISTORY_TOO_SHORT", text });
+        into.refuse(place, { code: "HISTORY_TOO_SHORT", text });
       } else if (state === STATE.stale) {
-        answers.set(service, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
+        into.refuse(place, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
       } else if (at + size > values.length) {
-        answers.set(service, { code: "INFERENCE_FAILED", text: "the worker gave fewer values than it answered" });
+        into.refuse(place, { code: "INFERENCE_FAILED", text: "the worker gave fewer values than it answered" });
       } else {
         const said = new Quantiles(values, at, levels.length, horizonSteps);
         const fault = guardOutput(said, history.highest(service));
-        answers.set(
-          service,
-          fault === null ? said : { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` },
-        );
+        if (fault === null) into.take(place, values, at);
+        else into.refuse(place, { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` });
         at += size;
       }
     }
@@ -294,6 +287,12 @@ export class ModelEngine {
     }
     return session;
   }
+}
+
+function placeOf({ index }: FleetAnswer, service: string): number {
+  const place = index.placeOf(service);
+  if (place === undefined) throw new Error(`${service} was not asked for`);
+  return place;
 }
 
 function added(sum: Uint32Array | null, counts: Uint32Array): Uint32Array {

@@ -44,7 +44,7 @@ function loads(days: number, change: (rps: number, step: number) => number = (rp
 
 /** Serves every step of a span, as the control loop does. */
 async function serveSpan(live: LiveForecaster, history: LoadHistory, fromMs: number, steps: number) {
-  let last: Map<string, DemandForecast> = new Map();
+  let last: ReadonlyMap<string, DemandForecast> = new Map();
   for (let step = 0; step < steps; step++) {
     last = await live.forecast(history, history.services, fromMs + step * FEATURE_STEP_MS);
     await live.settled();

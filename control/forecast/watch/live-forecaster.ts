@@ -70,7 +70,7 @@ export class LiveForecaster implements Forecaster {
     services: readonly string[],
     nowMs: number,
     options: ForecastCall = {},
-  ): Promise<Map<string, DemandForecast>> {
+  ): Promise<ReadonlyMap<string, DemandForecast>> {
     const forecasts = await this.#chain.forecast(history, services, nowMs, options);
     const issuedAtMs = forecasts.values().next().value?.issuedAtMs;
     const seen = this.#seen?.issuedAtMs === issuedAtMs ? this.#seen : null;
@@ -234,16 +234,15 @@ export class LiveForecaster implements Forecaster {
     const sample = sampleOf(services);
     await this.#lookAtLoads(history, sample, issuedAtMs);
     const candidate = this.#candidate;
-    const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answers;
-    if (said !== null && board === this.#board)
-      board?.heard(Array.from(said.values(), (answer) => ("code" in answer ? answer : null)));
+    const said = candidate === null ? null : (await candidate.answer(history, sample, nowMs)).answer;
+    if (said !== null && board === this.#board) board?.heard(said.index.names.map((_, place) => said.reasonAt(place)));
     const noted: NotedService[] = [];
     const stepsPerDay = Math.max(1, Math.round(86_400_000 / stepMs));
     const turns = new LoopTurns();
     for (const service of sample) {
       const tail = history.tail(service, issuedAtMs, SCALE_DAYS * stepsPerDay);
       const scale = seasonalScale(tail, stepsPerDay);
-      const own = seen?.answers.get(service);
+      const own = seen?.answer.get(service);
       const other = said?.get(service);
       const naive = [7, 1]
         .map((days) => seasonalNaive(tail, days * stepsPerDay, horizonSteps, levels, stepsPerDay))
