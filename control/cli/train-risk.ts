@@ -11,7 +11,7 @@ const USAGE = `usage: ballast train-risk [--config FILE] --out DIR [--seed N] [-
 
 Trains the change-risk model on the changes and incidents of the estate that ballast.yaml names: the first 60 % of its calendar to train,
 20 % to calibrate, the rest to test. Leaves model, manifest and model card in DIR; name it as riskModel. Needs Python 3.11 once.
-Exit 0, or 1 when the model beats neither rule nor base rate: it is written all the same, and a server refuses it.`;
+Exit 0, or 1 when the model beats neither rule nor base rate: a server refuses it, and a model that lies in DIR is left as it is.`;
 
 export const run: Command = async (args, io) => {
   const { values } = parseArgs({
@@ -41,18 +41,27 @@ export const run: Command = async (args, io) => {
   // Before anything is installed: too little history is the usual outcome of a first try.
   riskDataset(records, unique);
   const root = join(fileURLToPath(import.meta.url), "../../..");
+  const { ModelFolder } = await import("../../models/lib/model-folder.ts");
+  const { takeWorkFolder } = await import("../../models/lib/work-folder.ts");
+  const out = await ModelFolder.open(values.out, "change-risk");
+  const work = join(root, ".ballast/train-risk");
+  await using _taken = await takeWorkFolder(work);
+  const made = join(work, "made");
   const { makePythonEnvironment } = await import("../../models/trees/environment.ts");
   const python = await makePythonEnvironment(join(root, ".ballast/venv"), io.err);
   const { manifest, refusal } = await trainRisk({
     records,
     targets: unique,
     source: `The changes and incidents of ${config.estate.servicenow}`,
-    outDir: values.out,
-    workDir: join(root, ".ballast/work/risk"),
+    outDir: made,
+    workDir: join(work, "files"),
     python,
     seed,
     progress: io.err,
   });
+  // One that a server refuses is of use to nobody who has one that answers.
+  const kept = refusal !== null && out.lying.model === "whole";
+  if (!kept) await out.place(made);
   if (values.json) io.out(JSON.stringify({ out: values.out, test: manifest.test, refusal }));
   else {
     for (const [name, { brier, pr_auc, ece }] of Object.entries(manifest.test))
@@ -60,7 +69,7 @@ export const run: Command = async (args, io) => {
     io.out(
       refusal === null
         ? `written to ${values.out}; it may answer`
-        : `written to ${values.out}; a server refuses it: ${refusal}`,
+        : `${kept ? `the model in ${values.out} was left as it is` : `written to ${values.out}`}; a server refuses the new one: ${refusal}`,
     );
   }
   return refusal === null ? 0 : 1;

@@ -15,12 +15,21 @@ async function spoiled(name: string, spoil: (dir: string, manifest: Manifest) =>
   return dir;
 }
 
+/** Without a seal, so that what is wrong about it is looked at. */
 async function writeManifest(dir: string, manifest: object): Promise<void> {
-  await writeFile(join(dir, "manifest.json"), JSON.stringify(manifest));
+  await writeFile(join(dir, "manifest.json"), JSON.stringify({ ...manifest, seal: undefined }));
 }
 
 const refusals: [string, string, (dir: string, manifest: Manifest) => Promise<void>][] = [
   ["a deleted folder", "MODEL_MISSING", (dir) => rm(dir, { recursive: true })],
+  [
+    "a figure that was changed after training",
+    "MANIFEST_INVALID",
+    async (dir) => {
+      const text = await readFile(join(dir, "manifest.json"), "utf8");
+      await writeFile(join(dir, "manifest.json"), text.replace('"count": ', '"count": 1'));
+    },
+  ],
   ["a deleted model file", "MODEL_MISSING", (dir) => rm(join(dir, "demand.onnx"))],
   ["a manifest that is not JSON", "MANIFEST_INVALID", (dir) => writeFile(join(dir, "manifest.json"), "{")],
   ["a manifest without a field", "MANIFEST_INVALID", (dir, { levels: _, ...rest }) => writeManifest(dir, rest)],

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
+import { isAsSealed } from "./manifest-seal.ts";
 import { FallbackError } from "./reasons.ts";
 
 /** Stands beside the file of every model, whatever its kind. */
@@ -20,8 +21,19 @@ export async function readManifest<T>(folder: string, schema: z.ZodType<T>): Pro
 /** The manifest's JSON, for a look at it before its kind is known. Throws FallbackError: MODEL_MISSING, MANIFEST_INVALID. */
 export async function readManifestJson(folder: string): Promise<unknown> {
   const bytes = await readBounded(join(folder, MANIFEST_FILE), MAX_MANIFEST_BYTES);
+  const text = new TextDecoder().decode(bytes);
+  const found = parsed(text);
+  if (isAsSealed(text) === false)
+    throw new FallbackError(
+      "MANIFEST_INVALID",
+      `${MANIFEST_FILE} is not the one that training wrote: its seal does not fit`,
+    );
+  return found;
+}
+
+function parsed(text: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes));
+    return JSON.parse(text);
   } catch (cause) {
     throw new FallbackError("MANIFEST_INVALID", `${MANIFEST_FILE} is not JSON`, cause);
   }

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { sealed } from "../../control/forecast/manifest-seal.ts";
 import { ModelFolder } from "./model-folder.ts";
 
 const scratch = await mkdtemp(join(tmpdir(), "ballast-model-folder-"));
@@ -19,7 +20,8 @@ async function folder(files: Record<string, string> = {}): Promise<string> {
 
 function series(text: string): Record<string, string> {
   const sha256 = createHash("sha256").update(text).digest("hex");
-  return { "forecast.onnx": text, "manifest.json": JSON.stringify({ kind: "series", model: "forecast.onnx", sha256 }) };
+  const manifest = JSON.stringify({ kind: "series", model: "forecast.onnx", sha256 });
+  return { "forecast.onnx": text, "manifest.json": sealed(manifest) };
 }
 
 async function held(path: string): Promise<Record<string, string>> {

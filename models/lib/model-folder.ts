@@ -3,10 +3,11 @@ import { randomUUID } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BallastError } from "../../common/errors.ts";
+import { sealed } from "../../control/forecast/manifest-seal.ts";
 import { MANIFEST_FILE, readModelFile } from "../../control/forecast/model-file.ts";
 import { FallbackError } from "../../control/forecast/reasons.ts";
 
-export type ModelFolderKind = "demand" | "series";
+export type ModelFolderKind = "demand" | "series" | "change-risk";
 
 /** Of a model that lies there: whether its file is the one of its manifest. */
 export type Lying = { model: "none" } | { model: "whole" } | { model: "damaged"; why: string };
@@ -48,7 +49,7 @@ export class ModelFolder {
   }
 
   /**
-   * Puts every file of `from` here; the manifest last, so that a folder without it is no model. What `from` has is copied whole before the first
+   * Puts every file of `from` here; the manifest last, so that a folder without it is no model, and sealed. What `from` has is copied whole before the first
    * file is exchanged. Throws TRAIN_FOLDER_UNFIT where somebody else changed the model meanwhile, or it cannot be written.
    */
   async place(from: string): Promise<void> {
@@ -59,6 +60,8 @@ export class ModelFolder {
     names.sort((a, b) => Number(a === MANIFEST_FILE) - Number(b === MANIFEST_FILE));
     const suffix = `.${randomUUID()}.partial`;
     try {
+      const manifest = join(from, MANIFEST_FILE);
+      await writeFile(manifest, sealed(await readFile(manifest, "utf8")));
       for (const name of names) await copyFile(join(from, name), join(this.path, name + suffix));
       for (const name of names) await rename(join(this.path, name + suffix), join(this.path, name));
     } catch (cause) {
