@@ -8,12 +8,14 @@ import { Quantiles } from "./quantiles.ts";
 const WHY = { code: "HISTORY_TOO_SHORT", text: "the model needs more" } as const;
 const about = { issuedAtMs: 600_000, stepMs: 300_000, levels: [0.5, 0.9] };
 
-/** Three services; the model answers for the first and the last, whose values lie in one block in the order of its batch. */
+/** Three services; the model answers for the first and the last, whose values lie in one room in the order of its batch. */
 function fleet() {
   const answer = new FleetAnswer(ServiceIndex.of(["a", "b", "c"], null), 2, 3);
-  const block = Float64Array.from({ length: 12 }, (_, i) => i);
-  answer.take(2, block, 0);
-  answer.take(0, block, 6);
+  answer.room(1);
+  const room = answer.room(2);
+  room.set(Float64Array.from({ length: 12 }, (_, i) => i));
+  answer.take(2, room, 0);
+  answer.take(0, room, 1);
   answer.refuse(1, WHY);
   const other: DemandForecast = {
     ...about,
@@ -72,6 +74,20 @@ test("an answer says why a service has none, and a service that nobody answered 
   const empty = new FleetAnswer(ServiceIndex.of(["a"], null), 2, 3);
   assert.throws(() => empty.reasonAt(0), /no answer for a/);
   assert.equal(empty.refuseAll(WHY).get("a"), WHY);
+});
+
+test("rooms follow each other without overlap, hold no number at first, and are no more than the services", () => {
+  const answer = new FleetAnswer(ServiceIndex.of(["a", "b", "c"], null), 1, 2);
+  const [first, second] = [answer.room(2), answer.room(1)];
+  assert.ok([...first, ...second].every(Number.isNaN));
+  first.fill(1);
+  second.fill(2);
+  answer.take(0, second, 0);
+  answer.take(1, first, 1);
+  assert.deepEqual(answer.quantilesAt(0).rows(), [Float64Array.of(2, 2)]);
+  assert.deepEqual(answer.quantilesAt(1).rows(), [Float64Array.of(1, 1)]);
+  assert.throws(() => answer.room(1), /more services/);
+  assert.throws(() => answer.take(2, new Float64Array(2), 0), /another answer/);
 });
 
 test("an index is taken again for the same services only, and counts a service once", () => {

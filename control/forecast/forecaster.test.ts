@@ -196,8 +196,8 @@ test("while the first answer takes long, the rest of the chain is told for those
     `const held = [];
     new BroadcastChannel("answer").onmessage = () => {
       for (const { id, request } of held.splice(0)) {
-        const values = new Float64Array(request.batch.count * 48).fill(1);
-        parentPort.postMessage({ type: "result", id, result: { values, states: new Uint8Array(request.batch.count), histogram: null } });
+        request.values.fill(1);
+        parentPort.postMessage({ type: "result", id, result: { states: new Uint8Array(request.batch.count), histogram: null } });
       }
     };
     parentPort.on("message", (message) => held.push(message));
@@ -246,12 +246,16 @@ test("a worker that throws, exits or cannot load the runtime costs the model, ne
 
 test("outputs that make no sense are refused by the guard", async () => {
   const { history, endMs } = historyOf({ seed: 7, days: 16 });
-  for (const [name, value] of [
-    ["nan", "NaN"],
-    ["huge", "1e6"],
-    ["negative", "-1"],
+  for (const [name, says] of [
+    ["nan", "values.fill(NaN)"],
+    ["huge", "values.fill(1e6)"],
+    ["negative", "values.fill(-1)"],
+    ["nothing", ""],
   ] as const) {
-    const code = `parentPort.on("message", ({ id, request }) => parentPort.postMessage({ type: "result", id, result: { values: new Float64Array(48).fill(${value}), states: new Uint8Array(1), histogram: null } }));
+    const code = `parentPort.on("message", ({ id, request: { values } }) => {
+        ${says};
+        parentPort.postMessage({ type: "result", id, result: { states: new Uint8Array(1), histogram: null } });
+      });
       parentPort.postMessage({ type: "ready" });`;
     const forecast = await one(await open({ workerUrl: await worker(name, code) }), history, endMs);
     assert.equal(forecast.source, "seasonal_naive");

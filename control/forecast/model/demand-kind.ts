@@ -41,10 +41,9 @@ export class DemandKind implements ModelKind {
     };
   }
 
-  read(output: Float32Array): Float64Array {
-    const values = new Float64Array(this.#scales.length * this.levels * HORIZON_STEPS);
-    if (output.length !== values.length)
-      throw new Error(`the model gives ${output.length} values for ${values.length}`);
+  read(output: Float32Array, values: Float64Array): void {
+    const wanted = this.#scales.length * this.levels * HORIZON_STEPS;
+    if (output.length !== wanted) throw new Error(`the model gives ${output.length} values for ${wanted}`);
     for (const [i, scale] of this.#scales.entries())
       for (let h = 0; h < HORIZON_STEPS; h++)
         for (let level = 0; level < this.levels; level++)
@@ -52,6 +51,5 @@ export class DemandKind implements ModelKind {
             output[(i * HORIZON_STEPS + h) * this.levels + level]!,
             scale,
           );
-    return values;
   }
 }

@@ -24,17 +24,22 @@ export class ServiceIndex {
   }
 }
 
+const NOT_ANSWERED = -1;
+
 /**
- * What a model said of many services at one origin. Quantiles stay in the memory that their batch came in, and nothing is made per service
+ * What a model said of many services at one origin. All quantiles lie in one block that the workers write to, and nothing is made per service
  * until somebody looks at it: objects for each of ten thousand services would live until the next answer, and it is objects that live which
- * the collector stops the event loop for.
+ * the collector stops the event loop for. The block is shared memory because of that too: a collector counts other memory that comes and
+ * goes as a heap that grows, and walked all of it after every second answer.
  */
 export class FleetAnswer {
   readonly index: ServiceIndex;
   readonly #levels: number;
   readonly #steps: number;
-  /** Per place the memory that has its values, and where there they begin, [level][step]; undefined: not answered. */
-  readonly #blocks: (Float64Array | undefined)[];
+  /** Room after room in the order in which they were asked for, in each [service][level][step]. */
+  readonly #block: Float64Array;
+  #roomsEnd = 0;
+  /** Per place where in the block its values begin; NOT_ANSWERED. */
   readonly #froms: Int32Array;
   readonly #reasons = new Map<number, FallbackReason>();
 
@@ -42,13 +47,23 @@ export class FleetAnswer {
     this.index = index;
     this.#levels = levels;
     this.#steps = steps;
-    this.#blocks = new Array(index.names.length);
-    this.#froms = new Int32Array(index.names.length);
+    const values = index.names.length * levels * steps;
+    this.#block = new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT * values));
+    this.#froms = new Int32Array(index.names.length).fill(NOT_ANSWERED);
   }
 
-  /** @param block has the values of the service from index `from` on; nobody writes to it again */
-  take(place: number, block: Float64Array, from: number): void {
-    this.#blocks[place] = block;
+  /** Memory for the values of so many services more, all NaN, which the guard refuses where nobody writes. Each service has one room. */
+  room(services: number): Float64Array {
+    const from = this.#roomsEnd;
+    this.#roomsEnd += services * this.#levels * this.#steps;
+    if (this.#roomsEnd > this.#block.length) throw new Error("more services are asked for than were counted");
+    return this.#block.subarray(from, this.#roomsEnd).fill(Number.NaN);
+  }
+
+  /** The `nth` values of a room are the answer for a service; nobody writes to them again. */
+  take(place: number, room: Float64Array, nth: number): void {
+    const from = room.byteOffset / Float64Array.BYTES_PER_ELEMENT + nth * this.#levels * this.#steps;
+    if (room.buffer !== this.#block.buffer) throw new Error("the room is of another answer");
     this.#froms[place] = from;
   }
 
@@ -57,13 +72,13 @@ export class FleetAnswer {
   }
 
   refuseAll(reason: FallbackReason): this {
-    for (let place = 0; place < this.#blocks.length; place++) this.#reasons.set(place, reason);
+    for (let place = 0; place < this.#froms.length; place++) this.#reasons.set(place, reason);
     return this;
   }
 
   /** Why the model said nothing of a service; null where it answered. */
   reasonAt(place: number): FallbackReason | null {
-    if (this.#blocks[place] !== undefined) return null;
+    if (this.#froms[place] !== NOT_ANSWERED) return null;
     const reason = this.#reasons.get(place);
     if (reason === undefined) throw new Error(`no answer for ${this.index.names[place]}`);
     return reason;
@@ -71,7 +86,7 @@ export class FleetAnswer {
 
   /** Of a place without a reason. */
   quantilesAt(place: number): Quantiles {
-    return new Quantiles(this.#blocks[place]!, this.#froms[place]!, this.#levels, this.#steps);
+    return new Quantiles(this.#block, this.#froms[place]!, this.#levels, this.#steps);
   }
 
   /** Undefined for a service that was not asked for. */

@@ -57,6 +57,9 @@ export interface EngineAnswer {
   histogram: Uint32Array | null;
 }
 
+/** What was asked of a worker, where it wrote its answer, and what it said about it. */
+type AnsweredBatch = BatchAnswer & { services: string[]; values: Float64Array };
+
 type ModelSession = WorkerSession<ModelWorkerInput, BatchRequest, BatchAnswer>;
 
 const MANY_SERVICES = 1_000;
@@ -124,13 +127,13 @@ export class ModelEngine {
     const lane = async (queue: string[], holder: ModelSession | null): Promise<void> => {
       while (queue.length > 0) {
         await this.#turnOfTheLoop();
-        const asked = await this.#ask(history, queue, originMs, sampleEvery, holder, known);
+        const asked = await this.#ask(history, queue, originMs, sampleEvery, holder, known, answer);
         if ("reason" in asked) {
           for (const service of asked.services) answer.refuse(placeOf(answer, service), asked.reason);
           continue;
         }
-        this.#unpack(history, asked.services, asked.answer, answer);
-        const counted = asked.answer.histogram;
+        this.#unpack(history, asked, answer);
+        const counted = asked.histogram;
         if (counted !== null) histogram = added(histogram, counted);
       }
     };
@@ -171,7 +174,8 @@ export class ModelEngine {
     sampleEvery: number,
     holder: ModelSession | null,
     known: Extract<WorldAnswer, { of: unknown }> | null,
-  ): Promise<{ services: string[]; answer: BatchAnswer } | { services: string[]; reason: FallbackReason }> {
+    into: FleetAnswer,
+  ): Promise<AnsweredBatch | { services: string[]; reason: FallbackReason }> {
     const { monotonicMs, pauseMs } = this.#options;
     let services: string[] = [];
     try {
@@ -189,11 +193,12 @@ export class ModelEngine {
       services = gathered.services;
       const batch =
         known === null ? gathered.batch : { ...gathered.batch, known: { services, world: known.of(services) } };
-      const answer = await session.run({ batch, sampleEvery }, []);
+      const values = into.room(services.length);
+      const answer = await session.run({ batch, values, sampleEvery }, []);
       this.#gatherer.answered(batch.tails);
       this.#answered++;
       this.#failures = 0;
-      return { services, answer };
+      return { services, values, ...answer };
     } catch (thrown) {
       if (!(thrown instanceof FallbackError)) throw thrown;
       this.#gatherer.failed(services);
@@ -212,10 +217,10 @@ export class ModelEngine {
     }
   }
 
-  #unpack(history: LoadHistory, services: readonly string[], { values, states }: BatchAnswer, into: FleetAnswer): void {
+  #unpack(history: LoadHistory, { services, values, states }: AnsweredBatch, into: FleetAnswer): void {
     const { levels, horizonSteps, minHistorySteps } = this.model;
     const size = levels.length * horizonSteps;
-    let at = 0;
+    let answered = 0;
     for (let i = 0; i < services.length; i++) {
       const service = services[i]!;
       const place = placeOf(into, service);
@@ -225,14 +230,12 @@ export class ModelEngine {
         into.refuse(place, { code: "HISTORY_TOO_SHORT", text });
       } else if (state === STATE.stale) {
         into.refuse(place, { code: "HISTORY_STALE", text: "no load was seen in the last hour" });
-      } else if (at + size > values.length) {
-        into.refuse(place, { code: "INFERENCE_FAILED", text: "the worker gave fewer values than it answered" });
       } else {
-        const said = new Quantiles(values, at, levels.length, horizonSteps);
+        const nth = answered++;
+        const said = new Quantiles(values, nth * size, levels.length, horizonSteps);
         const fault = guardOutput(said, history.highest(service));
-        if (fault === null) into.take(place, values, at);
+        if (fault === null) into.take(place, values, nth);
         else into.refuse(place, { code: "OUTPUT_GUARD", text: `the model's output was refused: ${fault}` });
-        at += size;
       }
     }
   }

@@ -72,8 +72,8 @@ export interface ModelKind {
   readonly columnNames: readonly string[];
   feed(batch: Batch): Feeds;
   /**
-   * Requests per second [answered service][level][step] from the output of the batch that was fed last. Values are what the model said: they
+   * Writes requests per second, [answered service][level][step], from the output of the batch that was fed last. Values are what the model said: they
    * may cross, be NaN or far off, and are judged by the guard.
    */
-  read(output: Float32Array): Float64Array;
+  read(output: Float32Array, values: Float64Array): void;
 }

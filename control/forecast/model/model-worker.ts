@@ -16,12 +16,12 @@ export interface ModelWorkerInput {
 }
 export interface BatchRequest {
   batch: Batch;
+  /** Shared memory for the answer: requests per second, [answered service][level][step], room for all services of the batch. */
+  values: Float64Array;
   /** Of how many rows one is counted for the drift monitor; 0: none. */
   sampleEvery: number;
 }
 export interface BatchAnswer {
-  /** [answered service][level][step], requests per second. */
-  values: Float64Array;
   /** Per service of the batch: a STATE. */
   states: Uint8Array;
   histogram: Uint32Array | null;
@@ -33,9 +33,9 @@ await serveOnnx<ModelWorkerInput, BatchRequest, BatchAnswer>(async ({ model, ste
   const onFailure = (cause: Error): void =>
     process.emitWarning(`the inputs that the model is asked with are not recorded: ${firstLine(cause)}`);
   const recorder = served === null ? null : new ServedRecorder({ ...served, columns: kind.columnNames, onFailure });
-  const infer = async (batch: Batch, sampleEvery: number) => {
+  const infer = async ({ batch, values, sampleEvery }: BatchRequest): Promise<BatchAnswer> => {
     const { tensors, states, answered } = kind.feed(batch);
-    if (answered === 0) return { values: new Float64Array(0), states, histogram: null };
+    if (answered === 0) return { states, histogram: null };
     const rows = tensors.features?.data;
     const counted =
       histogram === null || sampleEvery === 0 || rows === undefined
@@ -44,13 +44,15 @@ await serveOnnx<ModelWorkerInput, BatchRequest, BatchAnswer>(async ({ model, ste
     // The made-up service of the trial has no time.
     if (rows !== undefined && batch.originMs > 0) recorder?.observe(rows, kind.columns * kind.horizon);
     const { data } = await run(tensors, kind.output);
-    return { values: kind.read(data), states, histogram: counted };
+    kind.read(data, values);
+    return { states, histogram: counted };
   };
   const tails = Float64Array.from({ length: steps }, (_, i) => 100 + (i % 7));
-  const tried = await infer({ originMs: 0, count: 1, steps, tails }, 0);
+  const values = new Float64Array(kind.levels * kind.horizon);
+  const tried = await infer({ batch: { originMs: 0, count: 1, steps, tails }, values, sampleEvery: 0 });
   if (tried.states[0] !== STATE.answered) throw new Error("the trial service was not answered");
-  return async ({ batch, sampleEvery }) => {
-    const result = await infer(batch, sampleEvery);
-    return { result, transfer: [result.values.buffer as ArrayBuffer, result.states.buffer as ArrayBuffer] };
+  return async (request) => {
+    const result = await infer(request);
+    return { result, transfer: [result.states.buffer as ArrayBuffer] };
   };
 });

@@ -150,13 +150,12 @@ export class SeriesKind implements ModelKind {
     return tails.subarray(to - this.#staleSteps, to).every(Number.isNaN);
   }
 
-  read(output: Float32Array): Float64Array {
+  read(output: Float32Array, values: Float64Array): void {
     const { horizon, levels } = this;
     const answered = this.#answered;
     const { anchor } = this.#rows;
-    const values = new Float64Array(answered * levels * horizon);
-    if (output.length !== values.length)
-      throw new Error(`the model gives ${output.length} values for ${values.length}`);
+    const wanted = answered * levels * horizon;
+    if (output.length !== wanted) throw new Error(`the model gives ${output.length} values for ${wanted}`);
     for (let i = 0; i < answered; i++) {
       const scale = this.#scales[i]!;
       for (let h = 0; h < horizon; h++) {
@@ -169,6 +168,5 @@ export class SeriesKind implements ModelKind {
           );
       }
     }
-    return values;
   }
 }
