@@ -55,3 +55,10 @@ export class FallbackError extends Error {
     this.reason = { code, text };
   }
 }
+
+/** Faults of the model itself; what a service lacks (a history, a covariate) is none. */
+const FAULTS: ReadonlySet<string> = new Set(["OUTPUT_GUARD", "INFERENCE_TIMEOUT", "INFERENCE_FAILED", "MODEL_PAUSED"]);
+
+export function isFault({ code }: FallbackReason): boolean {
+  return FAULTS.has(code);
+}

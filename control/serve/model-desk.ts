@@ -62,9 +62,18 @@ export class ModelDesk {
   }
 
   alarms(): string[] {
-    const { verdict, text, policy } = this.#options.live.status().drift;
+    const { live, configured } = this.#options;
+    const { drift, model, reason } = live.status();
+    const { verdict, text, policy } = drift;
     const answers = policy === "fallback" ? "baselines answer" : "it goes on answering";
-    return [...this.life.alarms, ...(verdict === "drifted" ? [`MODEL_DRIFT: ${text}; ${answers}`] : [])];
+    // Without a folder in ballast.yaml nobody misses a model; of a promoted one its life tells.
+    const refused = model === "refused" && configured !== "" && reason !== null && this.life.state.champion === null;
+    return [
+      ...this.life.alarms,
+      ...(refused ? [`MODEL_REFUSED: ${reason.code}: ${reason.text}; baselines answer in place of ${configured}`] : []),
+      ...(live.failing === null ? [] : [`MODEL_FAILING: ${live.failing}; the rest of the chain answers`]),
+      ...(verdict === "drifted" ? [`MODEL_DRIFT: ${text}; ${answers}`] : []),
+    ];
   }
 
   #evidence(): Pick<ModelChange, "evidence"> {

@@ -56,10 +56,16 @@ export class RiskDesk {
   }
 
   alarms(): string[] {
-    const { verdict, text, policy } = this.#options.live.status().drift;
+    const { drift, model, reason } = this.#options.live.status();
+    const { verdict, text, policy } = drift;
     const answers = policy === "fallback" ? "the rule answers" : "it goes on answering";
     const drifted = verdict === "drifted" && policy !== "off";
-    return [...this.life.alarms, ...(drifted ? [`MODEL_DRIFT: change risk: ${text}; ${answers}`] : [])];
+    const refused = model === "refused" && reason !== null && this.life.state.champion === null;
+    return [
+      ...this.life.alarms,
+      ...(refused ? [`MODEL_REFUSED: change risk: ${reason.code}: ${reason.text}; the rule answers`] : []),
+      ...(drifted ? [`MODEL_DRIFT: change risk: ${text}; ${answers}`] : []),
+    ];
   }
 
   #evidence(): Pick<ModelChange, "riskEvidence"> {

@@ -77,6 +77,7 @@ export class ModelEngine {
   readonly #options: EngineOptions;
   #sessions: ModelSession[] = [];
   #failures = 0;
+  #lastFailure = "";
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #answered = 0;
   #failed = 0;
@@ -183,7 +184,7 @@ export class ModelEngine {
       if (monotonicMs() < this.#pausedUntilMs)
         throw new FallbackError(
           "MODEL_PAUSED",
-          `the model failed ${MAX_FAILURES} times in a row and is tried again later`,
+          `the model failed ${MAX_FAILURES} times in a row and is tried again later (${this.#lastFailure})`,
         );
       if (!this.alive) await this.#reopen();
       // Another lane may have taken the rest meanwhile.
@@ -208,6 +209,7 @@ export class ModelEngine {
       if (!paused) {
         this.#failed++;
         this.#failures++;
+        this.#lastFailure = `${thrown.reason.code}: ${thrown.reason.text}`;
         if (this.#failures >= MAX_FAILURES) {
           this.#failures = 0;
           this.#pausedUntilMs = monotonicMs() + pauseMs;

@@ -17,6 +17,7 @@ import { Quantiles } from "../quantiles.ts";
 import type { FallbackReason } from "../reasons.ts";
 import { seasonalScale } from "../scores/metrics.ts";
 import { DriftMonitor, type DriftState } from "./drift-monitor.ts";
+import { FailureWatch } from "./failure-watch.ts";
 import { type NotedService, OutcomeBook } from "./outcomes.ts";
 import { type BoardState, type Comparison, FORECASTER, type PromotionRules, ShadowBoard } from "./shadow-board.ts";
 
@@ -51,6 +52,7 @@ export class LiveForecaster implements Forecaster {
   #candidate: ModelEngine | null = null;
   #board: ShadowBoard | null = null;
   #seen: ModelAnswers | null = null;
+  readonly #failures = new FailureWatch();
   #after: Promise<void> | null = null;
   #closed = false;
 
@@ -102,6 +104,11 @@ export class LiveForecaster implements Forecaster {
               failed: candidate.counts.failed,
             },
     };
+  }
+
+  /** How the active model fails to answer, as a sentence; null while it answers, or a single time. */
+  get failing(): string | null {
+    return this.#failures.text;
   }
 
   /** Scores of the candidate so far; null without one. */
@@ -162,6 +169,7 @@ export class LiveForecaster implements Forecaster {
       }
       return opened.reason;
     }
+    this.#failures.clear();
     const { statistics, signs, coverage, stepMs, driftSpanSteps: spanSteps } = opened.model;
     this.#drift =
       this.#options.drift === "off"
@@ -191,6 +199,7 @@ export class LiveForecaster implements Forecaster {
 
   #watch(seen: ModelAnswers): FallbackReason | null {
     this.#seen = seen;
+    this.#failures.observe(seen.answer);
     if (this.#drift === null) return null;
     if (seen.histogram !== null) this.#drift.observeInputs(seen.histogram, seen.issuedAtMs);
     if (this.#options.drift !== "fallback") return null;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { FallbackReason } from "../reasons.ts";
+import { type FallbackReason, isFault } from "../reasons.ts";
 import { type ScoredWindow, summarise, type WindowScores } from "./outcomes.ts";
 
 /** Names of the forecasters in a scored window. */
@@ -24,8 +24,6 @@ export interface PromotionRules {
 const MAX_WINDOWS = 336;
 /** Share of the questions that a candidate may fail to answer: where it fails it is not scored, and those may be the hard ones. */
 const MAX_FAILED = 0.05;
-/** Faults of the model; what a service lacks (a history, a covariate) is none. */
-const FAULTS: ReadonlySet<string> = new Set(["OUTPUT_GUARD", "INFERENCE_TIMEOUT", "INFERENCE_FAILED", "MODEL_PAUSED"]);
 
 /** How often a candidate was asked for a service's forecast, and how often it gave none, by its own fault or not. */
 export interface Asked {
@@ -135,7 +133,7 @@ export class ShadowBoard {
       all.asked++;
       if (answer === null) continue;
       all.unanswered++;
-      if (FAULTS.has(answer.code)) all.failed++;
+      if (isFault(answer)) all.failed++;
       all.reason = `${answer.code}: ${answer.text}`;
     }
     this.#asked = all;
