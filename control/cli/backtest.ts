@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { durationText } from "../../common/duration-text.ts";
 import { BallastError } from "../../common/errors.ts";
+import { backtestExamples } from "../../models/series/backtest-examples.ts";
 import { type PipelineChoice, trainSeries } from "../../models/series/train-series.ts";
 import { BACKTEST_EFFORT } from "../../models/series/training-spec.ts";
 import { environmentIsMade } from "../../models/tfx/environment.ts";
@@ -35,6 +36,7 @@ had not seen. The line \`mixture of\` says their mean.`;
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 /** Numbers below this are no times since 1970 but numbers of rows, or years. */
 const NUMBERED_MS = 100_000_000;
+const DAY_MS = 86_400_000;
 const repo = resolve(import.meta.dirname, "../..");
 
 export async function run(args: string[], io: Io): Promise<number> {
@@ -79,8 +81,9 @@ export async function run(args: string[], io: Io): Promise<number> {
     series.doubled === 0 ? "" : `, ${series.doubled} that were there twice left out`,
   ].join("");
   // Rows that are numbered, or years, are read as seconds: their distance is none.
-  const distance = series.startMs + steps * series.stepMs < NUMBERED_MS ? "" : ` of ${durationText(series.stepMs)}`;
-  io.err(`${steps} steps${distance}${note}; ${count} windows of ${horizon} from step ${firstTest}`);
+  const numbered = series.startMs + steps * series.stepMs < NUMBERED_MS;
+  const found = `${steps} steps${numbered ? "" : ` of ${durationText(series.stepMs)}`}${note}; ${count} windows of ${horizon} from step ${firstTest}`;
+  io.err(found);
 
   const history = series.values.subarray(0, firstTest);
   const model = await openModel(flags, history, io);
@@ -97,14 +100,23 @@ export async function run(args: string[], io: Io): Promise<number> {
     if (contest.refused > 0)
       io.err(`${contest.refused} answers of the model were refused; the mixture of the others stands in for them`);
     rows.sort((a, b) => a.mase - b.mase);
+    const madeOf = `mixture of ${sharesText(shares)}${model === null ? "" : `; model trained by ${model.by}`}`;
     if (!flags.json) {
       io.out(table(rows));
-      io.out(`mixture of ${sharesText(shares)}${model === null ? "" : `; model trained by ${model.by}`}`);
+      io.out(madeOf);
     }
-    if (flags.html !== undefined) {
-      const title = `Backtest of ${flags.value} in ${basename(flags.csv)}`;
-      await writeTo(flags.html, backtestPage(title, rows, answer, windows));
-    }
+    if (flags.html !== undefined)
+      await writeTo(
+        flags.html,
+        backtestPage({
+          title: `Backtest of ${flags.value} in ${basename(flags.csv)}`,
+          facts: [`${found}, season ${season}`, `What answers: ${madeOf}`],
+          rows,
+          shown: answer,
+          windows,
+          timeOf: numbered ? null : (step) => timeText(series.timesMs[step]!, series.stepMs),
+        }),
+      );
     const of = (name: string): number => rows.find((row) => row.name === name)!.mase;
     const result = {
       bench: "forecast",
@@ -138,6 +150,13 @@ function notWritten(flag: string, cause: Error): never {
   throw new BallastError("USAGE", `--${flag}: ${cause.message}`, { cause });
 }
 
+/** As much of a time as differs from step to step. */
+function timeText(timeMs: number, stepMs: number): string {
+  const text = new Date(timeMs).toISOString();
+  if (stepMs >= 28 * DAY_MS) return text.slice(0, 7);
+  return stepMs >= DAY_MS ? text.slice(0, 10) : text.slice(0, stepMs < 60_000 ? 19 : 16).replace("T", " ");
+}
+
 /** A series begins with its first reading. */
 function withoutLead(series: CsvSeries): CsvSeries {
   const first = series.values.findIndex((value) => Number.isFinite(value));
@@ -145,6 +164,7 @@ function withoutLead(series: CsvSeries): CsvSeries {
   return {
     ...series,
     values: series.values.subarray(first),
+    timesMs: series.timesMs.subarray(first),
     startMs: series.startMs + first * series.stepMs,
     missing: series.missing - first,
   };
@@ -188,6 +208,7 @@ async function openModel(
       pipeline,
       seed: flags.seed,
       effort: BACKTEST_EFFORT,
+      examples: backtestExamples({ season, horizon }),
       progress,
     });
     const by = trained.pipeline === "tfx" ? "the whole pipeline (tfx)" : "the tree half (plain environment)";

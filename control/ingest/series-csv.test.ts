@@ -35,8 +35,12 @@ describe("a series in a CSV file", () => {
   });
 
   test("has gaps where rows or cells are missing", async () => {
-    const { values, missing } = await read("t,v\n0,1\n60,\n120,3\n180,NaN\n240,5\n420,8\n480,9\n");
+    const { values, timesMs, missing } = await read("t,v\n0,1\n60,\n120,3\n180,NaN\n240,5\n420,8\n480,9\n");
     assert.deepEqual([...values], [1, Number.NaN, 3, Number.NaN, 5, Number.NaN, Number.NaN, 8, 9]);
+    assert.deepEqual(
+      [...timesMs].map((at) => at / 60_000),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8],
+    );
     assert.equal(missing, 4);
   });
 
@@ -131,7 +135,8 @@ describe("a series in a CSV file", () => {
       { length: 144 },
       (_, m) => `${1949 + Math.floor(m / 12)}-${String(1 + (m % 12)).padStart(2, "0")}-01,${m}`,
     );
-    const { values, missing } = await read(`t,v\n${months.join("\n")}\n`);
+    const { values, timesMs, missing } = await read(`t,v\n${months.join("\n")}\n`);
+    assert.equal(new Date(timesMs.at(-1)!).toISOString().slice(0, 10), "1960-12-01");
     assert.deepEqual(
       [...values],
       Array.from({ length: 144 }, (_, m) => m),

@@ -14,6 +14,8 @@ import { isZoned, TimeReader } from "./series-time.ts";
 export interface CsvSeries {
   /** NaN where the file has no row or an empty cell. */
   values: Float64Array;
+  /** Of each step; between the rows of a gap by the step's length. */
+  timesMs: Float64Array;
   startMs: number;
   stepMs: number;
   /** Steps without a reading. */
@@ -330,7 +332,7 @@ function onGrid(
   times: readonly number[],
   values: readonly number[],
   fail: (what: string) => never,
-): Pick<CsvSeries, "values" | "startMs" | "stepMs" | "missing"> {
+): Pick<CsvSeries, "values" | "timesMs" | "startMs" | "stepMs" | "missing"> {
   const stepMs = stepOf(times);
   // Step by step, so that neither a jittering clock nor months of unequal length add up to a step too many.
   const places = [0];
@@ -347,11 +349,16 @@ function onGrid(
       `${times.length} rows, most of them ${durationText(stepMs)} apart, over ${steps} steps: the series is not regular. ${NUMBER_ROWS}`,
     );
   const grid = new Float64Array(steps).fill(Number.NaN);
-  for (const [i, place] of places.entries()) grid[place] = values[i]!;
+  const timesMs = new Float64Array(steps);
+  for (const [i, place] of places.entries()) {
+    grid[place] = values[i]!;
+    const next = places[i + 1] ?? steps;
+    for (let step = place; step < next; step++) timesMs[step] = times[i]! + (step - place) * stepMs;
+  }
   const missing = grid.reduce((sum, value) => sum + (Number.isNaN(value) ? 1 : 0), 0);
   if (missing > steps / 2)
     fail(
       `${missing} of ${steps} steps of ${durationText(stepMs)} have no value: the series is not regular. ${NUMBER_ROWS}`,
     );
-  return { values: grid, startMs: times[0]!, stepMs, missing };
+  return { values: grid, timesMs, startMs: times[0]!, stepMs, missing };
 }

@@ -105,6 +105,20 @@ describe("the answer on series of every shape", () => {
     assert.ok(rows.some(({ name }) => name === answered));
   });
 
+  test("needs no window before the test, whatever can answer later", async () => {
+    // Three seasons lie before the later windows only, none with its horizon before the first.
+    for (const [steps, season, horizon, windows] of [
+      [124, 24, 12, 8],
+      [34, 7, 5, 5],
+      [143, 50, 12, 7],
+      [56, 24, 5, 6],
+    ] as const) {
+      const values = of(steps, (t) => rhythm(t) + 4 * random.normal());
+      const { rows } = await holdContest(values, { season, horizon, levels, windows, model: null });
+      assert.ok(rows.every(({ mase }) => Number.isFinite(mase)));
+    }
+  });
+
   test("covers what its levels say", () => {
     const values = of(1_500, (t) => rhythm(t) + 10 * random.normal());
     let inside = 0;

@@ -146,7 +146,7 @@ async function forecastAll(members: readonly Member[], windows: readonly Window[
     out.set(name, said);
   }
   const parts = windows.map(({ past }) => partsOfMedian(members, season, past.length));
-  if (parts.every((names) => names.length > 0))
+  if (parts.length > 0 && parts.every((names) => names.length > 0))
     out.set(
       CLASSICAL_MEDIAN,
       parts.map((names, i) => medianOf(names.map((name) => out.get(name)![i]!))),

@@ -44,7 +44,9 @@ export function sharesOfMembers(before: LossRecord, during: LossRecord, count: n
   const alone = count >= MIN_WINDOWS && before.singles.size < over.singles.size;
   const known = alone ? [over] : [before, over];
   // Without a season both are one forecast, which would count twice.
-  const names = [...(alone ? over : before).singles.keys()].filter((name) => season > 1 || name !== "naive");
+  const names = [...(alone ? over : before).singles.keys()].filter(
+    (name) => (season > 1 || name !== "naive") && during.singles.has(name),
+  );
   const tells = before.observed.length > 0 || count >= MIN_OVER;
   const drawn = during.singles.has(CLASSICAL_MEDIAN)
     ? { name: CLASSICAL_MEDIAN, share: priorShare(known.reduce((sum, record) => sum + horizonsOf(record), 0)) }

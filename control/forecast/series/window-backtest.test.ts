@@ -77,7 +77,10 @@ describe("naive forecasts", () => {
 test("the page escapes what a file calls itself and draws each window", async () => {
   const windows = lastWindows(values, 12, 3);
   const row = await scoreWindows("naive", windows, (past) => naive(past, 12, levels), { season: 24, levels });
-  const page = backtestPage("<script>x</script>", [row], row, windows);
-  assert.ok(!page.includes("<script"));
+  const content = { title: "<script>x</script>", facts: ["a <b> & c"], rows: [row], shown: row, windows };
+  const page = backtestPage({ ...content, timeOf: (step) => `step ${step}` });
+  assert.ok(!page.includes("<script") && page.includes("a &#60;b&#62; &#38; c"));
   assert.equal(page.match(/<svg/g)?.length, 3);
+  assert.match(page, /window 1, step 364 … step 375, MASE \d/);
+  assert.match(backtestPage({ ...content, timeOf: null }), /window 1, MASE \d/);
 });
