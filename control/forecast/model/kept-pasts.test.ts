@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { SeededRandom } from "../../features/seeded-random.ts";
 import { LoadHistory } from "../../ingest/load-history.ts";
+import { sealed } from "../manifest-seal.ts";
 import { BatchGatherer } from "./batch-gatherer.ts";
 import type { Batch } from "./model-kind.ts";
 import { SeriesKind } from "./series-kind.ts";
@@ -20,7 +21,7 @@ after(() => rm(scratch, { recursive: true, force: true }));
 /** The committed model, told of a shape that is quick to compute: here its inputs are looked at, not what it says. */
 await cp(COMMITTED, scratch, { recursive: true });
 const manifest = JSON.parse(await readFile(join(scratch, "manifest.json"), "utf8"));
-await writeFile(join(scratch, "manifest.json"), JSON.stringify({ ...manifest, step_ms: STEP_MS }));
+await writeFile(join(scratch, "manifest.json"), sealed(JSON.stringify({ ...manifest, step_ms: STEP_MS })));
 const served = await readServedModel(scratch);
 const shape = { season: 24, horizon: 6 };
 const worker = { ...served.worker, ...shape, levels: [0.5] } as typeof served.worker & { kind: "series" };

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../features/seeded-random.ts";
 import { LoadHistory } from "../../ingest/load-history.ts";
 import { type Forecaster, openForecaster } from "../forecaster.ts";
+import { sealed } from "../manifest-seal.ts";
 import type { SeriesManifest } from "../series/series-manifest.ts";
 import { SeriesModel } from "../series/series-model.ts";
 import { readServedModel } from "./served-model.ts";
@@ -29,7 +30,7 @@ async function changed(name: string, change: Change): Promise<string> {
   const folder = join(scratch, name);
   await cp(COMMITTED, folder, { recursive: true });
   const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")) as SeriesManifest;
-  await writeFile(join(folder, "manifest.json"), JSON.stringify({ ...manifest, ...change(manifest) }));
+  await writeFile(join(folder, "manifest.json"), sealed(JSON.stringify({ ...manifest, ...change(manifest) })));
   return folder;
 }
 

@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../features/seeded-random.ts";
 import { CONTEXT_CHANNELS, SEQUENCE_CHANNELS, SERIES_FEATURES } from "../../features/series/shape.ts";
+import { sealed } from "../manifest-seal.ts";
 import { beatsSeasonalNaive, readSeriesModel } from "./series-manifest.ts";
 import { SeriesModel } from "./series-model.ts";
 
@@ -25,7 +26,7 @@ async function changed(name: string, from: string | RegExp, to: string): Promise
   await cp(COMMITTED, folder, { recursive: true });
   const text = await readFile(join(folder, "manifest.json"), "utf8");
   assert.match(text, from instanceof RegExp ? from : new RegExp(from));
-  await writeFile(join(folder, "manifest.json"), text.replace(from, to));
+  await writeFile(join(folder, "manifest.json"), sealed(text.replace(from, to)));
   return folder;
 }
 

@@ -10,6 +10,7 @@ import { signStatistics } from "../../features/series/load-signs.ts";
 import { syntheticLoad } from "../../features/synthetic-load.ts";
 import { LoadHistory } from "../../ingest/load-history.ts";
 import type { DemandForecast } from "../forecast.ts";
+import { sealed } from "../manifest-seal.ts";
 import { type DriftPolicy, LiveForecaster } from "./live-forecaster.ts";
 import type { BoardState } from "./shadow-board.ts";
 
@@ -185,7 +186,7 @@ test("gaps in the loads of a series model, whose inputs do not show them, are dr
   const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
   await writeFile(
     join(folder, "manifest.json"),
-    JSON.stringify({ ...manifest, step_ms: stepMs, load_statistics: trained }),
+    sealed(JSON.stringify({ ...manifest, step_ms: stepMs, load_statistics: trained })),
   );
   const live = await open(folder);
   const history = new LoadHistory({ stepMs });
