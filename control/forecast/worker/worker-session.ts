@@ -81,7 +81,7 @@ export class WorkerSession<Input, Request, Result> {
       const text = cause instanceof Error ? cause.message : String(cause);
       this.#die(new FallbackError("INFERENCE_FAILED", `the inference worker failed: ${text}`, cause));
     });
-    this.#worker.on("exit", () => this.#die(new FallbackError("INFERENCE_FAILED", "the inference worker ended")));
+    this.#worker.on("exit", () => this.#fail(new FallbackError("INFERENCE_FAILED", "the inference worker ended")));
     // A process with nothing else to do may end; a request in flight holds it (see #ask).
     this.#worker.unref();
   }
@@ -160,12 +160,18 @@ export class WorkerSession<Input, Request, Result> {
     this.#waiting.get(id)?.resolve(message);
   }
 
-  /** A worker inside a native call is let go and ends when the call returns; the process waits for it, as its end would terminate it too. */
-  #die(error: FallbackError): void {
+  /** All that wait get the reason; the thread is not touched. */
+  #fail(error: FallbackError): void {
     if (this.#state === "dead") return;
     this.#state = "dead";
     this.#death = error;
     for (const { reject } of [...this.#waiting.values()]) reject(error);
+  }
+
+  /** A worker inside a native call is let go and ends when the call returns; the process waits for it, as its end would terminate it too. */
+  #die(error: FallbackError): void {
+    if (this.#state === "dead") return;
+    this.#fail(error);
     if (!this.#gate.end()) {
       void this.#worker.terminate();
       return;
