@@ -3,6 +3,7 @@ import { buildFilter } from "./build-filter.ts";
 import { fetchEnvoy } from "./fetch-envoy.ts";
 import { fetchNats } from "./fetch-nats.ts";
 import { fetchPrometheus } from "./fetch-prometheus.ts";
+import { inCi } from "./lib/in-ci.ts";
 
 /**
  * Runs before `npm test`: builds the filter and fetches Envoy, nats-server and Prometheus. Without one of them the tests that need it skip with a
@@ -20,10 +21,7 @@ async function unlessMissing(what: string, fetch: () => Promise<string>): Promis
   } catch (thrown) {
     if (!(thrown instanceof BallastError)) throw thrown;
     process.stderr.write(`${thrown.message}\n  ${thrown.hint}\n`);
-    if (process.env.CI === undefined || process.env.CI === "") {
-      process.stderr.write(`The tests that need ${what} will be skipped.\n`);
-    } else {
-      process.exitCode = 1;
-    }
+    if (inCi(process.env)) process.exitCode = 1;
+    else process.stderr.write(`The tests that need ${what} will be skipped.\n`);
   }
 }

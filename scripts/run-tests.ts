@@ -2,6 +2,7 @@ import { glob } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
+import { inCi } from "./lib/in-ci.ts";
 import { mergedPhases, type Phase } from "./lib/merged-phases.ts";
 import { propertySeed } from "./lib/property-seed.ts";
 
@@ -23,7 +24,6 @@ const FILE_TIMEOUT_MS = 600_000;
  * names. A unit has one try.
  */
 const isUnit = (path: string): boolean => !path.startsWith("test");
-const inCi = process.env.CI !== undefined && process.env.CI !== "";
 
 const words = process.argv.slice(2);
 const found: string[] = [];
@@ -53,7 +53,7 @@ const phase = (files: string[], concurrency: number, secondTry: boolean): Phase 
 const units = found.filter(isUnit);
 const phases = [
   ...(units.length > 0 ? [phase(units, 2, false)] : []),
-  ...found.filter((path) => !isUnit(path)).map((path) => phase([path], 1, inCi)),
+  ...found.filter((path) => !isUnit(path)).map((path) => phase([path], 1, inCi(process.env))),
 ];
 // Ctrl-C goes to the test files as well; the runner's end then tells what was running.
 process.on("SIGINT", () => {});

@@ -3,10 +3,8 @@
  *
  *     node bench/forecast/train-robot-shop.ts [FOLDER]        default: models/committed/robot-shop
  */
-import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sealed } from "../../control/forecast/manifest-seal.ts";
-import { MANIFEST_FILE } from "../../control/forecast/model-file.ts";
 import { loadWindows } from "./gift-eval.ts";
 import { COMMITTED, trainRobotShop } from "./robot-shop-model.ts";
 
@@ -42,6 +40,4 @@ const { manifest } = await trainRobotShop(loadWindows(), {
   progress,
 });
 await appendFile(join(outDir, "MODEL_CARD.md"), LOOKS);
-const path = join(outDir, MANIFEST_FILE);
-await writeFile(path, sealed(await readFile(path, "utf8")));
 process.stdout.write(`${JSON.stringify(manifest.gate, null, 1)}\n`);

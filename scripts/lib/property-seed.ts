@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomInt } from "node:crypto";
+import { inCi } from "./in-ci.ts";
 
 const VARIABLE = "BALLAST_PROPERTY_SEED";
 /** Seeds of fast-check are 32-bit integers with a sign. */
@@ -22,7 +23,7 @@ export function propertySeed(root: string, env: NodeJS.ProcessEnv): PropertySeed
       throw new RangeError(`${VARIABLE} is "${given}", not an integer from 0 to ${MAX_SEED}`);
     return { seed, from: "environment" };
   }
-  const tree = env.CI === undefined || env.CI === "" ? null : treeHash(root);
+  const tree = inCi(env) ? treeHash(root) : null;
   if (tree === null) return { seed: randomInt(MAX_SEED), from: "chance" };
   return { seed: Number.parseInt(tree.slice(0, 8), 16) & MAX_SEED, from: "tree" };
 }

@@ -30,8 +30,8 @@ export interface MixtureShares {
 /** Weight of the MASE against the pinball loss in what the shares of each follow. */
 const MASE_WEIGHTS: Readonly<Record<keyof MixtureShares, number>> = { middle: 0.75, width: 0.25 };
 
-function each(share: (maseWeight: number) => Shares): MixtureShares {
-  return { middle: share(MASE_WEIGHTS.middle), width: share(MASE_WEIGHTS.width) };
+function each(share: (maseWeight: number, of: keyof MixtureShares) => Shares): MixtureShares {
+  return { middle: share(MASE_WEIGHTS.middle, "middle"), width: share(MASE_WEIGHTS.width, "width") };
 }
 
 /**
@@ -68,18 +68,14 @@ function priorShare(horizons: number): number {
 /** Adds the model's shares against the mixture's, by what both got wrong; none where nothing tells. */
 export function withModel(shares: MixtureShares, unseen: LossRecord, over: LossRecord): MixtureShares {
   const tells = unseen.observed.length > 0 || over.observed.length >= MIN_OVER;
-  const add = (members: Shares, maseWeight: number): Shares => {
+  return each((maseWeight, of) => {
     const options: ShareOptions = { reference: REFERENCE, preferred: MIXTURE, maseWeight };
     const both = tells ? sharesOf([unseen, over], [MIXTURE, MODEL], options) : new Map<string, number>();
     const rest = both.size === 0 ? 1 : (both.get(MIXTURE) ?? 0);
-    const out = new Map([...members].map(([name, share]) => [name, share * rest]));
+    const out = new Map([...shares[of]].map(([name, share]) => [name, share * rest]));
     if (rest < 1) out.set(MODEL, 1 - rest);
     return out;
-  };
-  return {
-    middle: add(shares.middle, MASE_WEIGHTS.middle),
-    width: add(shares.width, MASE_WEIGHTS.width),
-  };
+  });
 }
 
 /** Mean over windows of the shares that the median is made of. */
